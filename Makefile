@@ -1,0 +1,63 @@
+# One word per chore; `make` alone lists them. Needs Python 3.11 or newer with venv, pip and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+# What pip installs as torch. Choose another build or version here and nowhere else, for example
+# make install TORCH="torch==2.11.0 --index-url <a wheel index>"
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+
+# With a token in the user's home Ray asks local clusters for it; jobs and tests here start their own.
+export RAY_AUTH_MODE ?= disabled
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# Another torch or Python is another installation, so both are part of the stamp's name.
+STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-ray test-gpu check format install clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## teach the example concept to the pocket base
+	$(BIN)/python rayjobs/train.py
+
+test: $(STAMP) ## all tests that need no GPU
+	$(PYTEST) -m "not ray and not gpu"
+	$(PYTEST) -m "ray and not gpu"
+
+test-unit: $(STAMP) ## tests without Ray, seconds
+	$(PYTEST) -m "not ray and not gpu and not slow"
+
+test-ray: $(STAMP) ## tests on a local Ray cluster
+	$(PYTEST) -m "ray and not gpu"
+
+test-gpu: $(STAMP) ## tests that need a CUDA device
+	$(PYTEST) -m gpu
+
+check: $(STAMP) ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## put the code into its standard form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: $(STAMP) ## make the environment (done once, and again when the pins change)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/pip install $(TORCH)
+	$(BIN)/pip install --constraint $(VENV)/constraints.txt --editable '.[dev,heif]'
+	rm -f $(VENV)/.installed-*
+	touch $@
+
+clean: ## remove the environment and every cache; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
