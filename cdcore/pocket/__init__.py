@@ -1,0 +1,1 @@
+"""The pocket world: a seeded renderer of small captioned picture-book scenes."""

@@ -1,0 +1,122 @@
+"""The untrained parts of the pocket base: ordinary diffusers and transformers classes, made small.
+
+Pictures are 64 x 64; a latent is 16 x 16 with 4 channels; a prompt is `MAX_TOKENS` rows of
+`TEXT_WIDTH`.
+"""
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers.models.resnet import ResnetBlock2D
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from cdcore.pocket.tokenizer import MAX_TOKENS
+
+__all__ = [
+    "LATENT_CHANNELS",
+    "PICTURE_SIZE",
+    "TEXT_WIDTH",
+    "build_autoencoder",
+    "build_noise_scheduler",
+    "build_towers",
+    "build_unet",
+]
+
+PICTURE_SIZE = 64
+"""Side of a picture in pixels."""
+LATENT_CHANNELS = 4
+TEXT_WIDTH = 128
+"""Width of a text feature, the d of the K/V stack."""
+
+_AUTOENCODER_CHANNELS = (16, 48, 96)
+_UNET_CHANNELS = (48, 96, 160)
+
+
+def build_autoencoder() -> AutoencoderKL:
+    """Build the variational autoencoder, (B, 3, 64, 64) to (B, 4, 16, 16), weights random."""
+    levels = len(_AUTOENCODER_CHANNELS)
+    autoencoder = AutoencoderKL(
+        block_out_channels=_AUTOENCODER_CHANNELS,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        sample_size=PICTURE_SIZE,
+    )
+    # With little posterior noise the first steps learn pictures instead of silencing noise.
+    with torch.no_grad():
+        autoencoder.quant_conv.bias[LATENT_CHANNELS:] -= 5
+    return autoencoder
+
+
+def build_unet() -> UNet2DConditionModel:
+    """Build the noise predictor with text cross-attention at 8 x 8 and 4 x 4, weights random."""
+    levels = len(_UNET_CHANNELS)
+    unet = UNet2DConditionModel(
+        sample_size=PICTURE_SIZE // 4,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=_UNET_CHANNELS,
+        layers_per_block=1,
+        # At the full latent resolution convolutions do; text acts on the two below.
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
+        up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+    _silence_residual_branches(unet)
+    return unet
+
+
+def build_towers(tokenizer: CLIPTokenizer, *, layers: int = 3) -> CLIPModel:
+    """Build a contrastive pair of text and picture towers, weights random.
+
+    Args:
+        tokenizer: Gives the vocabulary and the special tokens.
+        layers: Transformer layers of each tower.
+    """
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": TEXT_WIDTH,
+        "intermediate_size": 4 * TEXT_WIDTH,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": MAX_TOKENS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "projection_dim": TEXT_WIDTH,
+    }
+    picture = {
+        "hidden_size": TEXT_WIDTH,
+        "intermediate_size": 4 * TEXT_WIDTH,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "image_size": PICTURE_SIZE,
+        "patch_size": 8,
+        "projection_dim": TEXT_WIDTH,
+    }
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=picture, projection_dim=TEXT_WIDTH))
+
+
+def build_noise_scheduler() -> DDPMScheduler:
+    """Build Stable Diffusion 1's noise schedule."""
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="epsilon",
+        clip_sample=False,
+        steps_offset=1,
+    )
+
+
+def _silence_residual_branches(module: torch.nn.Module) -> None:
+    """Start every residual block as its shortcut: the first steps train a shallow network."""
+    for part in module.modules():
+        if isinstance(part, ResnetBlock2D):
+            torch.nn.init.zeros_(part.conv2.weight)
+            torch.nn.init.zeros_(part.conv2.bias)

@@ -1,0 +1,342 @@
+"""The four stages of pretraining: what each one trains, on which loss, and how it is stored."""
+
+import random
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    CLIPModel,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
+
+from cdcore.files import replacing
+from cdcore.pocket.album import Album, open_album
+from cdcore.pocket.architecture import (
+    build_autoencoder,
+    build_noise_scheduler,
+    build_towers,
+    build_unet,
+)
+from cdcore.pocket.caption import full_caption, words
+from cdcore.pocket.judge import Judge, label_scenes
+from cdcore.pocket.tokenizer import build_tokenizer
+
+__all__ = ["STAGES", "Stage", "StageName", "open_stage"]
+
+StageName = Literal["autoencoder", "towers", "unet", "judge"]
+STAGES: tuple[StageName, ...] = ("autoencoder", "towers", "unet", "judge")
+
+_KL_WEIGHT = 5e-4
+_EDGE_WEIGHT = 0.5
+_UNCONDITIONAL_SHARE = 0.1
+_CONTRASTIVE_WEIGHT = 0.1
+_CONTRASTIVE_EVERY = 3
+_MIN_SNR_GAMMA = 5.0
+_JUDGE_SEED_OFFSET = 1_000_003
+
+
+class Stage(ABC):
+    """One stage: a module to train, its loss, and how the result is stored."""
+
+    name: StageName
+    steps: int
+    """Planned steps."""
+    average_decay = 0.999
+    """Decay of the running average of the weights, which is what is stored."""
+    module: Any
+    """An ``nn.Module`` that holds everything that trains."""
+    matrix_learning_rate = 0.02
+    """Of hidden matrices, which Muon updates."""
+    learning_rate = 2e-3
+    """Of all other parameters, which AdamW updates."""
+
+    @abstractmethod
+    def loss(self, step: int) -> Tensor:
+        """Draw a batch and return its loss."""
+
+    @abstractmethod
+    def save(self, module: Any, folder: Path) -> None:
+        """Write ``module``, a copy with averaged weights, to ``folder`` in half precision."""
+
+
+def open_stage(
+    name: StageName, folder: Path, work: Path, pictures: int, seed: int, device: str
+) -> Stage:
+    """Open a stage with the weights that ``folder`` holds, or with random ones.
+
+    Args:
+        name: Which stage.
+        folder: The base so far.
+        work: Where albums and latents are kept.
+        pictures: Pictures in the album.
+        seed: Seed of the world and of the initial weights.
+        device: Torch device.
+    """
+    kinds: dict[StageName, type[_Autoencoder | _Towers | _Unet | _Judge]] = {
+        "autoencoder": _Autoencoder,
+        "towers": _Towers,
+        "unet": _Unet,
+        "judge": _Judge,
+    }
+    if name == "judge":
+        seed, pictures = seed + _JUDGE_SEED_OFFSET, pictures // 2
+    torch.manual_seed(seed)
+    album = open_album(work, seed=seed, count=pictures)
+    return kinds[name](folder, work, album, random.Random(seed), torch.device(device))
+
+
+class _Autoencoder(Stage):
+    name = "autoencoder"
+    steps = 4000
+    batch = 16
+
+    def __init__(
+        self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
+    ) -> None:
+        self._album, self._device = album, device
+        self.module = _autoencoder(folder).to(device, memory_format=torch.channels_last)
+
+    def loss(self, step: int) -> Tensor:
+        pixels = _draw_pixels(self._album, self.batch, self._device)[1]
+        posterior = self.module.encode(pixels).latent_dist
+        decoded = self.module.decode(posterior.sample()).sample
+        error = decoded - pixels
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        divergence = posterior.kl().mean() / posterior.mean[0].numel()
+        loss: Tensor = error.abs().mean() + _EDGE_WEIGHT * edges + _KL_WEIGHT * divergence
+        return loss
+
+    @torch.no_grad()
+    def save(self, module: Any, folder: Path) -> None:
+        pixels = _draw_pixels(self._album, 256, self._device)[1]
+        latents = torch.cat([module.encode(part).latent_dist.sample() for part in pixels.split(32)])
+        module.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
+        _save_half(module, folder / "vae")
+
+
+class _Towers(Stage):
+    name = "towers"
+    steps = 1500
+    batch = 128
+
+    def __init__(
+        self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
+    ) -> None:
+        self._album, self._rng, self._device = album, rng, device
+        self._tokenizer = build_tokenizer(words())
+        self.module = _towers(folder, self._tokenizer).to(device)
+
+    def loss(self, step: int) -> Tensor:
+        indices, pixels = _draw_pixels(self._album, self.batch, self._device)
+        captions = _mixed_captions(self._album, indices, self._rng)
+        return _contrastive_loss(self.module, self._tokenizer, pixels, captions)
+
+    def save(self, module: Any, folder: Path) -> None:
+        self._tokenizer.save_pretrained(folder / "tokenizer")
+        _save_towers(module, folder)
+
+
+class _Unet(Stage):
+    name = "unet"
+    steps = 4000
+    batch = 96
+    average_decay = 0.998
+
+    def __init__(
+        self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
+    ) -> None:
+        self._album, self._rng, self._device = album, rng, device
+        self._tokenizer = build_tokenizer(words())
+        self._autoencoder = _autoencoder(folder).to(device).requires_grad_(False)
+        unet = _load(UNet2DConditionModel, folder / "unet") or build_unet()
+        towers = _towers(folder, self._tokenizer)
+        self.module = nn.ModuleDict(
+            {"unet": unet.to(memory_format=torch.channels_last), "towers": towers}
+        ).to(device)
+        self._alphas_cumprod = build_noise_scheduler().alphas_cumprod.to(device)
+        self._latents = _latents(self._autoencoder, album, work, folder)
+
+    def loss(self, step: int) -> Tensor:
+        indices = torch.randint(len(self._album), (self.batch,))
+        captions = self._album.captions(indices, self._rng)
+        dropped = torch.rand(self.batch) < _UNCONDITIONAL_SHARE
+        prompts = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
+        towers = self.module["towers"]
+        features = towers.text_model(
+            input_ids=_tokens(self._tokenizer, prompts, self._device)
+        ).last_hidden_state
+        loss = self._denoising_loss(indices, features)
+        if step % _CONTRASTIVE_EVERY == 0:
+            pixels = self._album.pixels(indices).to(self._device)
+            contrast = _contrastive_loss(towers, self._tokenizer, pixels, captions)
+            loss = loss + _CONTRASTIVE_WEIGHT * contrast
+        return loss
+
+    def _denoising_loss(self, indices: Tensor, features: Tensor) -> Tensor:
+        mean, std = self._latents[:, indices].to(self._device).float()
+        latents = (mean + std * torch.randn_like(std)) * self._autoencoder.config.scaling_factor
+        noise = torch.randn_like(latents)
+        # Stratified over the batch: every step sees the whole range of noise.
+        times = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
+        timesteps = (times * len(self._alphas_cumprod)).long().to(self._device)
+        alpha = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        prediction = self.module["unet"](noisy, timesteps, features).sample
+        # Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy".
+        snr = alpha / (1 - alpha)
+        weight = snr.clamp(max=_MIN_SNR_GAMMA) / snr
+        loss: Tensor = (weight * (prediction - noise).square()).mean()
+        return loss
+
+    def save(self, module: Any, folder: Path) -> None:
+        _save_half(module["unet"], folder / "unet")
+        _save_towers(module["towers"], folder)
+        build_noise_scheduler().save_pretrained(folder / "scheduler")
+
+
+class _Judge(Stage):
+    name = "judge"
+    steps = 2500
+    batch = 96
+
+    def __init__(
+        self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
+    ) -> None:
+        self._album, self._rng, self._device = album, rng, device
+        judge_folder = folder / "judge"
+        if judge_folder.exists():
+            judge = Judge.load(judge_folder).train().requires_grad_(True)
+        else:
+            tokenizer = build_tokenizer(words())
+            judge = Judge(build_towers(tokenizer), tokenizer)
+        self.module = judge.to(device)
+
+    def loss(self, step: int) -> Tensor:
+        indices, pixels = _draw_pixels(self._album, self.batch, self._device)
+        captions = _mixed_captions(self._album, indices, self._rng)
+        pictures, logits = self.module.see(pixels)
+        texts = self.module.embed_texts(captions)
+        labels = label_scenes([self._album.scenes[index] for index in indices.tolist()])
+        return (
+            _matching_loss(pictures, texts, self.module.towers.logit_scale)
+            + functional.binary_cross_entropy_with_logits(
+                logits.kinds, labels.kinds.to(self._device)
+            )
+            + functional.cross_entropy(
+                logits.colors.flatten(0, 1),
+                labels.colors.flatten().to(self._device),
+                ignore_index=-1,
+            )
+            + functional.cross_entropy(logits.places, labels.places.to(self._device))
+        )
+
+    def save(self, module: Any, folder: Path) -> None:
+        module.save(folder / "judge")
+
+
+def _draw_pixels(album: Album, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    indices = torch.randint(len(album), (count,))
+    pixels = album.pixels(indices).to(device)
+    return indices, pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _mixed_captions(album: Album, indices: Tensor, rng: random.Random) -> list[str]:
+    loose = album.captions(indices, rng)
+    full = [full_caption(album.scenes[index]) for index in indices.tolist()]
+    return [rng.choice(pair) for pair in zip(loose, full, strict=True)]
+
+
+def _tokens(tokenizer: CLIPTokenizer, texts: list[str], device: torch.device) -> Tensor:
+    encoded = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
+    ids: Tensor = encoded.input_ids.to(device)
+    return ids
+
+
+def _contrastive_loss(
+    towers: CLIPModel, tokenizer: CLIPTokenizer, pixels: Tensor, captions: list[str]
+) -> Tensor:
+    tokens = _tokens(tokenizer, captions, pixels.device)
+    texts = towers.text_projection(towers.text_model(input_ids=tokens).pooler_output)
+    pictures = towers.visual_projection(towers.vision_model(pixel_values=pixels).pooler_output)
+    return _matching_loss(
+        functional.normalize(pictures, dim=-1),
+        functional.normalize(texts, dim=-1),
+        towers.logit_scale,
+    )
+
+
+def _matching_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
+    """The symmetric loss of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.3."""
+    logits = pictures @ texts.T * logit_scale.clamp(max=4.6052).exp()
+    truth = torch.arange(len(logits), device=logits.device)
+    return (functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)) / 2
+
+
+@torch.no_grad()
+def _latents(autoencoder: AutoencoderKL, album: Album, work: Path, folder: Path) -> Tensor:
+    """Return posterior means and deviations of the album, (2, N, C, h, w) float16."""
+    weights = (folder / "vae" / "diffusion_pytorch_model.safetensors").stat()
+    path = work / f"latents-{len(album)}-{weights.st_mtime_ns}.safetensors"
+    if not path.exists():
+        parts = []
+        for indices in torch.arange(len(album)).split(32):
+            pixels = album.pixels(indices).to(autoencoder.device)
+            posterior = autoencoder.encode(pixels).latent_dist
+            parts.append(torch.stack([posterior.mean, posterior.std]).half().cpu())
+        with replacing(path) as temporary:
+            save_file({"latents": torch.cat(parts, dim=1)}, temporary)
+    return load_file(path)["latents"]
+
+
+def _load(kind: type[Any], folder: Path) -> Any | None:
+    return kind.from_pretrained(folder).float() if folder.exists() else None
+
+
+def _autoencoder(folder: Path) -> AutoencoderKL:
+    return _load(AutoencoderKL, folder / "vae") or build_autoencoder()
+
+
+def _towers(folder: Path, tokenizer: CLIPTokenizer) -> CLIPModel:
+    towers = build_towers(tokenizer)
+    if (folder / "text_encoder").exists():
+        text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+        picture = CLIPVisionModelWithProjection.from_pretrained(
+            folder / "image_encoder", dtype=torch.float32
+        )
+        rest = load_file(folder / "text_projection.safetensors")
+        towers.text_model.load_state_dict(text.state_dict())
+        towers.vision_model.load_state_dict(picture.vision_model.state_dict())
+        towers.visual_projection.load_state_dict(picture.visual_projection.state_dict())
+        towers.text_projection.weight.data.copy_(rest["text_projection.weight"])
+        towers.logit_scale.data.copy_(rest["logit_scale"])
+    return towers
+
+
+def _save_towers(towers: CLIPModel, folder: Path) -> None:
+    text = CLIPTextModel(towers.config.text_config)
+    text.load_state_dict(towers.text_model.state_dict())
+    picture = CLIPVisionModelWithProjection(towers.config.vision_config)
+    picture.vision_model.load_state_dict(towers.vision_model.state_dict())
+    picture.visual_projection.load_state_dict(towers.visual_projection.state_dict())
+    text.half().save_pretrained(folder / "text_encoder")
+    picture.half().save_pretrained(folder / "image_encoder")
+    rest = {
+        "text_projection.weight": towers.text_projection.weight.detach().half().contiguous(),
+        "logit_scale": towers.logit_scale.detach().half(),
+    }
+    with replacing(folder / "text_projection.safetensors") as temporary:
+        save_file(rest, temporary)
+
+
+def _save_half(module: Any, folder: Path) -> None:
+    # Not by from_config: it drops a setting that the model was first built without.
+    deepcopy(module).half().save_pretrained(folder, max_shard_size="14500KB")

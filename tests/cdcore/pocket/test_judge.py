@@ -1,0 +1,86 @@
+"""Tests of `cdcore.pocket.judge`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdcore.pocket.architecture import TEXT_WIDTH, build_towers
+from cdcore.pocket.caption import words
+from cdcore.pocket.judge import Judge, label_scenes
+from cdcore.pocket.scene import COLORS, KINDS, PLACES, Scene, Thing
+from cdcore.pocket.tokenizer import build_tokenizer
+
+TEXTS = ["a red cat", "a blue dog in the snow"]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    tokenizer = build_tokenizer(words())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Judge(build_towers(tokenizer, layers=1), tokenizer).eval()
+
+
+def pixels(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_labels_say_what_a_scene_shows() -> None:
+    cat, dog = Thing(kind="cat", color="red"), Thing(kind="dog", color="blue")
+    labels = label_scenes(
+        [
+            Scene(things=(cat,), place="at night"),
+            Scene(things=(cat, dog), relation="next to", place="in the snow"),
+        ]
+    )
+    assert labels.places.tolist() == [PLACES.index("at night"), PLACES.index("in the snow")]
+    assert labels.kinds.shape == labels.colors.shape == (2, len(KINDS))
+    assert labels.kinds.sum(dim=1).tolist() == [1, 2]
+    at_cat, at_dog = KINDS.index("cat"), KINDS.index("dog")
+    assert labels.colors[:, at_cat].tolist() == [COLORS.index("red")] * 2
+    assert labels.colors[:, at_dog].tolist() == [-1, COLORS.index("blue")]
+    assert ((labels.colors >= 0) == labels.kinds.bool()).all()
+
+
+def test_two_of_a_kind_have_no_colour_to_name() -> None:
+    cats = tuple(Thing(kind="cat", color=color) for color in ("red", "blue"))
+    labels = label_scenes([Scene(things=cats, relation="next to", place="at night")])
+    assert labels.kinds[0, KINDS.index("cat")] == 1
+    assert (labels.colors == -1).all()
+
+
+@torch.no_grad()
+def test_embeddings_have_length_one_and_each_row_is_judged_alone(judge: Judge) -> None:
+    embeddings, logits = judge.see(pixels())
+    texts = judge.embed_texts(TEXTS)
+    for rows in (embeddings, texts):
+        assert rows.shape == (2, TEXT_WIDTH)
+        torch.testing.assert_close(rows.norm(dim=-1), torch.ones(2))
+    assert torch.equal(judge.embed_pictures(pixels()), embeddings)
+    torch.testing.assert_close(judge.embed_pictures(pixels()[1:]), embeddings[1:])
+    torch.testing.assert_close(judge.embed_texts(TEXTS[1:]), texts[1:])
+    assert logits.kinds.shape == (2, len(KINDS))
+    assert logits.colors.shape == (2, len(KINDS), len(COLORS))
+    assert logits.places.shape == (2, len(PLACES))
+
+
+@torch.no_grad()
+def test_a_saved_judge_judges_the_same(judge: Judge, tmp_path: Path) -> None:
+    judge.save(tmp_path)
+    loaded = Judge.load(tmp_path)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
+    assert next(judge.towers.parameters()).dtype == torch.float32, "saving leaves it as it was"
+    (ours, our_logits), (theirs, their_logits) = judge.see(pixels()), loaded.see(pixels())
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=5e-3)
+    torch.testing.assert_close(their_logits.colors, our_logits.colors, rtol=0, atol=5e-3)
+    torch.testing.assert_close(
+        loaded.embed_texts(TEXTS), judge.embed_texts(TEXTS), rtol=0, atol=5e-3
+    )
+
+
+def test_a_folder_without_a_judge_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no file named"):
+        Judge.load(tmp_path)
