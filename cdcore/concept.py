@@ -1,0 +1,210 @@
+"""A concept and its file: an update, the rows of its modifier tokens, and where they come from.
+
+``NAME.safetensors`` holds ``update.weight`` or ``update.left`` and ``update.right``; ``token.0``,
+``token.1`` ...; ``constraint.features`` (s, d), the text features of the concept's target prompts
+from its token on; and ``constraint.values`` (s, D), the update applied to them. The metadata is one
+JSON text.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cdcore.base import Base
+from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
+from cdcore.files import replacing
+from cdcore.text_encoder import check_modifier_token, modifier_tokens
+from cdcore.update import Update
+
+__all__ = ["SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
+
+SCHEMA_VERSION = 1
+_KEY = "custom_diffusion"
+_DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
+_LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Concept:
+    """What a base was taught.
+
+    Attributes:
+        name: Of the concept, and of its file.
+        update: Difference of the K/V stack.
+        tokens: The embedding row (d,) of each modifier token; may be empty.
+        class_noun: What kind of thing it is.
+        base_name: The base it was trained on, as the user named it.
+        base_fingerprint: That base's fingerprint.
+        training: The training configuration.
+        metrics: Figures of its quality.
+        parents: Of a merge: the concepts it was made from.
+        created_at: ISO 8601, UTC.
+        libraries: Versions of the libraries it was made with.
+    """
+
+    name: str
+    update: Update
+    tokens: Mapping[str, Tensor]
+    class_noun: str
+    base_name: str
+    base_fingerprint: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Mapping[str, Any], ...] = ()
+    created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    libraries: Mapping[str, str] = field(
+        default_factory=lambda: {library: version(library) for library in _LIBRARIES}
+    )
+
+    @property
+    def phrase(self) -> str:
+        """How a prompt names the concept, such as ``<mycat> cat``."""
+        return " ".join([*self.tokens, self.class_noun])
+
+    @property
+    def target_prompts(self) -> tuple[str, ...]:
+        """The prompts whose outcome defines the concept."""
+        return self.phrase, f"photo of a {self.phrase}"
+
+    def check_base(self, base: Base, *, allow_other_base: bool = False) -> None:
+        """Refuse a base that the concept was not trained on.
+
+        Raises:
+            BaseMismatchError: The shapes differ, or the values do and that is not allowed.
+        """
+        try:
+            base.seam.layout.check(self.update)
+        except UpdateShapeError as error:
+            raise BaseMismatchError(f"concept {self.name!r}: {error}") from error
+        row_shape = (base.text_encoder.embedding_table.shape[1],)
+        for token, row in self.tokens.items():
+            if tuple(row.shape) != row_shape:
+                raise BaseMismatchError(
+                    f"concept {self.name!r}: the row of {token} has shape {tuple(row.shape)}, a "
+                    f"token of this base {row_shape}; use the base it was trained on"
+                )
+        if self.base_fingerprint != base.fingerprint and not allow_other_base:
+            raise BaseMismatchError(
+                f"concept {self.name!r} was trained on base {self.base_name!r} "
+                f"({self.base_fingerprint[:12]}), this is {base.name!r} ({base.fingerprint[:12]}); "
+                "use that base, or allow another base explicitly"
+            )
+
+    def renamed(self, name: str) -> "Concept":
+        """Return the concept under another name; its tokens keep theirs."""
+        return replace(self, name=name)
+
+
+def save_concept(concept: Concept, path: Path, base: Base) -> None:
+    """Write a concept file in one durable step, update and rows in half precision.
+
+    Args:
+        concept: What to write.
+        path: Ends in ``.safetensors``.
+        base: The base it was trained on, for the features of its target prompts.
+
+    Raises:
+        BaseMismatchError: It was trained on another base.
+        OSError: The file cannot be written.
+    """
+    concept.check_base(base)
+    update = concept.update.to("cpu", torch.float16)
+    rows = {token: row.detach().cpu().half() for token, row in concept.tokens.items()}
+    # All that follows comes from the rounded tensors: it describes the concept that is stored.
+    features = _constraint_features(replace(concept, tokens=rows), base).half()
+    tensors = {
+        f"update.{part}": tensor
+        for part in ("weight", "left", "right")
+        if (tensor := getattr(update, part)) is not None
+    }
+    tensors |= {f"token.{number}": row for number, row in enumerate(rows.values())}
+    tensors["constraint.features"] = features
+    tensors["constraint.values"] = update.to("cpu", torch.float32).apply(features.float())
+    halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(halves, temporary, metadata={_KEY: json.dumps(_metadata(concept))})
+
+
+def load_concept(path: Path) -> Concept:
+    """Read a concept file.
+
+    Returns:
+        The concept on the CPU, in float32.
+
+    Raises:
+        ConceptFileError: There is no such file, it is no concept file, or a newer version wrote it.
+    """
+    if not path.is_file():
+        raise ConceptFileError(f"{path}: no such file; give a concept file (NAME.safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ConceptFileError(
+            f"{path}: not a readable safetensors file ({error}); train or export it again"
+        ) from error
+    if metadata is None:
+        raise ConceptFileError(
+            f"{path}: a safetensors file, but not a concept file of this project"
+        )
+    try:
+        return _concept(json.loads(metadata), tensors, path)
+    except _DAMAGE as error:
+        raise ConceptFileError(f"{path}: the concept file is damaged: {error!r}") from error
+
+
+def _concept(metadata: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Concept:
+    schema = metadata.pop("schema_version")
+    if schema > SCHEMA_VERSION:
+        raise ConceptFileError(
+            f"{path}: concept file of schema {schema}, this version reads up to {SCHEMA_VERSION}; "
+            "update this software"
+        )
+    names = metadata.pop("modifier_tokens")
+    for name in names:
+        check_modifier_token(name)
+    metadata["parents"] = tuple(metadata["parents"])
+    return Concept(
+        **metadata,
+        update=Update(
+            weight=tensors.get("update.weight"),
+            left=tensors.get("update.left"),
+            right=tensors.get("update.right"),
+        ),
+        tokens={name: tensors[f"token.{number}"] for number, name in enumerate(names)},
+    )
+
+
+def _metadata(concept: Concept) -> dict[str, Any]:
+    described = asdict(replace(concept, update=Update(weight=torch.zeros(1, 1)), tokens={}))
+    for tensor_field in ("update", "tokens"):
+        described.pop(tensor_field)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "modifier_tokens": list(concept.tokens),
+        **described,
+    }
+
+
+@torch.no_grad()
+def _constraint_features(concept: Concept, base: Base) -> Tensor:
+    """Return the features (s, d) of the target prompts from the concept's first word to the end."""
+    encoder = base.text_encoder
+    features = encoder.encode(concept.target_prompts, concept.tokens).float().cpu()
+    rows = []
+    for prompt, row in zip(concept.target_prompts, features, strict=True):
+        before = prompt[: prompt.index(concept.phrase)]
+        first = 1 + (len(encoder.word_ids(before)) if before else 0)
+        length = first + len(modifier_tokens(prompt)) + len(encoder.word_ids(concept.class_noun))
+        rows.append(row[first : length + 1])
+    return torch.cat(rows)

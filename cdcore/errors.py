@@ -1,0 +1,63 @@
+"""Every error a user can cause, as one tree.
+
+    CustomDiffusionError
+    ├── ConfigError            a setting is missing, unknown or impossible
+    ├── PictureError           a picture or a folder of pictures cannot be used
+    ├── TokenError             a class noun or a modifier token cannot be used
+    ├── BaseModelError         a base model cannot be found or read
+    ├── ConceptFileError       a concept file cannot be read, or is of a newer schema
+    │   └── BaseMismatchError  a concept was trained on another base
+    ├── UpdateShapeError       an update does not fit the K/V stack it is meant for
+    └── RunError               a run directory cannot be used as asked
+
+A message says what was given, what was expected and what to do. Errors keep only their message, so
+they cross process borders intact.
+"""
+
+__all__ = [
+    "BaseMismatchError",
+    "BaseModelError",
+    "ConceptFileError",
+    "ConfigError",
+    "CustomDiffusionError",
+    "PictureError",
+    "RunError",
+    "TokenError",
+    "UpdateShapeError",
+]
+
+
+class CustomDiffusionError(Exception):
+    """Root of all errors that are the user's to mend; printed as one line."""
+
+
+class ConfigError(CustomDiffusionError):
+    """A setting is missing, unknown or impossible."""
+
+
+class PictureError(CustomDiffusionError):
+    """A picture, or a folder of pictures, cannot be used."""
+
+
+class TokenError(CustomDiffusionError):
+    """A class noun or a modifier token cannot be used with this tokenizer."""
+
+
+class BaseModelError(CustomDiffusionError):
+    """A base model cannot be found or read."""
+
+
+class ConceptFileError(CustomDiffusionError):
+    """A concept file cannot be read, or was written by a newer schema."""
+
+
+class BaseMismatchError(ConceptFileError):
+    """A concept was trained on another base than the one it is used with."""
+
+
+class UpdateShapeError(CustomDiffusionError):
+    """An update does not fit the K/V stack it is meant for."""
+
+
+class RunError(CustomDiffusionError):
+    """A run directory cannot be used as asked."""

@@ -1,0 +1,111 @@
+"""Preparation: from pictures to the cached latents that training reads."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from cdcore.base import Base
+from cdcore.latent_cache import LatentCache, cache_key, open_or_build
+from cdcore.latent_rows import LatentRow, regularization_rows, target_rows
+from cdcore.pictures import Picture
+from cdcore.regularization import regularization_pictures
+from cdcore.training import TrainingData
+from cdcore.training_config import TrainingConfig
+
+__all__ = ["Progress", "prepare"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being made, how many there are, and how many there will be."""
+
+_ROWS_PER_CALL = 16
+
+
+def prepare(
+    base: Base,
+    config: TrainingConfig,
+    pictures: Sequence[Picture],
+    cache: Path,
+    on_progress: Progress,
+) -> TrainingData:
+    """Make, or find in the cache, everything that training reads.
+
+    Args:
+        base: Encodes, and generates the regularization pictures.
+        config: Of the run.
+        pictures: Of the concept, held-out ones excluded.
+        cache: Root of the caches.
+        on_progress: Told about slow work.
+
+    Raises:
+        OSError: The cache cannot be written.
+        ConfigError: The pictures' resolution does not suit the base.
+    """
+    wanted = len(pictures) * config.variants
+    target = _cached(
+        base,
+        cache,
+        pictures,
+        lambda: _counted(
+            target_rows(
+                pictures,
+                variants=config.variants,
+                resolution=base.profile.resolution,
+                latent_factor=base.latent_factor,
+                seed=config.seed,
+                encode=base.encode_pixels,
+                augment=config.augment,
+            ),
+            lambda done: on_progress("encoding pictures", done, wanted),
+        ),
+        {
+            "kind": "target",
+            "variants": config.variants,
+            "seed": config.seed,
+            "augment": config.augment,
+        },
+    )
+    if config.regularization_rows == 0:
+        return TrainingData(target=target, regularization=None)
+    made = regularization_pictures(
+        base,
+        config.class_prompt,
+        config.regularization_images,
+        cache,
+        on_progress=lambda done, total: on_progress("regularization images", done, total),
+    )
+    regularization = _cached(
+        base,
+        cache,
+        made,
+        lambda: regularization_rows(
+            made,
+            resolution=base.profile.resolution,
+            latent_factor=base.latent_factor,
+            encode=base.encode_pixels,
+        ),
+        {"kind": "regularization"},
+    )
+    return TrainingData(target=target, regularization=regularization)
+
+
+def _counted(rows: Iterable[LatentRow], on_row: Callable[[int], None]) -> Iterator[LatentRow]:
+    """Pass rows on, and tell about each sixteenth: they come in batches of as many."""
+    for number, row in enumerate(rows, start=1):
+        if number % _ROWS_PER_CALL == 0:
+            on_row(number)
+        yield row
+
+
+def _cached(
+    base: Base,
+    cache: Path,
+    pictures: Sequence[Picture],
+    rows: Callable[[], Iterable[LatentRow]],
+    settings: dict[str, object],
+) -> LatentCache:
+    key = cache_key(
+        pictures=[picture.digest for picture in pictures],
+        autoencoder=base.autoencoder_fingerprint,
+        resolution=base.profile.resolution,
+        **settings,
+    )
+    return open_or_build(cache / "latents", key[:32], rows, base.latent_shape)

@@ -1,0 +1,62 @@
+"""A profile: the settings that suit a base model when the user sets nothing."""
+
+from dataclasses import dataclass
+
+from cdcore.sampler import SamplerName
+
+__all__ = ["PROFILES", "Profile"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """Defaults for one family of bases.
+
+    Attributes:
+        resolution: Side of a training picture and of a sample, pixels.
+        steps: Optimiser steps for one concept.
+        rows_per_step: Target and regularization rows of one step, over all workers.
+        learning_rate: Of the update and the modifier token; never scaled by anything.
+        regularization_images: Pictures of the class that are generated.
+        variants: Augmented variants of each target picture whose latents are cached.
+        guidance_scale: For samples; 1 is off.
+        sampler: For samples.
+        sampling_steps: Steps of a sample.
+    """
+
+    resolution: int
+    steps: int
+    rows_per_step: int
+    learning_rate: float
+    regularization_images: int
+    variants: int
+    guidance_scale: float
+    sampler: SamplerName
+    sampling_steps: int
+
+
+PROFILES = {
+    # The paper's settings, Kumari et al. 2023, section 4 and its appendix.
+    "sd1": Profile(
+        resolution=512,
+        steps=250,
+        rows_per_step=8,
+        learning_rate=8e-5,
+        regularization_images=200,
+        variants=40,
+        guidance_scale=6.0,
+        sampler="dpm++",
+        sampling_steps=50,
+    ),
+    "pocket": Profile(
+        resolution=64,
+        steps=300,
+        rows_per_step=8,
+        learning_rate=2e-3,
+        regularization_images=200,
+        variants=40,
+        guidance_scale=4.0,
+        sampler="dpm++",
+        sampling_steps=20,
+    ),
+}
+"""By family."""

@@ -1,0 +1,161 @@
+"""Sampling: prompts and concepts to pictures, every request with its own settings in one batch."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cdcore.base import Base
+from cdcore.errors import ConfigError
+from cdcore.sampler import Row, SamplerName, guided, plan, sample_rows
+from cdcore.seam import TextKV
+from cdcore.update import Update
+
+__all__ = ["Request", "sample"]
+
+_MAX_ROWS = 32
+"""Pictures that are sampled at once; each takes two rows of the U-Net under guidance."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Request:
+    """One picture to sample.
+
+    Attributes:
+        prompt: May name the modifier tokens of ``tokens``.
+        seed: In [0, 2**64).
+        steps: Network evaluations.
+        guidance_scale: At least 1; 1 is off.
+        sampler: Which solver.
+        eta: Share of fresh noise per step, "ddim" only.
+        negative_prompt: What guidance leads away from.
+        update: Of the concept, on the base's device, or None for the base itself; used in both
+            rows of guidance.
+        tokens: The embedding row (d,) of each modifier token.
+
+    Raises:
+        ConfigError: The guidance scale is out of range.
+    """
+
+    prompt: str
+    seed: int
+    steps: int
+    guidance_scale: float
+    sampler: SamplerName = "dpm++"
+    eta: float = 0.0
+    negative_prompt: str = ""
+    update: Update | None = None
+    tokens: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no later step would."""
+        if not 1 <= self.guidance_scale < math.inf:
+            raise ConfigError(
+                f"guidance_scale is {self.guidance_scale}, expected a number of at least 1 (off)"
+            )
+
+    @classmethod
+    def of_profile(
+        cls,
+        base: Base,
+        prompt: str,
+        seed: int,
+        *,
+        update: Update | None = None,
+        tokens: Mapping[str, Tensor] | None = None,
+    ) -> "Request":
+        """Ask for a picture with the base's own solver, steps and guidance."""
+        profile = base.profile
+        return cls(
+            prompt=prompt,
+            seed=seed,
+            steps=profile.sampling_steps,
+            guidance_scale=profile.guidance_scale,
+            sampler=profile.sampler,
+            update=update,
+            tokens=tokens,
+        )
+
+
+def sample(
+    base: Base,
+    requests: Sequence[Request],
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Sample one picture for each request.
+
+    Args:
+        base: The base model.
+        requests: Any mix of prompts, concepts, seeds, step counts, solvers and guidance scales.
+        on_step: Called with the steps done and the steps in all.
+
+    Returns:
+        Pixels (B, 3, S, S), float32 in [-1, 1], on the CPU.
+
+    Raises:
+        TokenError: A prompt names a modifier token that its request has no row for.
+        ConfigError: A setting is out of range.
+        UpdateShapeError: An update is not of this base.
+    """
+    chunks = [requests[start : start + _MAX_ROWS] for start in range(0, len(requests), _MAX_ROWS)]
+    total = sum(max(request.steps for request in chunk) for chunk in chunks)
+    done = 0
+    pictures = []
+    for chunk in chunks:
+        before = done
+
+        def report(step: int, _: int, before: int = before) -> None:
+            if on_step is not None:
+                on_step(before + step, total)
+
+        pictures.append(_sample_chunk(base, chunk, report))
+        done += max(request.steps for request in chunk)
+    return torch.cat(pictures)
+
+
+@torch.no_grad()
+def _sample_chunk(
+    base: Base, requests: Sequence[Request], on_step: Callable[[int, int], None]
+) -> Tensor:
+    text_kv = _text_kv(base, requests)
+    guidance_scale = torch.tensor(
+        [request.guidance_scale for request in requests], device=base.device
+    )
+    rows = [
+        Row.start(
+            plan(base.noise_schedule, request.sampler, request.steps, eta=request.eta),
+            request.seed,
+            base.latent_shape,
+            base.device,
+        )
+        for request in requests
+    ]
+
+    def predict(z: Tensor, timesteps: Tensor, active: tuple[int, ...]) -> Tensor:
+        index = torch.tensor(active, device=base.device)
+        both = torch.cat([index, index + len(requests)])
+        kept = tuple(part[both] for part in text_kv)
+        prediction = base.seam.predict(torch.cat([z, z]), timesteps.repeat(2), kept)
+        unconditional, conditional = prediction.chunk(2)
+        return guided(unconditional, conditional, guidance_scale[index])
+
+    latents = sample_rows(base.noise_schedule, rows, predict, on_step=on_step)
+    return base.decode_latents(latents).cpu()
+
+
+def _text_kv(base: Base, requests: Sequence[Request]) -> TextKV:
+    """Project once per request: first the rows that guidance leads away from, then the prompts'."""
+    texts = [request.negative_prompt for request in requests] + [
+        request.prompt for request in requests
+    ]
+    tokens = [request.tokens for request in requests] * 2
+    features = torch.cat(
+        [
+            base.text_encoder.encode([text], row_tokens)
+            for text, row_tokens in zip(texts, tokens, strict=True)
+        ]
+    )
+    return base.seam.project(features, [request.update for request in requests] * 2)

@@ -1,0 +1,178 @@
+"""Prompts to text features, with modifier tokens entering as embedding rows.
+
+A modifier token (``<mycat>``) is in no vocabulary. Where a prompt has one, the ids keep an existing
+token and the embedding row of that position is replaced: so the token table is never grown or
+trained, and where the features are pooled does not change.
+
+B prompts, L tokens, d text width.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdcore.errors import TokenError
+
+__all__ = ["EncodedPrompts", "TextEncoder", "check_modifier_token", "modifier_tokens"]
+
+_MODIFIER_TOKEN = re.compile(r"<[a-z0-9][a-z0-9_-]*>")
+_MODIFIER_TOKEN_IN_PROMPT = re.compile(f"({_MODIFIER_TOKEN.pattern})", re.IGNORECASE)
+_MAX_NOUN_TOKENS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedPrompts:
+    """Token ids of prompts.
+
+    Attributes:
+        ids: (B, L) int64, padded.
+        modifiers: (B, L) int64; the number of the modifier token at that position, or -1.
+    """
+
+    ids: Tensor
+    modifiers: Tensor
+
+
+def check_modifier_token(token: str) -> None:
+    """Refuse a modifier token that prompts could not name.
+
+    Raises:
+        TokenError: The token is not of the form ``<name>``.
+    """
+    if not _MODIFIER_TOKEN.fullmatch(token):
+        raise TokenError(
+            f"modifier token {token!r}: expected lower-case letters, digits, '-' or '_' in angle "
+            "brackets, such as <mycat>"
+        )
+
+
+def modifier_tokens(prompt: str) -> tuple[str, ...]:
+    """Return the modifier tokens that ``prompt`` names, in order, in lower case.
+
+    Case does not matter in a prompt, as it does not to the tokenizer.
+    """
+    return tuple(found.lower() for found in _MODIFIER_TOKEN_IN_PROMPT.findall(prompt))
+
+
+class TextEncoder:
+    """A frozen CLIP text encoder and its tokenizer."""
+
+    def __init__(self, tokenizer: Any, model: nn.Module) -> None:
+        """Wrap a transformers ``CLIPTokenizer`` and ``CLIPTextModel``; the model is frozen."""
+        self.tokenizer = tokenizer
+        self.model: Any = model.eval().requires_grad_(False)
+
+    @property
+    def embedding_table(self) -> Tensor:
+        """The token table, (vocabulary, d)."""
+        table: Tensor = self.model.get_input_embeddings().weight
+        return table
+
+    @property
+    def max_tokens(self) -> int:
+        """L, start and end tokens included."""
+        return int(self.tokenizer.model_max_length)
+
+    def encode(
+        self, prompts: Sequence[str], embeddings: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return the text features of prompts.
+
+        Args:
+            prompts: Any texts; what passes L tokens is cut off.
+            embeddings: The row (d,) of each modifier token. Gradients flow back to them.
+
+        Returns:
+            (B, L, d).
+
+        Raises:
+            TokenError: A prompt names a modifier token that has no row.
+        """
+        embeddings = embeddings or {}
+        encoded = self.tokenize(prompts, list(embeddings))
+        return self.features(encoded, list(embeddings.values()))
+
+    def features(self, encoded: EncodedPrompts, rows: Sequence[Tensor]) -> Tensor:
+        """Return the features (B, L, d) of tokenized prompts whose modifier tokens are ``rows``."""
+        device = self.embedding_table.device
+        with self._replaced_rows(encoded.modifiers.to(device), rows):
+            output: Tensor = self.model(input_ids=encoded.ids.to(device)).last_hidden_state
+        return output
+
+    def tokenize(self, prompts: Sequence[str], tokens: Sequence[str]) -> EncodedPrompts:
+        """Tokenize prompts in which the modifier ``tokens`` may stand.
+
+        Raises:
+            TokenError: A prompt names another modifier token.
+        """
+        lines = [self._line(prompt, tokens) for prompt in prompts]
+        return EncodedPrompts(
+            ids=torch.tensor([[id_ for id_, _ in line] for line in lines]),
+            modifiers=torch.tensor([[number for _, number in line] for line in lines]),
+        )
+
+    def word_ids(self, word: str) -> list[int]:
+        """Return the token ids of a word or phrase, without start and end tokens.
+
+        Raises:
+            TokenError: The tokenizer has nothing for it, or splits it into too many tokens.
+        """
+        ids: list[int] = self.tokenizer(word, add_special_tokens=False).input_ids
+        if not ids or "<" in word or ">" in word:
+            raise TokenError(f"{word!r} is no word; give a noun such as 'cat' or 'wooden pot'")
+        if len(ids) > _MAX_NOUN_TOKENS:
+            raise TokenError(
+                f"{word!r} takes {len(ids)} tokens of this base's vocabulary, at most "
+                f"{_MAX_NOUN_TOKENS} are of use; give a shorter or more common noun"
+            )
+        return ids
+
+    def initial_embedding(self, word: str) -> Tensor:
+        """Return a copy of the row (d,) of the last token of ``word``, in float32.
+
+        Raises:
+            TokenError: As for `word_ids`.
+        """
+        return self.embedding_table[self.word_ids(word)[-1]].detach().float().clone()
+
+    def _line(self, prompt: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        unknown = set(modifier_tokens(prompt)) - set(tokens)
+        if unknown:
+            known = ", ".join(tokens) or "none"
+            raise TokenError(
+                f"prompt {prompt!r} names {', '.join(sorted(unknown))}, which no concept in use "
+                f"has; known modifier tokens: {known}"
+            )
+        line: list[tuple[int, int]] = []
+        for piece in _MODIFIER_TOKEN_IN_PROMPT.split(prompt):
+            if piece.lower() in tokens:
+                # Any ordinary token will do: its row is replaced.
+                line.append((self.tokenizer.bos_token_id, tokens.index(piece.lower())))
+            elif piece.strip():
+                ids = self.tokenizer(piece, add_special_tokens=False).input_ids
+                line += [(id_, -1) for id_ in ids]
+        start, end = (self.tokenizer.bos_token_id, -1), (self.tokenizer.eos_token_id, -1)
+        line = [start, *line[: self.max_tokens - 2], end]
+        return line + [(self.tokenizer.pad_token_id, -1)] * (self.max_tokens - len(line))
+
+    @contextmanager
+    def _replaced_rows(self, modifiers: Tensor, rows: Sequence[Tensor]) -> Iterator[None]:
+        if not rows:
+            yield
+            return
+
+        def replace(_: nn.Module, __: tuple[Any, ...], embedded: Tensor) -> Tensor:
+            table = torch.stack(list(rows)).to(embedded)
+            chosen = table[modifiers.clamp(min=0)]
+            return torch.where((modifiers >= 0).unsqueeze(-1), chosen, embedded)
+
+        handle = self.model.get_input_embeddings().register_forward_hook(replace)
+        try:
+            yield
+        finally:
+            handle.remove()

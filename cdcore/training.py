@@ -1,0 +1,282 @@
+"""Training one concept: the frozen base outside, one small module of parameters in an engine."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from cdcore.base import Base
+from cdcore.concept import Concept
+from cdcore.errors import RunError
+from cdcore.latent_cache import LatentCache, LatentRows
+from cdcore.objective import row_losses
+from cdcore.row_schedule import RowDraw, rows_of_step, rows_of_worker
+from cdcore.training_config import TrainingConfig
+from cdcore.update import Update
+
+__all__ = [
+    "ConceptParameters",
+    "Engine",
+    "LocalEngine",
+    "StepMetrics",
+    "Trainer",
+    "TrainingData",
+    "trained_concept",
+]
+
+MAX_GRADIENT_NORM = 1.0
+"""Over all parameters of a concept."""
+
+
+class ConceptParameters(nn.Module):
+    """All that trains: the update and the rows of the modifier tokens, in float32."""
+
+    def __init__(self, update: Tensor, tokens: Tensor) -> None:
+        """Start from an update (D, d) and token rows (n, d); n may be 0."""
+        super().__init__()
+        self.update = nn.Parameter(update)
+        self.tokens = nn.Parameter(tokens)
+
+    @classmethod
+    def initial(cls, base: Base, config: TrainingConfig) -> "ConceptParameters":
+        """Start from no update and the row of the initializer token.
+
+        Raises:
+            TokenError: The tokenizer cannot use the initializer token.
+        """
+        rows = []
+        if config.modifier_token is not None:
+            rows.append(base.text_encoder.initial_embedding(config.initializer_token).cpu())
+        width = base.seam.layout.text_width
+        return cls(
+            torch.zeros(base.seam.layout.shape),
+            torch.stack(rows) if rows else torch.zeros(0, width),
+        )
+
+
+class Engine(Protocol):
+    """Drives the optimiser over the parameters, and sums gradients over the workers."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of this worker's share of the loss; once for each step."""
+
+    def step(self) -> None:
+        """Update the parameters and clear the gradients."""
+
+
+class LocalEngine:
+    """AdamW in one process."""
+
+    def __init__(self, parameters: ConceptParameters, learning_rate: float) -> None:
+        self._parameters = list(parameters.parameters())
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=learning_rate)
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients."""
+        loss.backward()
+
+    def step(self) -> None:
+        """Clip, update, clear."""
+        nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingData:
+    """Cached latents of the concept's pictures, and of its class unless the ratio is 0."""
+
+    target: LatentCache
+    regularization: LatentCache | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepMetrics:
+    """Figures of one completed step.
+
+    Attributes:
+        step: Completed steps.
+        loss: What was minimised.
+        target_loss: Mean over target rows, unweighted.
+        prior_loss: Mean over regularization rows, unweighted; None without them.
+        seconds: Wall time of the step.
+    """
+
+    step: int
+    loss: float
+    target_loss: float
+    prior_loss: float | None
+    seconds: float
+
+
+class Trainer:
+    """One worker's part in training one concept."""
+
+    def __init__(
+        self,
+        base: Base,
+        config: TrainingConfig,
+        data: TrainingData,
+        parameters: ConceptParameters,
+        engine: Engine,
+    ) -> None:
+        """Bring together what a step needs.
+
+        Args:
+            base: The frozen base on this worker's device.
+            config: Of the run.
+            data: Cached latents, the same on every worker.
+            parameters: On this worker's device; the engine drives the same ones.
+            engine: Sums over the workers of the default process group, when there is one.
+        """
+        self._base = base
+        self._config = config
+        self._data = data
+        self._parameters = parameters
+        self._engine = engine
+        self._worker, self._workers = 0, 1
+        if dist.is_initialized():
+            self._worker, self._workers = dist.get_rank(), dist.get_world_size()
+        with torch.no_grad():
+            self._class_features = base.text_encoder.encode([config.class_prompt])
+
+    def run(self, start: int, on_step: Callable[[StepMetrics], None]) -> None:
+        """Train from step ``start`` to the end of the configuration.
+
+        Args:
+            start: Completed steps.
+            on_step: Called after every completed step, on every worker.
+
+        Raises:
+            RunError: The loss is no longer a finite number.
+        """
+        for step in range(start, self._config.steps):
+            started = time.monotonic()
+            sums = self._step(step)
+            on_step(self._metrics(step, sums, time.monotonic() - started))
+
+    def _step(self, step: int) -> Tensor:
+        rows = rows_of_worker(self._draw(step), self._worker, self._workers)
+        batch = self._gather(rows)
+        losses = self._losses(rows, batch)
+        weights = torch.tensor([row.weight for row in rows], device=losses.device)
+        loss = (losses * weights).sum()
+        self._engine.backward(loss)
+        self._engine.step()
+        return self._reduced_sums(rows, losses.detach(), loss.detach())
+
+    def _draw(self, step: int) -> list[RowDraw]:
+        regularization = self._data.regularization
+        return rows_of_step(
+            self._config,
+            step,
+            samples=(len(self._data.target), len(regularization or ())),
+            timesteps=len(self._base.noise_schedule.alphas_cumprod),
+        )
+
+    def _gather(self, rows: Sequence[RowDraw]) -> LatentRows:
+        """Collect the cached latents of rows; target rows come before regularization rows."""
+        parts = []
+        for cache, is_target in ((self._data.target, True), (self._data.regularization, False)):
+            samples = [row.sample for row in rows if row.is_target == is_target]
+            if samples and cache is not None:
+                parts.append(cache.gather(samples))
+        return LatentRows(
+            mean=torch.cat([part.mean for part in parts]),
+            std=torch.cat([part.std for part in parts]),
+            valid_mask=torch.cat([part.valid_mask for part in parts]),
+            prefixes=tuple(prefix for part in parts for prefix in part.prefixes),
+            pictures=tuple(picture for part in parts for picture in part.pictures),
+        )
+
+    def _losses(self, rows: Sequence[RowDraw], batch: LatentRows) -> Tensor:
+        base, device = self._base, self._base.device
+        drawn = torch.stack([_noise(row, batch.mean.shape[1:]) for row in rows], dim=1)
+        latents = batch.sample(drawn[0], base.autoencoder.config.scaling_factor).to(device)
+        noise = drawn[1].to(device)
+        timesteps = torch.tensor([row.timestep for row in rows], device=device)
+        text_kv = base.seam.project(
+            self._features(rows, batch.prefixes),
+            Update(weight=self._parameters.update),
+            first_token_gradient=False,
+        )
+        prediction = base.seam.predict(
+            base.noise_schedule.add_noise(latents, noise, timesteps), timesteps, text_kv
+        )
+        target = base.noise_schedule.target(latents, noise, timesteps)
+        return row_losses(prediction, target, batch.valid_mask.to(device))
+
+    def _features(self, rows: Sequence[RowDraw], prefixes: Sequence[str]) -> Tensor:
+        """Encode each distinct target prompt once; the class prompt's features never change."""
+        wanted = [
+            prefix if row.is_target else None for row, prefix in zip(rows, prefixes, strict=True)
+        ]
+        distinct = sorted({prefix for prefix in wanted if prefix is not None})
+        parts = [self._class_features]
+        if distinct:
+            prompts = [prefix + self._config.instance_prompt for prefix in distinct]
+            parts.append(self._base.text_encoder.encode(prompts, self._tokens()))
+        place: dict[str | None, int] = {None: 0}
+        place |= {prefix: 1 + index for index, prefix in enumerate(distinct)}
+        index = torch.tensor([place[prefix] for prefix in wanted], device=self._base.device)
+        return torch.cat(parts)[index]
+
+    def _tokens(self) -> dict[str, Tensor]:
+        token = self._config.modifier_token
+        return {} if token is None else {token: self._parameters.tokens[0]}
+
+    def _reduced_sums(self, rows: Sequence[RowDraw], losses: Tensor, loss: Tensor) -> Tensor:
+        """Return [loss, sum over target rows, sum over regularization rows] over all workers."""
+        kinds = torch.tensor(
+            [
+                [not row.is_padding and row.is_target, not row.is_padding and not row.is_target]
+                for row in rows
+            ],
+            device=losses.device,
+            dtype=losses.dtype,
+        )
+        sums = torch.cat([loss[None], losses @ kinds])
+        if self._workers > 1:
+            dist.all_reduce(sums)
+        return sums
+
+    def _metrics(self, step: int, sums: Tensor, seconds: float) -> StepMetrics:
+        loss, target, prior = sums.tolist()
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss of step {step + 1} is {loss}: training has diverged; start again with a "
+                f"learning_rate below {self._config.learning_rate}"
+            )
+        rows = self._config.regularization_rows
+        return StepMetrics(
+            step=step + 1,
+            loss=loss,
+            target_loss=target / self._config.target_rows,
+            prior_loss=prior / rows if rows else None,
+            seconds=seconds,
+        )
+
+
+def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParameters) -> Concept:
+    """Return the concept that the parameters are, on the CPU."""
+    tokens = parameters.tokens.detach().cpu()
+    names = [] if config.modifier_token is None else [config.modifier_token]
+    return Concept(
+        name=config.name,
+        update=Update(weight=parameters.update.detach().cpu()),
+        tokens=dict(zip(names, tokens, strict=True)),
+        class_noun=config.class_noun,
+        base_name=base.name,
+        base_fingerprint=base.fingerprint,
+    )
+
+
+def _noise(row: RowDraw, shape: Sequence[int]) -> Tensor:
+    """Draw the posterior's noise and the noise to predict, (2, C, h, w)."""
+    generator = torch.Generator().manual_seed(row.noise_seed)
+    return torch.randn((2, *shape), generator=generator)

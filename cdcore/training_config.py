@@ -1,0 +1,117 @@
+"""The resolved configuration of one training run: every value decided, nothing left to defaults."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from cdcore.errors import ConfigError
+from cdcore.text_encoder import check_modifier_token
+
+__all__ = ["PriorWeighting", "TrainingConfig"]
+
+PriorWeighting = Literal["mean", "reference"]
+"""``mean``: both kinds of rows count by their per-element mean. ``reference``: target rows count
+four times, as the sum over four latent channels did in the original implementation."""
+
+_REFERENCE_TARGET_WEIGHT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """What training depends on; equal configurations and pictures give equal concepts.
+
+    Attributes:
+        name: Of the concept.
+        class_noun: What kind of thing it is.
+        modifier_token: Such as ``<mycat>``; None teaches the class noun itself.
+        initializer_token: The word whose embedding the modifier token starts from.
+        steps: Optimiser steps.
+        rows_per_step: Target and regularization rows of one step, over all workers.
+        learning_rate: Of everything that trains; never scaled.
+        regularization_ratio: Regularization rows for each target row; 0 is none.
+        regularization_images: Pictures of the class to generate; at least 1 unless the ratio is 0.
+        prior_weight: Factor on the loss of regularization rows.
+        prior_weighting: What a weight of 1 means.
+        variants: Augmented variants of each target picture.
+        augment: Whether variants differ in size and place.
+        seed: Of every draw.
+
+    Raises:
+        ConfigError: A value is impossible.
+    """
+
+    name: str
+    class_noun: str
+    modifier_token: str | None
+    initializer_token: str
+    steps: int
+    rows_per_step: int
+    learning_rate: float
+    regularization_ratio: float
+    regularization_images: int
+    prior_weight: float
+    prior_weighting: PriorWeighting
+    variants: int
+    augment: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        if self.modifier_token is not None:
+            check_modifier_token(self.modifier_token)
+        for setting, least in (("steps", 1), ("rows_per_step", 1), ("variants", 1), ("seed", 0)):
+            if getattr(self, setting) < least:
+                raise ConfigError(
+                    f"{setting} is {getattr(self, setting)}, expected {least} or more"
+                )
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"learning_rate is {self.learning_rate}, expected between 0 and 1")
+        for setting in ("regularization_ratio", "prior_weight"):
+            if not 0 <= getattr(self, setting) < math.inf:
+                raise ConfigError(
+                    f"{setting} is {getattr(self, setting)}, expected a number of at least 0; "
+                    "0 is none"
+                )
+        if self.regularization_ratio > 0 and self.regularization_images < 1:
+            raise ConfigError(
+                "regularization_images is 0 but regularization_ratio is "
+                f"{self.regularization_ratio}; set the ratio to 0 to train without them"
+            )
+        if self.target_rows < 1:
+            raise ConfigError(
+                f"{self.rows_per_step} rows_per_step at regularization_ratio "
+                f"{self.regularization_ratio} leave no target row; give more rows or a lower ratio"
+            )
+
+    @property
+    def regularization_rows(self) -> int:
+        """Regularization rows of one step."""
+        share = self.regularization_ratio / (1 + self.regularization_ratio)
+        return round(self.rows_per_step * share)
+
+    @property
+    def target_rows(self) -> int:
+        """Target rows of one step."""
+        return self.rows_per_step - self.regularization_rows
+
+    @property
+    def target_weight(self) -> float:
+        """Factor on the loss of target rows."""
+        return _REFERENCE_TARGET_WEIGHT if self.prior_weighting == "reference" else 1.0
+
+    @property
+    def phrase(self) -> str:
+        """How a prompt names the concept, such as ``<mycat> cat``."""
+        if self.modifier_token is None:
+            return self.class_noun
+        return f"{self.modifier_token} {self.class_noun}"
+
+    @property
+    def instance_prompt(self) -> str:
+        """The prompt of target rows, before an augmentation's prefix."""
+        return f"photo of a {self.phrase}"
+
+    @property
+    def class_prompt(self) -> str:
+        """The prompt of regularization rows."""
+        return f"photo of a {self.class_noun}"

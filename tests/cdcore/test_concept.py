@@ -1,0 +1,257 @@
+"""Tests of `cdcore.concept`."""
+
+import json
+import pickle
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from cdcore.base import Base, load_base
+from cdcore.concept import SCHEMA_VERSION, Concept, load_concept, save_concept
+from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError
+from cdcore.update import Update
+from tests.tiny import random_update, save_tiny_pipeline
+
+KEY = "custom_diffusion"
+
+
+def make_concept(base: Base, *, rank: int | None = None, tokens: int = 1) -> Concept:
+    generator = torch.Generator().manual_seed(5)
+    width = base.seam.layout.text_width
+    return Concept(
+        name="mycat",
+        update=random_update(base.seam.layout.shape, rank=rank),
+        tokens={f"<mycat{n}>": torch.randn(width, generator=generator) for n in range(tokens)},
+        class_noun="wooden pot",
+        base_name=base.name,
+        base_fingerprint=base.fingerprint,
+        training={"steps": 3, "pictures": ["a.png"]},
+        metrics={"identity": 0.5},
+        parents=({"name": "one", "weight": 0.5}, {"name": "two", "weight": 0.5}),
+    )
+
+
+@pytest.fixture(scope="module")
+def concept(tiny_base: Base) -> Concept:
+    return make_concept(tiny_base)
+
+
+@pytest.fixture
+def path(concept: Concept, tiny_base: Base, tmp_path: Path) -> Path:
+    """A good concept file."""
+    path = tmp_path / "mycat.safetensors"
+    save_concept(concept, path, tiny_base)
+    return path
+
+
+def described(concept: Concept) -> dict[str, Any]:
+    """All of a concept that is no tensor."""
+    names = {field.name for field in fields(concept)} - {"update", "tokens"}
+    return {name: getattr(concept, name) for name in names}
+
+
+def rewrite(path: Path, metadata: object) -> None:
+    """Put other metadata into a concept file."""
+    save_file(load_file(path), path, metadata={KEY: json.dumps(metadata)})
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, Any] = json.loads(file.metadata()[KEY])
+    return metadata
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+@pytest.mark.parametrize("tokens", [0, 1, 2])
+def test_a_file_holds_the_concept_in_half_precision(
+    tiny_base: Base, tmp_path: Path, rank: int | None, tokens: int
+) -> None:
+    path = tmp_path / "folder" / "mycat.safetensors"
+    concept = make_concept(tiny_base, rank=rank, tokens=tokens)
+    save_concept(concept, path, tiny_base)
+    read = load_concept(path)
+    for part in ("weight", "left", "right"):
+        ours, theirs = getattr(concept.update, part), getattr(read.update, part)
+        assert (ours is None) == (theirs is None)
+        assert ours is None or torch.equal(theirs, ours.half().float())
+    assert list(read.tokens) == list(concept.tokens)
+    for token, row in concept.tokens.items():
+        assert torch.equal(read.tokens[token], row.half().float())
+    assert described(read) == described(concept)
+    assert [found.name for found in path.parent.iterdir()] == ["mycat.safetensors"]
+
+
+def test_saving_again_what_was_read_changes_nothing(
+    path: Path, tiny_base: Base, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.safetensors"
+    save_concept(load_concept(path), again, tiny_base)
+    first, second = load_file(path), load_file(again)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert metadata_of(again) == metadata_of(path)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_constraint_values_are_what_the_stored_update_gives(
+    tiny_base: Base, tmp_path: Path, rank: int | None
+) -> None:
+    path = tmp_path / "mycat.safetensors"
+    save_concept(make_concept(tiny_base, rank=rank), path, tiny_base)
+    stored = load_file(path)
+    features = stored["constraint.features"].float()
+    expected = load_concept(path).update.apply(features)
+    torch.testing.assert_close(stored["constraint.values"].float(), expected, rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tokens", [0, 1, 2])
+def test_constraint_features_run_from_the_first_word_of_the_concept_to_the_end(
+    tiny_base: Base, tmp_path: Path, tokens: int
+) -> None:
+    concept = make_concept(tiny_base, tokens=tokens)
+    path = tmp_path / "mycat.safetensors"
+    save_concept(concept, path, tiny_base)
+    features = load_file(path)["constraint.features"]
+    words = tokens + 2 + 1  # the tokens, "wooden pot" and the end
+    assert features.shape == (2 * words, tiny_base.seam.layout.text_width)
+    bare, photo = tiny_base.text_encoder.encode(concept.target_prompts, concept.tokens)
+    expected = torch.cat([bare[1 : 1 + words], photo[4 : 4 + words]])
+    torch.testing.assert_close(features.float(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_phrases_name_the_tokens_before_the_noun(tiny_base: Base) -> None:
+    assert make_concept(tiny_base).phrase == "<mycat0> wooden pot"
+    assert make_concept(tiny_base, tokens=0).target_prompts == (
+        "wooden pot",
+        "photo of a wooden pot",
+    )
+
+
+def test_a_renamed_concept_keeps_its_tokens(concept: Concept) -> None:
+    renamed = concept.renamed("other")
+    assert renamed.name == "other"
+    assert renamed.tokens is concept.tokens
+    assert concept.name == "mycat"
+
+
+def test_a_concept_knows_when_and_with_what_it_was_made(concept: Concept) -> None:
+    age = datetime.now(UTC) - datetime.fromisoformat(concept.created_at)
+    assert 0 <= age.total_seconds() < 3600
+    assert set(concept.libraries) >= {"torch", "diffusers", "transformers", "safetensors"}
+
+
+def test_another_base_of_the_same_shape_is_used_only_when_allowed(
+    concept: Concept, tiny_base: Base, tmp_path: Path
+) -> None:
+    save_tiny_pipeline(tmp_path / "base", seed=1)
+    other = load_base(str(tmp_path / "base"))
+    concept.check_base(tiny_base)
+    with pytest.raises(BaseMismatchError, match="allow another base explicitly"):
+        concept.check_base(other)
+    concept.check_base(other, allow_other_base=True)
+    path = tmp_path / "mycat.safetensors"
+    with pytest.raises(BaseMismatchError):
+        save_concept(concept, path, other)
+    assert not path.exists()
+
+
+def test_another_shape_is_never_used(concept: Concept, tiny_base: Base) -> None:
+    rows, width = tiny_base.seam.layout.shape
+    longer = replace(concept, update=Update(weight=torch.zeros(rows + 1, width)))
+    wider = replace(concept, tokens={"<mycat>": torch.zeros(width + 1)})
+    for wrong in (longer, wider):
+        with pytest.raises(BaseMismatchError, match=r"'mycat'.*base"):
+            wrong.check_base(tiny_base, allow_other_base=True)
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    rewrite(path, metadata_of(path) | {"schema_version": SCHEMA_VERSION + 1, "soul": True})
+    with pytest.raises(ConceptFileError, match=f"schema {SCHEMA_VERSION + 1}.*update this"):
+        load_concept(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param([], id="list"),
+        pytest.param("text", id="text"),
+        pytest.param({"schema_version": None}, id="no schema"),
+        pytest.param({"modifier_tokens": ["<one>", "<two>"]}, id="no row"),
+        pytest.param({"modifier_tokens": ["mycat"]}, id="no token"),
+        pytest.param({"modifier_tokens": 3}, id="no tokens"),
+        pytest.param({"parents": None}, id="no parents"),
+        pytest.param({"soul": True}, id="unknown"),
+    ],
+)
+def test_damaged_metadata_is_refused(path: Path, change: object) -> None:
+    rewrite(path, metadata_of(path) | change if isinstance(change, dict) else change)
+    with pytest.raises(ConceptFileError, match="damaged"):
+        load_concept(path)
+
+
+def test_metadata_that_is_no_json_is_refused(path: Path) -> None:
+    save_file(load_file(path), path, metadata={KEY: "{"})
+    with pytest.raises(ConceptFileError, match="damaged"):
+        load_concept(path)
+
+
+def test_a_file_without_an_update_is_refused(path: Path) -> None:
+    tensors = load_file(path)
+    del tensors["update.weight"]
+    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
+    with pytest.raises(ConceptFileError, match="damaged"):
+        load_concept(path)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 8, 100, 5000])
+def test_a_truncated_file_is_refused_in_one_line(path: Path, kept: int) -> None:
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ConceptFileError, match="not a readable safetensors file") as caught:
+        load_concept(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"update.weight": torch.zeros(2, 2)}, foreign, metadata={"format": "pt"})
+    pickled = tmp_path / "pickled.safetensors"
+    pickled.write_bytes(pickle.dumps({"update.weight": [1, 2]}))
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello " * 100)
+    for path in (foreign, pickled, text, tmp_path, tmp_path / "nothing.safetensors"):
+        with pytest.raises(ConceptFileError, match=path.name) as caught:
+            load_concept(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_reading_never_unpickles(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return Path.touch, (Path(tmp_path / "sprung"),)  # type: ignore[return-value]
+
+    path = tmp_path / "trap.safetensors"
+    torch.save({"update.weight": Trap()}, path)
+    with pytest.raises(ConceptFileError):
+        load_concept(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_failed_write_leaves_nothing(concept: Concept, tiny_base: Base, tmp_path: Path) -> None:
+    (tmp_path / "taken.safetensors").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        save_concept(concept, tmp_path / "taken.safetensors", tiny_base)
+    unspeakable = replace(concept, metrics={"picture": torch.zeros(1)})
+    nameless = replace(concept, class_noun="<>")
+    with pytest.raises(TypeError):
+        save_concept(unspeakable, tmp_path / "unspeakable.safetensors", tiny_base)
+    with pytest.raises(TokenError):
+        save_concept(nameless, tmp_path / "nameless.safetensors", tiny_base)
+    assert [found.name for found in tmp_path.iterdir()] == ["taken.safetensors"]
+    assert not list((tmp_path / "taken.safetensors").iterdir())

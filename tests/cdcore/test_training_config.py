@@ -1,0 +1,69 @@
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdcore.errors import ConfigError, TokenError
+from tests.cdcore.training_case import config
+
+
+@given(st.integers(1, 64), st.floats(0, 8))
+def test_the_rows_of_a_step_are_shared_by_the_ratio(rows: int, ratio: float) -> None:
+    try:
+        made = config(rows_per_step=rows, regularization_ratio=ratio)
+    except ConfigError:
+        assert round(rows * ratio / (1 + ratio)) == rows
+        return
+    assert made.target_rows >= 1
+    assert made.target_rows + made.regularization_rows == rows
+    assert made.regularization_rows == pytest.approx(rows * ratio / (1 + ratio), abs=0.5)
+
+
+def test_a_ratio_of_one_halves_a_step_and_zero_leaves_only_targets() -> None:
+    assert config(rows_per_step=8).target_rows == 4
+    alone = config(rows_per_step=8, regularization_ratio=0, regularization_images=0)
+    assert (alone.target_rows, alone.regularization_rows) == (8, 0)
+
+
+def test_the_prompts_name_the_concept_by_its_token_and_the_class_without() -> None:
+    made = config()
+    assert made.instance_prompt == "photo of a <mycat> cat"
+    assert made.class_prompt == "photo of a cat"
+    assert config(modifier_token=None).instance_prompt == "photo of a cat"
+
+
+def test_only_the_reference_weighting_lifts_target_rows() -> None:
+    assert config().target_weight == 1
+    assert config(prior_weighting="reference").target_weight == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"rows_per_step": 0},
+        {"variants": 0},
+        {"seed": -1},
+        {"learning_rate": 0.0},
+        {"learning_rate": 1.0},
+        {"learning_rate": math.nan},
+        {"regularization_ratio": -0.1},
+        {"regularization_ratio": math.inf},
+        {"prior_weight": -1.0},
+        {"prior_weight": math.nan},
+        {"regularization_images": 0},
+        {"rows_per_step": 1, "regularization_ratio": 2.0},
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes))) as caught:
+        config(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["mycat", "<my cat>", "<>", "<MyCat>", "<a>b", "<größe>"])
+def test_a_token_that_no_prompt_could_name_is_refused(token: str) -> None:
+    with pytest.raises(TokenError, match="angle brackets"):
+        config(modifier_token=token)

@@ -1,0 +1,53 @@
+"""What every test may rely on: no network, no cluster but its own, one torch thread."""
+
+import os
+
+# Set before any test module imports these libraries: they read their environment once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.pop("RAY_ADDRESS", None)
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_randomly
+import torch
+
+from tests.tiny import save_tiny_pipeline
+
+if TYPE_CHECKING:
+    from cdcore.base import Base
+
+# DeepSpeed registers a seeder there, so that every test run would import DeepSpeed. No test here
+# draws from a global generator.
+pytest_randomly.entrypoint_reseeds = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> None:
+    """Keep the pytest process to one thread: small tensors gain nothing from more."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder with a tiny random model; not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny")
+    save_tiny_pipeline(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_folder: Path) -> "Base":
+    """The tiny model as a base, on the CPU in float32; its name is its folder."""
+    from cdcore.base import load_base
+
+    return load_base(str(tiny_folder))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")

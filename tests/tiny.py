@@ -1,0 +1,107 @@
+"""A Stable-Diffusion-1-shaped model with random weights, small enough for every test."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cdcore.update import Update
+
+__all__ = ["random_update", "save_tiny_pipeline"]
+
+
+def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> None:
+    """Write a pipeline with random weights, as diffusers itself saves one.
+
+    It has the pocket tokenizer, 64 x 64 pixels, latents of (4, 8, 8) and text cross-attention at
+    two resolutions.
+
+    Args:
+        folder: Where to.
+        seed: Of the weights.
+        text_width: Width d of the text features, a multiple of 2.
+    """
+    # Not at the top: that takes seconds, and most tests need no model.
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from cdcore.pocket.caption import words
+    from cdcore.pocket.tokenizer import MAX_TOKENS, build_tokenizer
+
+    tokenizer = build_tokenizer(words())
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=text_width,
+                intermediate_size=2 * text_width,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=MAX_TOKENS,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=4,
+            sample_size=64,
+        )
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D",) * 2,
+            up_block_types=("CrossAttnUpBlock2D",) * 2,
+            cross_attention_dim=text_width,
+            attention_head_dim=2,
+            norm_num_groups=8,
+        )
+    pipeline: Any = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(
+            beta_schedule="scaled_linear",
+            beta_start=0.00085,
+            beta_end=0.012,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+
+
+def random_update(shape: tuple[int, int], *, seed: int = 0, rank: int | None = None) -> Update:
+    """Return an update large enough to show: dense, or factored when a rank is given.
+
+    Args:
+        shape: (D, d) of the K/V stack.
+        seed: Of its values.
+        rank: Of the two factors.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*sides: int) -> Tensor:
+        return torch.randn(*sides, generator=generator) * 0.2
+
+    if rank is None:
+        return Update(weight=draw(*shape))
+    return Update(left=draw(shape[0], rank), right=draw(rank, shape[1]))
