@@ -1,0 +1,206 @@
+"""Settings: the fields of a configuration class, as a user writes them in a file or on a flag."""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import textwrap
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cdcore.errors import ConfigError
+
+__all__ = ["REQUIRED", "Setting", "closest", "read_settings", "settings_of"]
+
+REQUIRED: Any = object()
+"""Stands for the value of a setting that has no default."""
+
+_TYPES: dict[Any, tuple[str, str]] = {
+    int: ("INT", "a whole number"),
+    float: ("FLOAT", "a number"),
+    str: ("TEXT", "text, in quotes where YAML would read something else"),
+    Path: ("PATH", "a path"),
+    bool: ("BOOL", "true or false"),
+}
+"""How the help names a type, and how an error does."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One field of a configuration class.
+
+    Its type is ``bool``, ``int``, ``float``, ``str``, ``Path``, a ``Literal``, a ``tuple[T, ...]``
+    of these, or one of all these with ``None``.
+
+    Attributes:
+        name: Of the field, and its key in YAML.
+        annotation: Its type.
+        default: Its default, or `REQUIRED`.
+        doc: The text that stands under the field in its class.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    doc: str
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line, such as ``--class-noun``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def can_be_unset(self) -> bool:
+        """Whether the word ``none`` on the command line means None; as a text it means itself."""
+        return type(None) in get_args(self.annotation) and self._plain is not str
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is true or false, and its flag takes no value."""
+        return self._plain is bool
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes any number of values."""
+        return get_origin(self._plain) is tuple
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value in the help, such as ``INT``."""
+        one = _described(self._element)[0]
+        return f"{one} [{one} ...]" if self.is_list else one
+
+    def converted(self, value: Any, where: str) -> Any:
+        """Return ``value`` in this setting's type.
+
+        Args:
+            value: A text, or what YAML makes of one.
+            where: How an error names the setting.
+
+        Raises:
+            ConfigError: The value is not of that type.
+        """
+        # Python counts True as 1 and the empty path as the working directory; users mean neither.
+        is_meant = not (isinstance(value, bool) and not self.is_switch)
+        is_meant &= not (value == "" and self._plain is Path)
+        if isinstance(value, str) and get_origin(self._plain) is Literal:
+            # On the command line choices that are numbers are texts as well.
+            value = {str(choice): choice for choice in get_args(self._plain)}.get(value, value)
+        if is_meant:
+            try:
+                adapter = TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
+                return adapter.validate_python(value)
+            except ValidationError:
+                pass
+        expected = _described(self._element)[1]
+        expected = f"a list, each of it {expected}" if self.is_list else expected
+        raise ConfigError(f"{where} is {value!r}, expected {expected}")
+
+    @property
+    def _plain(self) -> Any:
+        """The type without None."""
+        if get_origin(self.annotation) not in (Union, types.UnionType):
+            return self.annotation
+        return next(part for part in get_args(self.annotation) if part is not type(None))
+
+    @property
+    def _element(self) -> Any:
+        return get_args(self._plain)[0] if self.is_list else self._plain
+
+
+def settings_of(config_class: type) -> dict[str, Setting]:
+    """Return the settings of a dataclass by name, in its order."""
+    hints, docs = get_type_hints(config_class), _field_docs(config_class)
+    return {
+        field.name: Setting(
+            name=field.name,
+            annotation=hints[field.name],
+            default=_default(field),
+            doc=docs.get(field.name, ""),
+        )
+        for field in dataclasses.fields(config_class)
+    }
+
+
+def read_settings(path: Path, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Read a YAML file whose keys are names of settings.
+
+    Args:
+        path: The file; an empty one holds no settings.
+        settings: By name.
+
+    Returns:
+        The values that the file gives, converted; relative paths are relative to the file.
+
+    Raises:
+        ConfigError: It cannot be read, is no YAML mapping, has an unknown key, or a value is not
+            of its setting's type.
+    """
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({_reason(error)})") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected lines such as 'steps: 250', one for each setting")
+    for name in values:
+        if name not in settings:
+            raise ConfigError(f"{path}: unknown key {name!r}{closest(str(name), settings)}")
+    converted = {
+        name: settings[name].converted(value, f"{path}: {name}") for name, value in values.items()
+    }
+    return {name: _anchored(value, path.parent) for name, value in converted.items()}
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    """Read a relative path in a file as relative to that file, wherever the job is started."""
+    return folder / value.expanduser() if isinstance(value, Path) else value
+
+
+def closest(word: str, words: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the nearest of ``words``, or nothing."""
+    matches = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def _described(kind: Any) -> tuple[str, str]:
+    if get_origin(kind) is Literal:
+        choices = [str(choice) for choice in get_args(kind)]
+        return "{" + ",".join(choices) + "}", "one of " + ", ".join(choices)
+    return _TYPES[kind]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return REQUIRED if field.default is dataclasses.MISSING else field.default
+
+
+def _field_docs(config_class: type) -> dict[str, str]:
+    """Return the text under each field of a class and its parents, which Python does not keep."""
+    docs: dict[str, str] = {}
+    for parent in filter(dataclasses.is_dataclass, reversed(config_class.__mro__)):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(parent))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in zip(definition.body, definition.body[1:], strict=False):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(doc))),
+                ):
+                    docs[name] = " ".join(doc.split())
+    return docs
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())

@@ -1,0 +1,198 @@
+"""The driver of the training job: check everything, run Ray Train, say where things are."""
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.train import CheckpointConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from rich.console import Console
+
+from cdcore.base import ALIASES, load_base
+from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.pictures import picture_warnings, read_pictures, split_holdout
+from cdcore.run_directory import RunDirectory
+from rayjobs.checkpoints import last_checkpoint
+from rayjobs.cluster import connected, scaling
+from rayjobs.progress import RunProgress
+from rayjobs.train_job import TrainJob, differences, identity, resolve
+from rayjobs.train_worker import TrainTask, train_worker
+
+__all__ = ["train"]
+
+_CHECKPOINTS_KEPT = 2
+_PATIENCE_S = 4 * 3600
+"""How long the other workers wait while the first of their node prepares."""
+
+
+def train(job: TrainJob) -> dict[str, Any]:
+    """Run the job to its end.
+
+    Returns:
+        The summary, as in ``run.json``.
+
+    Raises:
+        CustomDiffusionError: Something that the user can mend, before or during the run.
+        OSError: A folder cannot be written.
+        KeyboardInterrupt: The user, or a signal, has ended it; the same job goes on from there.
+    """
+    started = time.monotonic()
+    console = Console(highlight=False, markup=False, emoji=False)
+    # In a file lines stay whole.
+    console.soft_wrap = not console.is_terminal
+    task, asked = _checked(job, console)
+    run = task.run
+    with run.locked():
+        if _is_finished(job, run, asked):
+            console.print(f"run {run.name!r} is already finished; --overwrite trains it again")
+            summary = run.read_summary()
+        else:
+            console.print(_plan(job, task))
+            try:
+                with RunProgress(run, console), connected():
+                    summary = _run(job, task, asked)
+            except KeyboardInterrupt:
+                console.print("the same command goes on from the last checkpoint")
+                raise
+            summary["seconds"]["total"] = time.monotonic() - started
+            run.write_summary(summary)
+    _print_result(console, run, summary)
+    return summary
+
+
+def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
+    """Find out all that can be wrong without a cluster, and what the run's identity is."""
+    pictures = read_pictures(_absolute(job.images))
+    training, held_out = split_holdout(pictures, job.holdout)
+    base = load_base(_absolute_if_folder(job.base))
+    config = resolve(job, base)
+    for warning in picture_warnings(pictures, base.profile.resolution):
+        console.print(f"note: {warning}")
+    task = TrainTask(
+        config=config,
+        base=base.name,
+        pictures=training,
+        targets=held_out or training,
+        run=RunDirectory(_absolute(job.output) / job.name),
+        cache=_absolute(job.cache),
+        zero_stage=job.zero_stage,
+        checkpoint_every=job.checkpoint_every,
+        sample_seeds=job.sample_seeds,
+    )
+    task.cache.mkdir(parents=True, exist_ok=True)
+    return task, identity(job, config, base, training)
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: {error}; write the path in full") from error
+
+
+def _absolute_if_folder(base: str) -> str:
+    """Keep names; a path must mean the same to workers that run elsewhere."""
+    if base == "pocket" or base in ALIASES or not Path(base).expanduser().is_dir():
+        return base
+    return str(_absolute(Path(base)))
+
+
+def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> bool:
+    """Decide between a new run, one to continue, and one that is done.
+
+    Raises:
+        RunError: The name is taken by something else.
+    """
+    stored = run.read_config()
+    if stored is None or job.overwrite:
+        return False
+    differences(stored, asked)
+    is_done = run.read_summary().get("status") == "finished" and run.concept_file.exists()
+    return is_done and stored["steps"] == asked["steps"]
+
+
+def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any]) -> dict[str, Any]:
+    run = task.run
+    resources = scaling(job.workers)
+    if job.overwrite:
+        run.clear()
+    task = replace(task, checkpoint=last_checkpoint(run.checkpoints))
+    run.write_config(asked)
+    run.write_summary({"name": run.name, "status": "running"})
+    try:
+        return _fit(task, resources)
+    except BaseException as error:
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        status = "interrupted" if is_interrupt else "failed"
+        # A full disk must not hide what went wrong.
+        with suppress(OSError):
+            run.write_summary({"name": run.name, "status": status})
+        raise
+
+
+def _fit(task: TrainTask, resources: ScalingConfig) -> dict[str, Any]:
+    # Ray 2.60 runs functions that return something, which its annotations do not know yet.
+    work: Any = train_worker
+    trainer = TorchTrainer(
+        work,
+        train_loop_config={"task": task},
+        torch_config=TorchConfig(timeout_s=_PATIENCE_S),
+        scaling_config=resources,
+        run_config=RunConfig(
+            name=task.run.checkpoints.name,
+            storage_path=str(task.run.path),
+            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+        ),
+    )
+    try:
+        result: Any = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise _mendable(error) from error
+    except SystemExit as exit_:
+        # What Ray's own handlers of SIGINT and SIGTERM end with.
+        raise KeyboardInterrupt from exit_
+    summary: dict[str, Any] = result.return_value
+    return summary
+
+
+def _mendable(error: Exception) -> Exception:
+    """Return the user's error behind a failed training, or the failure itself."""
+    causes = []
+    for failure in getattr(error, "worker_failures", {}).values():
+        cause: BaseException | None = failure
+        while cause is not None:
+            causes.append(cause)
+            cause = getattr(cause, "_base_exc", None) or cause.__cause__
+    for kind in (CustomDiffusionError, OSError):
+        for cause in causes:
+            # Where one worker fails, the others lose their connection to it.
+            if isinstance(cause, kind) and not isinstance(cause, ConnectionError):
+                return cause
+    return error
+
+
+def _plan(job: TrainJob, task: TrainTask) -> str:
+    config = task.config
+    workers = "1 worker" if job.workers == 1 else f"{job.workers} workers"
+    return (
+        f"teaching {config.phrase!r} to {task.base} from {len(task.pictures)} pictures: "
+        f"{config.steps} steps of {config.target_rows} target and {config.regularization_rows} "
+        f"regularization rows on {workers}"
+    )
+
+
+def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) -> None:
+    for name, value in summary.get("metrics", {}).items():
+        if name == "spread":
+            continue
+        text = (
+            f"{value['base']:.3f} -> {value['concept']:.3f}"
+            if isinstance(value, dict)
+            else f"{value:.3f}"
+        )
+        console.print(f"{name.replace('_', ' ')}: {text}")
+    console.print(f"pictures: {run.samples}", soft_wrap=True)
+    console.print(f"concept:  {run.concept_file}", soft_wrap=True)

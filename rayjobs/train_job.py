@@ -1,0 +1,192 @@
+"""The configuration of the training job as a user writes it, and how it is resolved."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from cdcore.errors import ConfigError, RunError
+from cdcore.pictures import Picture
+from cdcore.training_config import PriorWeighting, TrainingConfig
+
+if TYPE_CHECKING:
+    from cdcore.base import Base
+
+__all__ = ["FIELD_GROUPS", "TrainJob", "differences", "identity", "resolve"]
+
+T = TypeVar("T")
+
+FIELD_GROUPS = {
+    "concept": ("modifier_token", "initializer_token", "holdout"),
+    "training": (
+        "steps",
+        "rows_per_step",
+        "learning_rate",
+        "regularization_ratio",
+        "regularization_images",
+        "prior_weight",
+        "prior_weighting",
+        "variants",
+        "augment",
+        "seed",
+    ),
+    "cluster": ("workers", "zero_stage", "checkpoint_every"),
+    "results": ("output", "cache", "sample_seeds", "overwrite"),
+}
+"""Where each optional field stands in the help."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainJob:
+    """What a user may set; None takes the base's own default."""
+
+    images: Path
+    """Folder with 4 to 20 pictures of the concept."""
+    class_noun: str
+    """What kind of thing it is, such as cat."""
+    name: str
+    """Name of the concept, of its run and of its file."""
+    base: str = "sd1.4"
+    """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
+
+    modifier_token: str | None = None
+    """Word that prompts name the concept by; default <NAME>. 'none' teaches the class noun."""
+    initializer_token: str | None = None
+    """Existing word that the modifier token starts from; default the class noun."""
+    holdout: int = 0
+    """Pictures, the last by name, that are scored against but not trained on."""
+
+    steps: int | None = None
+    """Optimiser steps; default 250 on Stable Diffusion 1."""
+    rows_per_step: int | None = None
+    """Target and regularization rows of one step, over all workers; default 8."""
+    learning_rate: float | None = None
+    """Of everything that trains, never scaled; default 8e-5 on Stable Diffusion 1."""
+    regularization_ratio: float = 1.0
+    """Regularization rows for each target row; 0 trains without."""
+    regularization_images: int | None = None
+    """Pictures of the class that the base generates, once; default 200."""
+    prior_weight: float = 1.0
+    """Factor on the loss of regularization rows."""
+    prior_weighting: PriorWeighting = "mean"
+    """What a prior weight of 1 means: equal means, or the original implementation's 4 to 1."""
+    variants: int | None = None
+    """Augmented variants of each picture whose latents are cached; default 40."""
+    augment: bool = True
+    """Show the pictures in varying size and place, as the paper does."""
+    seed: int = 0
+    """Of every random draw."""
+
+    workers: int = 1
+    """Training processes; one for each GPU on a GPU cluster."""
+    zero_stage: Literal[0, 1, 2] = 0
+    """DeepSpeed ZeRO stage."""
+    checkpoint_every: int = 50
+    """Steps between checkpoints."""
+
+    output: Path = Path("runs")
+    """Folder of runs."""
+    cache: Path = Path("~/.cache/customdiffusion")
+    """Folder of regularization images and latents, shared by all runs."""
+    sample_seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the before/after pictures."""
+    overwrite: bool = False
+    """Delete a run of the same name first."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no base could make sense of."""
+        if not self.name or not all(part.isalnum() or part in "-_" for part in self.name):
+            raise ConfigError(
+                f"name is {self.name!r}; expected letters, digits, '-' or '_', such as mycat"
+            )
+        for field, least in (("workers", 1), ("checkpoint_every", 1), ("holdout", 0)):
+            if getattr(self, field) < least:
+                raise ConfigError(f"{field} is {getattr(self, field)}, expected {least} or more")
+        if not self.sample_seeds or not all(0 <= seed < 2**64 for seed in self.sample_seeds):
+            raise ConfigError(
+                f"sample_seeds is {list(self.sample_seeds)}, expected one or more whole numbers "
+                "of at least 0"
+            )
+
+
+def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
+    """Fill in the base's defaults, and check the words against its tokenizer.
+
+    Raises:
+        ConfigError: A value is impossible.
+        TokenError: The tokenizer cannot use the class noun or a token.
+    """
+    profile = base.profile
+    token = None if job.modifier_token == "none" else job.modifier_token or f"<{job.name.lower()}>"
+    config = TrainingConfig(
+        name=job.name,
+        class_noun=job.class_noun.strip(),
+        modifier_token=token,
+        initializer_token=job.initializer_token or job.class_noun.strip(),
+        steps=_given(job.steps, profile.steps),
+        rows_per_step=_given(job.rows_per_step, profile.rows_per_step),
+        learning_rate=_given(job.learning_rate, profile.learning_rate),
+        regularization_ratio=job.regularization_ratio,
+        regularization_images=_given(job.regularization_images, profile.regularization_images),
+        prior_weight=job.prior_weight,
+        prior_weighting=job.prior_weighting,
+        variants=_given(job.variants, profile.variants),
+        augment=job.augment,
+        seed=job.seed,
+    )
+    for word in (config.class_noun, config.initializer_token):
+        base.text_encoder.word_ids(word)
+    if job.workers > config.rows_per_step:
+        raise ConfigError(
+            f"{job.workers} workers for {config.rows_per_step} rows_per_step: some would have no "
+            f"row; give at most {config.rows_per_step} workers, or more rows"
+        )
+    return config
+
+
+def identity(
+    job: TrainJob, config: TrainingConfig, base: "Base", pictures: Sequence[Picture]
+) -> dict[str, Any]:
+    """Return what decides a run's result: two runs may share a name only if these are equal."""
+    described = asdict(config) | {
+        "base": base.name,
+        "base_fingerprint": base.fingerprint,
+        "zero_stage": job.zero_stage,
+        "pictures": {picture.path.name: picture.digest[:16] for picture in pictures},
+    }
+    if job.zero_stage:
+        # A ZeRO 1 or 2 checkpoint loads only with as many workers.
+        described["workers"] = job.workers
+    return described
+
+
+def differences(stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse to continue a run with other settings; more steps are allowed.
+
+    Raises:
+        RunError: Names every setting that differs.
+    """
+    changed = [
+        _change(key, stored.get(key), asked.get(key))
+        for key in sorted(stored.keys() | asked.keys())
+        if stored.get(key) != asked.get(key)
+        and not (key == "steps" and asked[key] > stored.get(key, 0))
+    ]
+    if changed:
+        raise RunError(
+            f"run {asked['name']!r} exists with other settings ({'; '.join(changed)}); choose "
+            "another --name, or --overwrite it"
+        )
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = sorted(
+            name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
+        )
+        return f"other {key}: {', '.join(names)}"
+    return f"{key} was {before!r}, now {now!r}"
+
+
+def _given(value: T | None, default: T) -> T:
+    return default if value is None else value

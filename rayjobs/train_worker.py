@@ -1,0 +1,148 @@
+"""What one Ray Train worker does: prepare, train, and, as the first, finish the run."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray.train
+import ray.train.torch
+import torch
+from torch import distributed as dist
+from torch.utils.tensorboard import SummaryWriter
+
+from cdcore.base import Base, load_base
+from cdcore.pictures import Picture
+from cdcore.preparation import prepare
+from cdcore.run_directory import RunDirectory
+from cdcore.training import ConceptParameters, StepMetrics, Trainer, trained_concept
+from cdcore.training_config import TrainingConfig
+from rayjobs.checkpoints import seal, step_of
+from rayjobs.finish import finish_run
+
+if TYPE_CHECKING:
+    from rayjobs.deepspeed_engine import DeepSpeedEngine
+
+__all__ = ["TrainTask", "train_worker"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainTask:
+    """What the driver ships to every worker.
+
+    Attributes:
+        config: Resolved.
+        base: Name of the base.
+        pictures: Of the concept, decoded; workers open no path of the user's.
+        targets: The pictures that the result is scored against.
+        run: Absolute, on storage that every node shares.
+        cache: Absolute root of the caches, on each node.
+        zero_stage: 0, 1 or 2.
+        checkpoint_every: Steps between checkpoints.
+        sample_seeds: Seeds of the before/after pictures.
+        checkpoint: Of an earlier session of this run, or None to start.
+    """
+
+    config: TrainingConfig
+    base: str
+    pictures: Sequence[Picture]
+    targets: Sequence[Picture]
+    run: RunDirectory
+    cache: Path
+    zero_stage: int
+    checkpoint_every: int
+    sample_seeds: tuple[int, ...]
+    checkpoint: Path | None = None
+
+
+def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
+    """Run one worker's share of ``loop_config["task"]``, a `TrainTask`.
+
+    Returns:
+        The run's summary from the first worker, None from the others.
+    """
+    task: TrainTask = loop_config["task"]
+    device = ray.train.torch.get_device()
+    started = time.monotonic()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    base = load_base(task.base, device=device, dtype=dtype)
+    trainer, engine, parameters, first_step = _assemble(task, base)
+    prepared = time.monotonic()
+    _train(task, trainer, engine, first_step)
+    trained = time.monotonic()
+    if dist.get_rank() != 0:
+        return None
+    seconds = {"prepare": prepared - started, "train": trained - prepared}
+    concept = trained_concept(base, task.config, parameters)
+    return finish_run(base, concept, task, seconds)
+
+
+def _assemble(
+    task: TrainTask, base: Base
+) -> tuple[Trainer, "DeepSpeedEngine", ConceptParameters, int]:
+    # Not at the top: it takes seconds, and the driver imports this module too.
+    from rayjobs.deepspeed_engine import DeepSpeedEngine
+
+    def on_progress(phase: str, done: int, total: int) -> None:
+        task.run.write_phase(phase, done, total)
+
+    is_first_of_node = ray.train.get_context().get_local_rank() == 0
+    if is_first_of_node:
+        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+    dist.barrier()
+    if not is_first_of_node:
+        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+    parameters = ConceptParameters.initial(base, task.config).to(base.device)
+    engine = DeepSpeedEngine(parameters, task.config.learning_rate, zero_stage=task.zero_stage)
+    first_step = _resume(engine, task)
+    return Trainer(base, task.config, data, parameters, engine), engine, parameters, first_step
+
+
+def _resume(engine: "DeepSpeedEngine", task: TrainTask) -> int:
+    """Go on from Ray's checkpoint when it has restarted this worker, else from the driver's."""
+    restarted = ray.train.get_checkpoint()
+    folder = Path(restarted.path) if restarted is not None else task.checkpoint
+    if folder is None:
+        return 0
+    engine.load(folder)
+    return step_of(folder)
+
+
+def _train(task: TrainTask, trainer: Trainer, engine: "DeepSpeedEngine", first_step: int) -> None:
+    is_first = dist.get_rank() == 0
+    if is_first:
+        task.run.truncate_metrics(first_step)
+        task.run.write_phase("training", first_step, task.config.steps)
+    board = SummaryWriter(str(task.run.path / "tensorboard")) if is_first else None
+
+    def on_step(metrics: StepMetrics) -> None:
+        if board is not None:
+            task.run.append_metrics(metrics)
+            _write_board(board, metrics)
+        if metrics.step % task.checkpoint_every == 0 or metrics.step == task.config.steps:
+            _checkpoint(engine, metrics)
+
+    trainer.run(first_step, on_step)
+    if board is not None:
+        board.close()
+
+
+def _write_board(board: SummaryWriter, metrics: StepMetrics) -> None:
+    for name in ("loss", "target_loss", "prior_loss", "seconds"):
+        value = getattr(metrics, name)
+        if value is not None:
+            board.add_scalar(name, value, metrics.step)
+
+
+def _checkpoint(engine: "DeepSpeedEngine", metrics: StepMetrics) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine.save(folder)
+        seal(folder, step=metrics.step, worker=dist.get_rank(), workers=dist.get_world_size())
+        ray.train.report(
+            {"step": metrics.step, "loss": metrics.loss},
+            checkpoint=ray.train.Checkpoint.from_directory(folder),
+            checkpoint_dir_name=f"step-{metrics.step:06d}",
+        )

@@ -1,0 +1,29 @@
+"""A concept of the tiny base, for jobs that need no good pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tiny import random_update
+
+if TYPE_CHECKING:
+    from cdcore.base import Base
+
+
+@pytest.fixture(scope="session")
+def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``mycat.safetensors`` with the token ``<mycat>`` and an update that shows."""
+    from cdcore.concept import Concept, save_concept
+
+    concept = Concept(
+        name="mycat",
+        update=random_update(tiny_base.seam.layout.shape),
+        tokens={"<mycat>": tiny_base.text_encoder.initial_embedding("cat")},
+        class_noun="cat",
+        base_name=tiny_base.name,
+        base_fingerprint=tiny_base.fingerprint,
+    )
+    path = tmp_path_factory.mktemp("concepts") / "mycat.safetensors"
+    save_concept(concept, path, tiny_base)
+    return path

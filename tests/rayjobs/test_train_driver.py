@@ -1,0 +1,271 @@
+import errno
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray.train
+
+from cdcore.errors import CustomDiffusionError, RunError
+from cdcore.run_directory import RunDirectory
+from rayjobs import train_driver
+from rayjobs.train_driver import train
+from rayjobs.train_job import TrainJob
+from rayjobs.train_worker import TrainTask
+from tests.rayjobs.train_case import job, write_pictures
+
+
+class Cluster:
+    """Stands for Ray: counts the starts, and trains nothing."""
+
+    def __init__(self, workers: int = 64) -> None:
+        self.workers = workers
+        self.tasks: list[TrainTask] = []
+        self.error: BaseException | None = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        yield
+
+    def scaling(self, workers: int) -> int:
+        if workers > self.workers:
+            raise CustomDiffusionError("too many workers for this cluster")
+        return workers
+
+    def fit(self, task: TrainTask, _: int) -> dict[str, Any]:
+        self.tasks.append(task)
+        if self.error is not None:
+            raise self.error
+        task.run.concept_file.write_bytes(b"")
+        return {"name": task.run.name, "status": "finished", "seconds": {}, "metrics": {}}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster()
+    monkeypatch.setattr(train_driver, "connected", made.connected)
+    monkeypatch.setattr(train_driver, "scaling", made.scaling)
+    monkeypatch.setattr(train_driver, "_fit", made.fit)
+    return made
+
+
+@pytest.fixture
+def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
+    write_pictures(tmp_path / "images")
+    return job(tmp_path, tiny_folder)
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "1.png"
+    path.write_bytes(path.read_bytes()[:900])
+
+
+def bomb(folder: Path) -> None:
+    """Write a PNG of a few bytes whose header declares ten billion pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    (folder / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no pictures in it": empty,
+    "damaged picture": truncate,
+    "empty file": lambda folder: (folder / "1.png").write_bytes(b""),
+    "megapixels": bomb,
+    "not a picture": lambda folder: (folder / "1.png").write_text("a text"),
+}
+
+
+def refused(bad: TrainJob, match: str) -> None:
+    """Check that the job is refused in one line, before Ray starts, with nothing left behind."""
+    with pytest.raises(CustomDiffusionError, match=match) as caught:
+        train(bad)
+    assert "\n" not in str(caught.value)
+    assert not (bad.output / bad.name).exists()
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_a_folder_that_cannot_be_used_is_refused(
+    plain: TrainJob, cluster: Cluster, message: str
+) -> None:
+    DAMAGES[message](plain.images)
+    refused(plain, message)
+    assert not cluster.tasks
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"images": Path("/no/such/folder")}, "no such folder"),
+        ({"images": Path(__file__)}, "not a folder"),
+        ({"images": Path("~nobody-has-this-name/x")}, "home directory"),
+        ({"class_noun": ""}, "is no word"),
+        ({"class_noun": "  "}, "is no word"),
+        ({"class_noun": "<cat>"}, "is no word"),
+        ({"class_noun": "cat " * 20}, "shorter"),
+        ({"initializer_token": "<x>"}, "is no word"),
+        ({"modifier_token": "my cat"}, "angle brackets"),
+        ({"modifier_token": "<My Cat>"}, "angle brackets"),
+        ({"base": "/no/such/base"}, "cannot be loaded"),
+        ({"base": "no-such-base"}, "cannot be loaded"),
+        ({"workers": 6}, "6 workers for 5 rows_per_step"),
+        ({"workers": 3}, "too many workers"),
+        ({"holdout": 3}, "hold out 3 of 3"),
+        ({"steps": 0}, "steps is 0"),
+        ({"regularization_images": 0}, "regularization_images is 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused(
+    plain: TrainJob, cluster: Cluster, changes: dict[str, Any], match: str
+) -> None:
+    cluster.workers = 2
+    refused(replace(plain, **changes), match)
+    assert not cluster.tasks
+
+
+def test_an_output_that_is_a_file_is_refused(plain: TrainJob, cluster: Cluster) -> None:
+    plain.output.write_text("a file")
+    with pytest.raises(NotADirectoryError):
+        train(plain)
+    assert not cluster.tasks
+
+
+def test_a_folder_of_something_else_is_neither_used_nor_overwritten(
+    plain: TrainJob, cluster: Cluster
+) -> None:
+    theirs = plain.output / plain.name / "config.yaml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("key: value\n")
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match="choose another --name"):
+            train(replace(plain, overwrite=overwrite))
+    theirs.rename(theirs.with_name("notes.txt"))
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match="holds no run"):
+            train(replace(plain, overwrite=overwrite))
+    assert not cluster.tasks
+    assert theirs.with_name("notes.txt").read_text() == "key: value\n"
+
+
+def test_a_finished_run_says_so_and_is_not_trained_again(
+    plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(plain)
+    before = capsys.readouterr().out
+    summary = train(plain)
+    after = capsys.readouterr().out
+    assert len(cluster.tasks) == 1
+    assert summary["status"] == "finished"
+    assert "already finished" in after
+    assert before.splitlines()[-2:] == after.splitlines()[-2:]
+
+
+def test_a_run_goes_on_with_more_steps_and_not_with_other_settings(
+    plain: TrainJob, cluster: Cluster
+) -> None:
+    train(plain)
+    changes: dict[str, Any] = {"steps": 3, "learning_rate": 1e-3, "seed": 7, "class_noun": "dog"}
+    for name, value in changes.items():
+        with pytest.raises(RunError, match=f"other settings .*{name} was") as caught:
+            train(replace(plain, **{name: value}))
+        assert "\n" not in str(caught.value)
+    (plain.images / "0.png").rename(plain.images / "7.png")
+    with pytest.raises(RunError, match=r"other pictures: 0\.png, 7\.png"):
+        train(plain)
+    (plain.images / "7.png").rename(plain.images / "0.png")
+    train(replace(plain, steps=9, workers=2, checkpoint_every=7))
+    assert [task.config.steps for task in cluster.tasks] == [4, 9]
+    assert RunDirectory(plain.output / plain.name).read_config() is not None
+
+
+def test_overwriting_trains_again_from_nothing(plain: TrainJob, cluster: Cluster) -> None:
+    train(plain)
+    run = RunDirectory(plain.output / plain.name)
+    (run.checkpoints / "step-000004").mkdir(parents=True)
+    run.samples.mkdir()
+    train(replace(plain, overwrite=True, seed=7))
+    assert [task.config.seed for task in cluster.tasks] == [0, 7]
+    assert not run.samples.exists()
+    assert not run.checkpoints.exists()
+
+
+def test_too_many_workers_leave_the_run_that_was_to_be_overwritten(
+    plain: TrainJob, cluster: Cluster
+) -> None:
+    train(plain)
+    cluster.workers = 1
+    with pytest.raises(CustomDiffusionError, match="too many"):
+        train(replace(plain, overwrite=True, workers=2))
+    assert RunDirectory(plain.output / plain.name).concept_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError("defect"), "failed")]
+)
+def test_a_run_that_ends_early_says_how(
+    plain: TrainJob, cluster: Cluster, error: BaseException, status: str
+) -> None:
+    cluster.error = error
+    with pytest.raises(type(error)):
+        train(plain)
+    run = RunDirectory(plain.output / plain.name)
+    assert run.read_summary() == {"name": "mycat", "status": status}
+    cluster.error = None
+    assert train(plain)["status"] == "finished"
+
+
+def test_two_processes_cannot_train_the_same_run(plain: TrainJob, cluster: Cluster) -> None:
+    with (
+        RunDirectory(plain.output / plain.name).locked(),
+        pytest.raises(RunError, match="another process"),
+    ):
+        train(plain)
+    assert not cluster.tasks
+
+
+def test_paths_and_notes_are_printed_as_they_are_in_whole_lines(
+    plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = plain.output / ("[bold]" + "long" * 30)
+    (plain.images / "1.png").unlink()
+    train(replace(plain, output=output))
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert len(out.splitlines()) == 4
+    assert "note: only 2 picture(s)" in out
+    assert f"concept:  {output}/mycat/mycat.safetensors" in out
+    assert len(cluster.tasks) == 1
+
+
+def test_a_relative_base_is_the_same_base_from_anywhere(
+    plain: TrainJob, cluster: Cluster, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_folder.parent)
+    train(replace(plain, base=tiny_folder.name))
+    train(plain)
+    assert [task.base for task in cluster.tasks] == [str(tiny_folder)]
+
+
+def test_the_user_s_error_is_found_behind_those_of_ray_and_of_the_other_workers() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    wrapped = RuntimeError("of Ray")
+    wrapped.__cause__ = full
+    lost = ConnectionResetError("by peer")
+    failure = ray.train.WorkerGroupError("text", {0: lost, 1: wrapped})
+    assert train_driver._mendable(failure) is full
+    defect = ray.train.WorkerGroupError("text", {0: ValueError("defect"), 1: lost})
+    assert train_driver._mendable(defect) is defect
