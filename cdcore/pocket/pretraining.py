@@ -110,6 +110,7 @@ def _run(
     stage: Stage, done: int, planned: int, deadline: float, piece: Piece
 ) -> Iterator[StepReport]:
     parameters = list(stage.module.parameters())
+    device = torch.device(piece.device)
     optimizers = _optimizers(stage)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
@@ -123,7 +124,8 @@ def _run(
         started = time.monotonic()
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate * _learning_rate_factor(step, step - done, planned)
-        loss = stage.loss(step)
+        with torch.autocast(device.type, torch.bfloat16, enabled=_multiplies_bfloat16(device)):
+            loss = stage.loss(step)
         loss.backward()
         _average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
@@ -154,6 +156,12 @@ def _optimizers(stage: Stage) -> tuple[torch.optim.Optimizer, torch.optim.Optimi
         Muon(matrices, lr=stage.matrix_learning_rate),
         torch.optim.AdamW(rest, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.0),
     )
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def _learning_rate_factor(step: int, step_of_piece: int, planned: int) -> float:
