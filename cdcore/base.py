@@ -164,9 +164,9 @@ def load_base(
         name=name,
         fingerprint=_fingerprint(unet, table),
         profile=_profile(unet),
-        text_encoder=TextEncoder(tokenizer, text_model.to(device, dtype)),
+        text_encoder=TextEncoder(tokenizer, _moved(text_model, device, dtype)),
         autoencoder=autoencoder.to(device).eval().requires_grad_(False),
-        seam=Seam(unet.to(device, dtype)),
+        seam=Seam(_moved(unet, device, dtype)),
         noise_schedule=NoiseSchedule(
             alphas_cumprod=scheduler.alphas_cumprod.double(),
             prediction_type=scheduler.config.prediction_type,
@@ -177,6 +177,12 @@ def load_base(
 def _part(kind: Any, source: str, subfolder: str) -> Any:
     name = "dtype" if kind is CLIPTextModel else "torch_dtype"
     return kind.from_pretrained(source, subfolder=subfolder, **{name: torch.float32})
+
+
+def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
+    # diffusers advises against any cast by `to`, even where no part asks for float32.
+    with _quiet_libraries():
+        return model.to(device, dtype)
 
 
 def _fingerprint(unet: nn.Module, table: Tensor) -> str:
