@@ -1,14 +1,14 @@
 """A concept and its file: an update, the rows of its modifier tokens, and where they come from.
 
 ``NAME.safetensors`` holds ``update.weight`` or ``update.left`` and ``update.right``; ``token.0``,
-``token.1`` ...; ``constraint.features`` (s, d), the text features of the concept's target prompts
-from its token on; and ``constraint.values`` (s, D), the update applied to them. The metadata is one
-JSON text.
+``token.1`` ..., the rows of its subjects' tokens in their order; ``constraint.features`` (s, d),
+the text features of each subject's target prompts from the subject's first word on; and
+``constraint.values`` (s, D), the update applied to them. The metadata is one JSON text.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 from cdcore.base import Base
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
 from cdcore.files import replacing
-from cdcore.text_encoder import check_modifier_token, modifier_tokens
+from cdcore.subject import Subject
 from cdcore.update import Update
 
 __all__ = ["SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
@@ -40,8 +40,9 @@ class Concept:
     Attributes:
         name: Of the concept, and of its file.
         update: Difference of the K/V stack.
-        tokens: The embedding row (d,) of each modifier token; may be empty.
-        class_noun: What kind of thing it is.
+        tokens: The embedding row (d,) of each modifier token, in the order of the subjects; empty
+            where none of them has one.
+        subjects: What it teaches, at least one; more than one when trained together or merged.
         base_name: The base it was trained on, as the user named it.
         base_fingerprint: That base's fingerprint.
         training: The training configuration.
@@ -49,12 +50,15 @@ class Concept:
         parents: Of a merge: the concepts it was made from.
         created_at: ISO 8601, UTC.
         libraries: Versions of the libraries it was made with.
+
+    Raises:
+        ValueError: There is no subject, or the tokens are not those of the subjects.
     """
 
     name: str
     update: Update
     tokens: Mapping[str, Tensor]
-    class_noun: str
+    subjects: tuple[Subject, ...]
     base_name: str
     base_fingerprint: str
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -65,15 +69,24 @@ class Concept:
         default_factory=lambda: {library: version(library) for library in _LIBRARIES}
     )
 
+    def __post_init__(self) -> None:
+        """Refuse rows that do not belong to the subjects."""
+        named = [subject.token for subject in self.subjects if subject.token is not None]
+        if not self.subjects or named != list(self.tokens):
+            raise ValueError(
+                f"concept {self.name!r} has rows for the tokens {list(self.tokens)}, its "
+                f"{len(self.subjects)} subjects have {named}"
+            )
+
     @property
-    def phrase(self) -> str:
-        """How a prompt names the concept, such as ``<mycat> cat``."""
-        return " ".join([*self.tokens, self.class_noun])
+    def phrases(self) -> tuple[str, ...]:
+        """How prompts name each subject, such as ``<mycat> cat``."""
+        return tuple(subject.phrase for subject in self.subjects)
 
     @property
     def target_prompts(self) -> tuple[str, ...]:
-        """The prompts whose outcome defines the concept."""
-        return self.phrase, f"photo of a {self.phrase}"
+        """The prompts whose outcome defines the concept: two for each subject, in their order."""
+        return tuple(prompt for subject in self.subjects for prompt in subject.target_prompts)
 
     def check_base(self, base: Base, *, allow_other_base: bool = False) -> None:
         """Refuse a base that the concept was not trained on.
@@ -170,12 +183,12 @@ def _concept(metadata: dict[str, Any], tensors: dict[str, Tensor], path: Path) -
             f"{path}: concept file of schema {schema}, this version reads up to {SCHEMA_VERSION}; "
             "update this software"
         )
-    names = metadata.pop("modifier_tokens")
-    for name in names:
-        check_modifier_token(name)
+    subjects = tuple(Subject(**described) for described in metadata.pop("subjects"))
+    names = [subject.token for subject in subjects if subject.token is not None]
     metadata["parents"] = tuple(metadata["parents"])
     return Concept(
         **metadata,
+        subjects=subjects,
         update=Update(
             weight=tensors.get("update.weight"),
             left=tensors.get("update.left"),
@@ -186,25 +199,25 @@ def _concept(metadata: dict[str, Any], tensors: dict[str, Tensor], path: Path) -
 
 
 def _metadata(concept: Concept) -> dict[str, Any]:
-    described = asdict(replace(concept, update=Update(weight=torch.zeros(1, 1)), tokens={}))
-    for tensor_field in ("update", "tokens"):
-        described.pop(tensor_field)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "modifier_tokens": list(concept.tokens),
-        **described,
+    described = {
+        field_.name: getattr(concept, field_.name)
+        for field_ in fields(concept)
+        if field_.name not in {"update", "tokens"}
     }
+    described["subjects"] = [asdict(subject) for subject in concept.subjects]
+    return {"schema_version": SCHEMA_VERSION, **described}
 
 
 @torch.no_grad()
 def _constraint_features(concept: Concept, base: Base) -> Tensor:
-    """Return the features (s, d) of the target prompts from the concept's first word to the end."""
+    """Return the features (s, d) of the target prompts, each from its subject to the end."""
     encoder = base.text_encoder
     features = encoder.encode(concept.target_prompts, concept.tokens).float().cpu()
+    subjects = [subject for subject in concept.subjects for _ in subject.target_prompts]
     rows = []
-    for prompt, row in zip(concept.target_prompts, features, strict=True):
-        before = prompt[: prompt.index(concept.phrase)]
+    for subject, prompt, row in zip(subjects, concept.target_prompts, features, strict=True):
+        before = prompt[: prompt.index(subject.phrase)]
         first = 1 + (len(encoder.word_ids(before)) if before else 0)
-        length = first + len(modifier_tokens(prompt)) + len(encoder.word_ids(concept.class_noun))
-        rows.append(row[first : length + 1])
+        words = (subject.token is not None) + len(encoder.word_ids(subject.class_noun))
+        rows.append(row[first : first + words + 1])
     return torch.cat(rows)

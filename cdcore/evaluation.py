@@ -80,8 +80,9 @@ def evaluate_concept(  # noqa: PLR0913 - most are keywords
         prompts: With "{}" for the concept.
         on_step: Called with the sampling steps done and all of them.
     """
-    plain = [prompt.format(concept.class_noun) for prompt in prompts]
-    named = [prompt.format(concept.phrase) for prompt in prompts]
+    subject = concept.subjects[0]
+    plain = [prompt.format(subject.class_noun) for prompt in prompts]
+    named = [prompt.format(subject.phrase) for prompt in prompts]
     # Moved once: rows that share one update object share one projection.
     update = concept.update.to(base.device)
     kinds = [(plain, None), (named, update), (plain, update)]

@@ -16,6 +16,7 @@ from cdcore.errors import RunError
 from cdcore.latent_cache import LatentCache, LatentRows
 from cdcore.objective import row_losses
 from cdcore.row_schedule import RowDraw, rows_of_step, rows_of_worker
+from cdcore.subject import Subject
 from cdcore.training_config import TrainingConfig
 from cdcore.update import Update
 
@@ -270,7 +271,7 @@ def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParam
         name=config.name,
         update=Update(weight=parameters.update.detach().cpu()),
         tokens=dict(zip(names, tokens, strict=True)),
-        class_noun=config.class_noun,
+        subjects=(Subject(class_noun=config.class_noun, token=config.modifier_token),),
         base_name=base.name,
         base_fingerprint=base.fingerprint,
     )

@@ -85,7 +85,7 @@ def _pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
 
 def _save_samples(evaluation: Evaluation, concept: Concept, task: "TrainTask") -> list[str]:
     folder = task.run.samples
-    prompts = [prompt.format(concept.phrase) for prompt in evaluation.prompts]
+    prompts = [prompt.format(concept.phrases[0]) for prompt in evaluation.prompts]
     written = []
     for seed, before, after in zip(
         evaluation.seeds, evaluation.base, evaluation.concept, strict=True

@@ -228,7 +228,8 @@ def _check_writable(folder: Path) -> None:
 def _hint(concept: "Concept", prompts: Sequence[str]) -> None:
     """Tell a user who forgot it how prompts name the concept."""
     if not any(token in prompt for token in concept.tokens for prompt in prompts):
-        sys.stderr.write(f"note: prompts name this concept as {concept.phrase!r}; none here does\n")
+        phrases = " and ".join(map(repr, concept.phrases))
+        sys.stderr.write(f"note: prompts name this concept as {phrases}; none here does\n")
 
 
 @contextmanager

@@ -93,13 +93,14 @@ import torch
 from cdcore.base import load_base
 from cdcore.concept import Concept, load_concept, save_concept
 from cdcore.sampling import Request, sample
+from cdcore.subject import Subject
 from cdcore.update import Update
 base = load_base({str(tiny_folder)!r})
 made = Concept(
     name="mycat",
     update=Update(weight=torch.zeros(base.seam.layout.shape)),
     tokens={{"<mycat>": base.text_encoder.initial_embedding("cat")}},
-    class_noun="cat",
+    subjects=(Subject(class_noun="cat", token="<mycat>"),),
     base_name=base.name,
     base_fingerprint=base.fingerprint,
 )
@@ -107,7 +108,12 @@ path = Path({str(tmp_path)!r}) / "mycat.safetensors"
 save_concept(made, path, base)
 read = load_concept(path)
 request = Request(
-    prompt=read.phrase, seed=0, steps=1, guidance_scale=1, update=read.update, tokens=read.tokens
+    prompt=read.phrases[0],
+    seed=0,
+    steps=1,
+    guidance_scale=1,
+    update=read.update,
+    tokens=read.tokens,
 )
 assert sample(base, [request]).isfinite().all()
 """

@@ -15,20 +15,38 @@ from safetensors.torch import load_file, save_file
 from cdcore.base import Base, load_base
 from cdcore.concept import SCHEMA_VERSION, Concept, load_concept, save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError
+from cdcore.subject import Subject
 from cdcore.update import Update
 from tests.tiny import random_update, save_tiny_pipeline
 
 KEY = "custom_diffusion"
 
 
-def make_concept(base: Base, *, rank: int | None = None, tokens: int = 1) -> Concept:
+SUBJECTS = [
+    {"class_noun": "cat", "token": "<one>"},
+    {"class_noun": "dog", "token": "<two>"},
+]
+NOUNS = ("wooden pot", "cat", "dog")
+
+
+def make_concept(
+    base: Base, *, rank: int | None = None, subjects: int = 1, has_tokens: bool = True
+) -> Concept:
+    made = tuple(
+        Subject(class_noun=noun, token=f"<my{number}>" if has_tokens else None)
+        for number, noun in enumerate(NOUNS[:subjects])
+    )
     generator = torch.Generator().manual_seed(5)
     width = base.seam.layout.text_width
     return Concept(
         name="mycat",
         update=random_update(base.seam.layout.shape, rank=rank),
-        tokens={f"<mycat{n}>": torch.randn(width, generator=generator) for n in range(tokens)},
-        class_noun="wooden pot",
+        tokens={
+            subject.token: torch.randn(width, generator=generator)
+            for subject in made
+            if subject.token is not None
+        },
+        subjects=made,
         base_name=base.name,
         base_fingerprint=base.fingerprint,
         training={"steps": 3, "pictures": ["a.png"]},
@@ -68,12 +86,12 @@ def metadata_of(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("rank", [None, 3])
-@pytest.mark.parametrize("tokens", [0, 1, 2])
+@pytest.mark.parametrize(("subjects", "has_tokens"), [(1, False), (1, True), (2, True)])
 def test_a_file_holds_the_concept_in_half_precision(
-    tiny_base: Base, tmp_path: Path, rank: int | None, tokens: int
+    tiny_base: Base, tmp_path: Path, rank: int | None, subjects: int, has_tokens: bool
 ) -> None:
     path = tmp_path / "folder" / "mycat.safetensors"
-    concept = make_concept(tiny_base, rank=rank, tokens=tokens)
+    concept = make_concept(tiny_base, rank=rank, subjects=subjects, has_tokens=has_tokens)
     save_concept(concept, path, tiny_base)
     read = load_concept(path)
     for part in ("weight", "left", "right"):
@@ -111,27 +129,49 @@ def test_constraint_values_are_what_the_stored_update_gives(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("tokens", [0, 1, 2])
-def test_constraint_features_run_from_the_first_word_of_the_concept_to_the_end(
-    tiny_base: Base, tmp_path: Path, tokens: int
+@pytest.mark.parametrize("has_tokens", [False, True])
+@pytest.mark.parametrize("subjects", [1, 3])
+def test_constraint_features_run_from_the_first_word_of_each_subject_to_the_end(
+    tiny_base: Base, tmp_path: Path, subjects: int, has_tokens: bool
 ) -> None:
-    concept = make_concept(tiny_base, tokens=tokens)
+    concept = make_concept(tiny_base, subjects=subjects, has_tokens=has_tokens)
     path = tmp_path / "mycat.safetensors"
     save_concept(concept, path, tiny_base)
     features = load_file(path)["constraint.features"]
-    words = tokens + 2 + 1  # the tokens, "wooden pot" and the end
-    assert features.shape == (2 * words, tiny_base.seam.layout.text_width)
-    bare, photo = tiny_base.text_encoder.encode(concept.target_prompts, concept.tokens)
-    expected = torch.cat([bare[1 : 1 + words], photo[4 : 4 + words]])
-    torch.testing.assert_close(features.float(), expected, rtol=1e-3, atol=1e-3)
+    encoded = tiny_base.text_encoder.encode(concept.target_prompts, concept.tokens)
+    expected = []
+    for number, noun in enumerate(NOUNS[:subjects]):
+        words = has_tokens + len(noun.split()) + 1  # the token, the noun and the end
+        bare, photo = encoded[2 * number : 2 * number + 2]
+        expected += [bare[1 : 1 + words], photo[4 : 4 + words]]
+    torch.testing.assert_close(features.float(), torch.cat(expected), rtol=1e-3, atol=1e-3)
 
 
-def test_phrases_name_the_tokens_before_the_noun(tiny_base: Base) -> None:
-    assert make_concept(tiny_base).phrase == "<mycat0> wooden pot"
-    assert make_concept(tiny_base, tokens=0).target_prompts == (
-        "wooden pot",
-        "photo of a wooden pot",
+def test_each_subject_has_a_phrase_and_two_target_prompts(tiny_base: Base) -> None:
+    joint = make_concept(tiny_base, subjects=2)
+    assert joint.phrases == ("<my0> wooden pot", "<my1> cat")
+    assert joint.target_prompts == (
+        "<my0> wooden pot",
+        "photo of a <my0> wooden pot",
+        "<my1> cat",
+        "photo of a <my1> cat",
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subjects": ()},
+        {"subjects": (Subject(class_noun="cat", token="<other>"),)},
+        {"subjects": (Subject(class_noun="cat", token="<my0>"),) * 2},
+        {"tokens": {}},
+    ],
+)
+def test_rows_that_do_not_belong_to_the_subjects_are_refused(
+    concept: Concept, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="'mycat' has rows for"):
+        replace(concept, **changes)
 
 
 def test_a_renamed_concept_keeps_its_tokens(concept: Concept) -> None:
@@ -165,7 +205,7 @@ def test_another_base_of_the_same_shape_is_used_only_when_allowed(
 def test_another_shape_is_never_used(concept: Concept, tiny_base: Base) -> None:
     rows, width = tiny_base.seam.layout.shape
     longer = replace(concept, update=Update(weight=torch.zeros(rows + 1, width)))
-    wider = replace(concept, tokens={"<mycat>": torch.zeros(width + 1)})
+    wider = replace(concept, tokens={"<my0>": torch.zeros(width + 1)})
     for wrong in (longer, wider):
         with pytest.raises(BaseMismatchError, match=r"'mycat'.*base"):
             wrong.check_base(tiny_base, allow_other_base=True)
@@ -183,9 +223,11 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
         pytest.param([], id="list"),
         pytest.param("text", id="text"),
         pytest.param({"schema_version": None}, id="no schema"),
-        pytest.param({"modifier_tokens": ["<one>", "<two>"]}, id="no row"),
-        pytest.param({"modifier_tokens": ["mycat"]}, id="no token"),
-        pytest.param({"modifier_tokens": 3}, id="no tokens"),
+        pytest.param({"subjects": SUBJECTS}, id="no row"),
+        pytest.param({"subjects": [{"class_noun": "cat", "token": "mycat"}]}, id="no token"),
+        pytest.param({"subjects": [{"class_noun": "cat"}]}, id="no name"),
+        pytest.param({"subjects": []}, id="no subject"),
+        pytest.param({"subjects": 3}, id="no subjects"),
         pytest.param({"parents": None}, id="no parents"),
         pytest.param({"soul": True}, id="unknown"),
     ],
@@ -248,7 +290,7 @@ def test_a_failed_write_leaves_nothing(concept: Concept, tiny_base: Base, tmp_pa
     with pytest.raises(OSError, match="taken"):
         save_concept(concept, tmp_path / "taken.safetensors", tiny_base)
     unspeakable = replace(concept, metrics={"picture": torch.zeros(1)})
-    nameless = replace(concept, class_noun="<>")
+    nameless = replace(concept, subjects=(Subject(class_noun="<>", token="<my0>"),))
     with pytest.raises(TypeError):
         save_concept(unspeakable, tmp_path / "unspeakable.safetensors", tiny_base)
     with pytest.raises(TokenError):

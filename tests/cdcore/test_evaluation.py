@@ -11,6 +11,7 @@ from cdcore.base import Base
 from cdcore.concept import Concept
 from cdcore.evaluation import PROMPTS, Evaluation, evaluate_concept
 from cdcore.sampling import Request, sample
+from cdcore.subject import Subject
 from cdcore.update import Update
 from tests.tiny import random_update
 
@@ -44,7 +45,7 @@ def concept(base: Base, update: Update) -> Concept:
         name="mycat",
         update=update,
         tokens={"<mycat>": base.text_encoder.initial_embedding("dog")},
-        class_noun="cat",
+        subjects=(Subject(class_noun="cat", token="<mycat>"),),
         base_name=base.name,
         base_fingerprint=base.fingerprint,
     )

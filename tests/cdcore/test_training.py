@@ -242,7 +242,7 @@ def test_without_a_modifier_token_only_the_update_trains(
     assert driven.tokens.shape == (0, tiny_base.seam.layout.text_width)
     assert driven.update.any()
     assert not concept.tokens
-    assert concept.phrase == "cat"
+    assert concept.phrases == ("cat",)
 
 
 def test_training_that_diverges_says_so(tiny_base: Base, latents: TrainingData) -> None:
@@ -277,7 +277,7 @@ def test_a_trained_concept_is_the_parameters_under_their_names(tiny_base: Base) 
     assert not concept.update.dense().requires_grad
     assert list(concept.tokens) == ["<mycat>"]
     assert torch.equal(concept.tokens["<mycat>"], driven.tokens[0])
-    assert (concept.name, concept.class_noun) == ("mycat", "cat")
+    assert (concept.name, concept.phrases) == ("mycat", ("<mycat> cat",))
 
 
 def test_a_concept_starts_as_the_base_with_the_initializer_s_row(tiny_base: Base) -> None:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mycat.safetensors`` with the token ``<mycat>`` and an update that shows."""
     from cdcore.concept import Concept, save_concept
+    from cdcore.subject import Subject
 
     concept = Concept(
         name="mycat",
         update=random_update(tiny_base.seam.layout.shape),
         tokens={"<mycat>": tiny_base.text_encoder.initial_embedding("cat")},
-        class_noun="cat",
+        subjects=(Subject(class_noun="cat", token="<mycat>"),),
         base_name=tiny_base.name,
         base_fingerprint=tiny_base.fingerprint,
     )

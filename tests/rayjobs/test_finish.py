@@ -58,7 +58,7 @@ def test_the_concept_file_knows_how_it_was_trained(
     concept = load_concept(Path(summary["concept_file"]))
     concept.check_base(tiny_base)
     assert concept.training["learning_rate"] == task.config.learning_rate
-    assert concept.phrase == "<mycat> cat"
+    assert concept.phrases == ("<mycat> cat",)
 
 
 def test_the_grid_names_its_prompts_and_its_seed(task: TrainTask, summary: dict[str, Any]) -> None:
