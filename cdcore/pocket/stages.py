@@ -35,7 +35,9 @@ __all__ = ["STAGES", "Stage", "StageName", "open_stage"]
 StageName = Literal["autoencoder", "towers", "unet", "judge"]
 STAGES: tuple[StageName, ...] = ("autoencoder", "towers", "unet", "judge")
 
-_KL_WEIGHT = 5e-4
+_KL_WEIGHT = 2e-4
+_SMALL_ERROR = 0.1
+"""Up to here errors count by their square, so that flat areas do not drown edges."""
 _EDGE_WEIGHT = 0.5
 _UNCONDITIONAL_SHARE = 0.1
 _CONTRASTIVE_WEIGHT = 0.1
@@ -96,8 +98,9 @@ def open_stage(
 
 class _Autoencoder(Stage):
     name = "autoencoder"
-    steps = 4000
-    batch = 16
+    steps = 6400
+    batch = 64
+    crop = 32
 
     def __init__(
         self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
@@ -106,14 +109,25 @@ class _Autoencoder(Stage):
         self.module = _autoencoder(folder).to(device, memory_format=torch.channels_last)
 
     def loss(self, step: int) -> Tensor:
-        pixels = _draw_pixels(self._album, self.batch, self._device)[1]
+        pixels = self._crops()
         posterior = self.module.encode(pixels).latent_dist
         decoded = self.module.decode(posterior.sample()).sample
         error = decoded - pixels
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        edges = _size(error.diff(dim=-1)) + _size(error.diff(dim=-2))
         divergence = posterior.kl().mean() / posterior.mean[0].numel()
-        loss: Tensor = error.abs().mean() + _EDGE_WEIGHT * edges + _KL_WEIGHT * divergence
-        return loss
+        return _size(error) + _EDGE_WEIGHT * edges + _KL_WEIGHT * divergence
+
+    def _crops(self) -> Tensor:
+        """Draw a part of each of many pictures, which vary more than fewer whole ones."""
+        pixels = _draw_pixels(self._album, self.batch, self._device)[1]
+        last = pixels.shape[-1] - self.crop
+        corners = torch.randint(last + 1, (self.batch, 2)).tolist()
+        return torch.stack(
+            [
+                picture[:, top : top + self.crop, left : left + self.crop]
+                for picture, (top, left) in zip(pixels, corners, strict=True)
+            ]
+        ).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def save(self, module: Any, folder: Path) -> None:
@@ -241,6 +255,10 @@ class _Judge(Stage):
 
     def save(self, module: Any, folder: Path) -> None:
         module.save(folder / "judge")
+
+
+def _size(error: Tensor) -> Tensor:
+    return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=_SMALL_ERROR)
 
 
 def _draw_pixels(album: Album, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
