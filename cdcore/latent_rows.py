@@ -14,7 +14,7 @@ from torch import Tensor
 from cdcore.augmentation import Variant, apply_variant, draw_variant, plain_variant
 from cdcore.pictures import Picture
 
-__all__ = ["Encode", "LatentRow", "regularization_rows", "target_rows"]
+__all__ = ["Encode", "LatentRow", "pool_variant", "regularization_rows", "target_rows"]
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Pixels (B, 3, S, S) float32 in [-1, 1] -> posterior mean and std, each (B, C, h, w), unscaled."""
@@ -72,7 +72,7 @@ def target_rows(  # noqa: PLR0913 - all are keywords
         ConfigError: ``resolution`` does not suit the augmentation or ``latent_factor``.
     """
     shown = (
-        (index, picture, _pool_variant(picture, number, resolution, seed, augment=augment))
+        (index, picture, pool_variant(picture, number, resolution, seed, augment=augment))
         for index, picture in enumerate(pictures)
         for number in range(variants)
     )
@@ -104,9 +104,21 @@ def regularization_rows(
     return _encoded(shown, resolution, latent_factor, encode)
 
 
-def _pool_variant(
+def pool_variant(
     picture: Picture, number: int, resolution: int, seed: int, *, augment: bool
 ) -> Variant:
+    """Draw how the pool of a picture shows it.
+
+    Args:
+        picture: Its digest is part of the draw.
+        number: In the pool, from 0.
+        resolution: Side S of the training images in pixels.
+        seed: Of the variants.
+        augment: False for full-size variants that are mirrored half of the time.
+
+    Raises:
+        ConfigError: ``resolution`` does not suit the augmentation.
+    """
     rng = random.Random(f"{seed}/{picture.digest}/{number}")
     return draw_variant(resolution, rng, augment=augment)
 

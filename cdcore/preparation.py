@@ -22,25 +22,62 @@ _ROWS_PER_CALL = 16
 def prepare(
     base: Base,
     config: TrainingConfig,
-    pictures: Sequence[Picture],
+    pictures: Sequence[Sequence[Picture]],
     cache: Path,
     on_progress: Progress,
-) -> TrainingData:
+) -> tuple[TrainingData, ...]:
     """Make, or find in the cache, everything that training reads.
 
     Args:
         base: Encodes, and generates the regularization pictures.
         config: Of the run.
-        pictures: Of the concept, held-out ones excluded.
+        pictures: Of each subject, held-out ones excluded.
         cache: Root of the caches.
         on_progress: Told about slow work.
+
+    Returns:
+        The data of each subject; subjects of one class share their regularization pictures.
 
     Raises:
         OSError: The cache cannot be written.
         ConfigError: The pictures' resolution does not suit the base.
     """
-    wanted = len(pictures) * config.variants
-    target = _cached(
+    encoded = [len(shown) * config.variants for shown in pictures]
+    generated = [config.regularization_images] * len(config.subjects)
+    made = []
+    for number, (subject, shown) in enumerate(zip(config.subjects, pictures, strict=True)):
+        regularization = None
+        target = _target(
+            base, config, shown, cache, _part_of(on_progress, "encoding pictures", encoded, number)
+        )
+        if config.regularization_rows:
+            regularization = _regularization(
+                base,
+                subject.class_prompt,
+                config.regularization_images,
+                cache,
+                _part_of(on_progress, "regularization images", generated, number),
+            )
+        made.append(TrainingData(target=target, regularization=regularization))
+    return tuple(made)
+
+
+def _part_of(
+    on_progress: Progress, phase: str, totals: Sequence[int], number: int
+) -> Callable[[int], None]:
+    """Count one subject's work on from that of the subjects before it."""
+    before = sum(totals[:number])
+    return lambda done: on_progress(phase, before + done, sum(totals))
+
+
+def _target(
+    base: Base,
+    config: TrainingConfig,
+    pictures: Sequence[Picture],
+    cache: Path,
+    on_row: Callable[[int], None],
+) -> LatentCache:
+    return _cached(
         base,
         cache,
         pictures,
@@ -54,7 +91,7 @@ def prepare(
                 encode=base.encode_pixels,
                 augment=config.augment,
             ),
-            lambda done: on_progress("encoding pictures", done, wanted),
+            on_row,
         ),
         {
             "kind": "target",
@@ -63,16 +100,15 @@ def prepare(
             "augment": config.augment,
         },
     )
-    if config.regularization_rows == 0:
-        return TrainingData(target=target, regularization=None)
+
+
+def _regularization(
+    base: Base, class_prompt: str, count: int, cache: Path, on_picture: Callable[[int], None]
+) -> LatentCache:
     made = regularization_pictures(
-        base,
-        config.class_prompt,
-        config.regularization_images,
-        cache,
-        on_progress=lambda done, total: on_progress("regularization images", done, total),
+        base, class_prompt, count, cache, on_progress=lambda done, _: on_picture(done)
     )
-    regularization = _cached(
+    return _cached(
         base,
         cache,
         made,
@@ -84,7 +120,6 @@ def prepare(
         ),
         {"kind": "regularization"},
     )
-    return TrainingData(target=target, regularization=regularization)
 
 
 def _counted(rows: Iterable[LatentRow], on_row: Callable[[int], None]) -> Iterator[LatentRow]:

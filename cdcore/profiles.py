@@ -13,7 +13,8 @@ class Profile:
 
     Attributes:
         resolution: Side of a training picture and of a sample, pixels.
-        steps: Optimiser steps for one concept.
+        steps: Optimiser steps for one subject.
+        joint_steps: Optimiser steps for several subjects at once.
         rows_per_step: Target and regularization rows of one step, over all workers.
         learning_rate: Of the update and the modifier token; never scaled by anything.
         regularization_images: Pictures of the class that are generated.
@@ -25,6 +26,7 @@ class Profile:
 
     resolution: int
     steps: int
+    joint_steps: int
     rows_per_step: int
     learning_rate: float
     regularization_images: int
@@ -39,6 +41,7 @@ PROFILES = {
     "sd1": Profile(
         resolution=512,
         steps=250,
+        joint_steps=500,
         rows_per_step=8,
         learning_rate=8e-5,
         regularization_images=200,
@@ -50,6 +53,7 @@ PROFILES = {
     "pocket": Profile(
         resolution=64,
         steps=300,
+        joint_steps=600,
         rows_per_step=8,
         learning_rate=2e-3,
         regularization_images=200,

@@ -1,4 +1,4 @@
-"""Training one concept: the frozen base outside, one small module of parameters in an engine."""
+"""Training a concept: the frozen base outside, one small module of parameters in an engine."""
 
 import math
 import time
@@ -16,7 +16,6 @@ from cdcore.errors import RunError
 from cdcore.latent_cache import LatentCache, LatentRows
 from cdcore.objective import row_losses
 from cdcore.row_schedule import RowDraw, rows_of_step, rows_of_worker
-from cdcore.subject import Subject
 from cdcore.training_config import TrainingConfig
 from cdcore.update import Update
 
@@ -45,14 +44,16 @@ class ConceptParameters(nn.Module):
 
     @classmethod
     def initial(cls, base: Base, config: TrainingConfig) -> "ConceptParameters":
-        """Start from no update and the row of the initializer token.
+        """Start from no update and the rows of the initializer tokens.
 
         Raises:
-            TokenError: The tokenizer cannot use the initializer token.
+            TokenError: The tokenizer cannot use an initializer token.
         """
-        rows = []
-        if config.modifier_token is not None:
-            rows.append(base.text_encoder.initial_embedding(config.initializer_token).cpu())
+        rows = [
+            base.text_encoder.initial_embedding(subject.initializer_token).cpu()
+            for subject in config.subjects
+            if subject.token is not None
+        ]
         width = base.seam.layout.text_width
         return cls(
             torch.zeros(base.seam.layout.shape),
@@ -90,7 +91,7 @@ class LocalEngine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
-    """Cached latents of the concept's pictures, and of its class unless the ratio is 0."""
+    """Cached latents of one subject's pictures, and of its class unless the ratio is 0."""
 
     target: LatentCache
     regularization: LatentCache | None
@@ -122,7 +123,7 @@ class Trainer:
         self,
         base: Base,
         config: TrainingConfig,
-        data: TrainingData,
+        data: Sequence[TrainingData],
         parameters: ConceptParameters,
         engine: Engine,
     ) -> None:
@@ -131,7 +132,7 @@ class Trainer:
         Args:
             base: The frozen base on this worker's device.
             config: Of the run.
-            data: Cached latents, the same on every worker.
+            data: Cached latents of each subject, the same on every worker.
             parameters: On this worker's device; the engine drives the same ones.
             engine: Sums over the workers of the default process group, when there is one.
         """
@@ -144,7 +145,9 @@ class Trainer:
         if dist.is_initialized():
             self._worker, self._workers = dist.get_rank(), dist.get_world_size()
         with torch.no_grad():
-            self._class_features = base.text_encoder.encode([config.class_prompt])
+            self._class_features = base.text_encoder.encode(
+                [subject.class_prompt for subject in config.subjects]
+            )
 
     def run(self, start: int, on_step: Callable[[StepMetrics], None]) -> None:
         """Train from step ``start`` to the end of the configuration.
@@ -172,21 +175,21 @@ class Trainer:
         return self._reduced_sums(rows, losses.detach(), loss.detach())
 
     def _draw(self, step: int) -> list[RowDraw]:
-        regularization = self._data.regularization
         return rows_of_step(
             self._config,
             step,
-            samples=(len(self._data.target), len(regularization or ())),
+            samples=[(len(data.target), len(data.regularization or ())) for data in self._data],
             timesteps=len(self._base.noise_schedule.alphas_cumprod),
         )
 
     def _gather(self, rows: Sequence[RowDraw]) -> LatentRows:
-        """Collect the cached latents of rows; target rows come before regularization rows."""
+        """Collect the cached latents of rows, in their order."""
         parts = []
-        for cache, is_target in ((self._data.target, True), (self._data.regularization, False)):
-            samples = [row.sample for row in rows if row.is_target == is_target]
-            if samples and cache is not None:
-                parts.append(cache.gather(samples))
+        for row in rows:
+            data = self._data[row.subject]
+            cache = data.target if row.is_target else data.regularization
+            assert cache is not None
+            parts.append(cache.gather([row.sample]))
         return LatentRows(
             mean=torch.cat([part.mean for part in parts]),
             std=torch.cat([part.std for part in parts]),
@@ -213,23 +216,24 @@ class Trainer:
         return row_losses(prediction, target, batch.valid_mask.to(device))
 
     def _features(self, rows: Sequence[RowDraw], prefixes: Sequence[str]) -> Tensor:
-        """Encode each distinct target prompt once; the class prompt's features never change."""
+        """Encode each distinct target prompt once; the class prompts' features never change."""
+        subjects = self._config.subjects
         wanted = [
-            prefix if row.is_target else None for row, prefix in zip(rows, prefixes, strict=True)
+            (row.subject, prefix) if row.is_target else None
+            for row, prefix in zip(rows, prefixes, strict=True)
         ]
-        distinct = sorted({prefix for prefix in wanted if prefix is not None})
+        distinct = sorted({pair for pair in wanted if pair is not None})
         parts = [self._class_features]
         if distinct:
-            prompts = [prefix + self._config.instance_prompt for prefix in distinct]
-            parts.append(self._base.text_encoder.encode(prompts, self._tokens()))
-        place: dict[str | None, int] = {None: 0}
-        place |= {prefix: 1 + index for index, prefix in enumerate(distinct)}
-        index = torch.tensor([place[prefix] for prefix in wanted], device=self._base.device)
-        return torch.cat(parts)[index]
-
-    def _tokens(self) -> dict[str, Tensor]:
-        token = self._config.modifier_token
-        return {} if token is None else {token: self._parameters.tokens[0]}
+            prompts = [prefix + subjects[subject].instance_prompt for subject, prefix in distinct]
+            tokens = _named(self._config, self._parameters.tokens)
+            parts.append(self._base.text_encoder.encode(prompts, tokens))
+        place = {pair: len(subjects) + index for index, pair in enumerate(distinct)}
+        places = [
+            row.subject if pair is None else place[pair]
+            for row, pair in zip(rows, wanted, strict=True)
+        ]
+        return torch.cat(parts)[torch.tensor(places, device=self._base.device)]
 
     def _reduced_sums(self, rows: Sequence[RowDraw], losses: Tensor, loss: Tensor) -> Tensor:
         """Return [loss, sum over target rows, sum over regularization rows] over all workers."""
@@ -265,16 +269,20 @@ class Trainer:
 
 def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParameters) -> Concept:
     """Return the concept that the parameters are, on the CPU."""
-    tokens = parameters.tokens.detach().cpu()
-    names = [] if config.modifier_token is None else [config.modifier_token]
     return Concept(
         name=config.name,
         update=Update(weight=parameters.update.detach().cpu()),
-        tokens=dict(zip(names, tokens, strict=True)),
-        subjects=(Subject(class_noun=config.class_noun, token=config.modifier_token),),
+        tokens=_named(config, parameters.tokens.detach().cpu()),
+        subjects=tuple(subject.plain for subject in config.subjects),
         base_name=base.name,
         base_fingerprint=base.fingerprint,
     )
+
+
+def _named(config: TrainingConfig, rows: Tensor) -> dict[str, Tensor]:
+    """Give the token rows (n, d) their names."""
+    names = [subject.token for subject in config.subjects if subject.token is not None]
+    return dict(zip(names, rows, strict=True))
 
 
 def _noise(row: RowDraw, shape: Sequence[int]) -> Tensor:

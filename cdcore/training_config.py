@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from cdcore.errors import ConfigError
-from cdcore.text_encoder import check_modifier_token
+from cdcore.errors import ConfigError, TokenError
+from cdcore.subject import Subject
 
-__all__ = ["PriorWeighting", "TrainingConfig"]
+__all__ = ["PriorWeighting", "SubjectConfig", "TrainingConfig"]
 
 PriorWeighting = Literal["mean", "reference"]
 """``mean``: both kinds of rows count by their per-element mean. ``reference``: target rows count
@@ -17,19 +17,44 @@ _REFERENCE_TARGET_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectConfig(Subject):
+    """One subject of a training run.
+
+    Attributes:
+        initializer_token: The word whose embedding the modifier token starts from.
+    """
+
+    initializer_token: str
+
+    @property
+    def instance_prompt(self) -> str:
+        """The prompt of its target rows, before an augmentation's prefix."""
+        return f"photo of a {self.phrase}"
+
+    @property
+    def class_prompt(self) -> str:
+        """The prompt of its regularization rows."""
+        return f"photo of a {self.class_noun}"
+
+    @property
+    def plain(self) -> Subject:
+        """What a concept file says of it."""
+        return Subject(class_noun=self.class_noun, token=self.token)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """What training depends on; equal configurations and pictures give equal concepts.
 
     Attributes:
         name: Of the concept.
-        class_noun: What kind of thing it is.
-        modifier_token: Such as ``<mycat>``; None teaches the class noun itself.
-        initializer_token: The word whose embedding the modifier token starts from.
+        subjects: What it teaches, at least one; several are trained together, with equally many
+            rows each.
         steps: Optimiser steps.
         rows_per_step: Target and regularization rows of one step, over all workers.
         learning_rate: Of everything that trains; never scaled.
         regularization_ratio: Regularization rows for each target row; 0 is none.
-        regularization_images: Pictures of the class to generate; at least 1 unless the ratio is 0.
+        regularization_images: Pictures to generate of each class; at least 1 unless the ratio is 0.
         prior_weight: Factor on the loss of regularization rows.
         prior_weighting: What a weight of 1 means.
         variants: Augmented variants of each target picture.
@@ -38,12 +63,11 @@ class TrainingConfig:
 
     Raises:
         ConfigError: A value is impossible.
+        TokenError: Prompts could not tell two subjects apart.
     """
 
     name: str
-    class_noun: str
-    modifier_token: str | None
-    initializer_token: str
+    subjects: tuple[SubjectConfig, ...]
     steps: int
     rows_per_step: int
     learning_rate: float
@@ -57,8 +81,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        if self.modifier_token is not None:
-            check_modifier_token(self.modifier_token)
+        self._check_subjects()
         for setting, least in (("steps", 1), ("rows_per_step", 1), ("variants", 1), ("seed", 0)):
             if getattr(self, setting) < least:
                 raise ConfigError(
@@ -83,6 +106,18 @@ class TrainingConfig:
                 f"{self.regularization_ratio} leave no target row; give more rows or a lower ratio"
             )
 
+    def _check_subjects(self) -> None:
+        if not self.subjects:
+            raise ConfigError("there is nothing to teach: subjects is empty, expected one or more")
+        # Without a token it is the noun that must be its own.
+        names = [subject.token or subject.class_noun for subject in self.subjects]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise TokenError(
+                f"prompts would name two things by {' and '.join(sorted(repeated))}; give each "
+                "its own modifier_token"
+            )
+
     @property
     def regularization_rows(self) -> int:
         """Regularization rows of one step."""
@@ -98,20 +133,3 @@ class TrainingConfig:
     def target_weight(self) -> float:
         """Factor on the loss of target rows."""
         return _REFERENCE_TARGET_WEIGHT if self.prior_weighting == "reference" else 1.0
-
-    @property
-    def phrase(self) -> str:
-        """How a prompt names the concept, such as ``<mycat> cat``."""
-        if self.modifier_token is None:
-            return self.class_noun
-        return f"{self.modifier_token} {self.class_noun}"
-
-    @property
-    def instance_prompt(self) -> str:
-        """The prompt of target rows, before an augmentation's prefix."""
-        return f"photo of a {self.phrase}"
-
-    @property
-    def class_prompt(self) -> str:
-        """The prompt of regularization rows."""
-        return f"photo of a {self.class_noun}"

@@ -13,7 +13,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -32,13 +32,14 @@ _NONE = "none"
 Config = TypeVar("Config")
 
 
-def parse(
+def parse(  # noqa: PLR0913 - most are keywords
     config_class: type[Config],
     argv: Sequence[str] | None = None,
     *,
     prog: str,
     description: str,
     groups: Mapping[str, Sequence[str]] | None = None,
+    stand_ins: Mapping[str, Sequence[str]] | None = None,
     default_file: Path | None = None,
 ) -> Config:
     """Make a configuration from a command line; ``--help`` prints and exits.
@@ -50,7 +51,10 @@ def parse(
         description: First paragraph of the help.
         groups: Names of fields under the one-word title of their box in the help; fields in no
             group stand in the first box.
-        default_file: Taken as ``--config`` when neither that nor any required flag is given.
+        stand_ins: Names of settings over the required ones that need not be given with them, and
+            are None then.
+        default_file: Taken as ``--config`` when neither that nor any required flag, nor one that
+            stands in for it, is given.
 
     Returns:
         The configuration.
@@ -60,7 +64,9 @@ def parse(
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     settings = settings_of(config_class)
-    file = _chosen_file(argv, settings, default_file)
+    stand_ins = stand_ins or {}
+    decisive = {s.flag for s in settings.values() if s.default is REQUIRED or s.name in stand_ins}
+    file = _chosen_file(argv, decisive, default_file)
     values = {name: setting.default for name, setting in settings.items()}
     if file is not None:
         values |= read_settings(file, settings)
@@ -69,6 +75,8 @@ def parse(
     for title in groups or {}:
         given |= vars(given.pop(title))
     given.pop("config")
+    spared = {name for stand_in, names in stand_ins.items() if given[stand_in] for name in names}
+    given |= {name: None for name in spared if given[name] is REQUIRED}
     missing = [settings[name].flag for name, value in given.items() if value is REQUIRED]
     if missing:
         raise ConfigError(
@@ -105,9 +113,7 @@ def _exit(status: int, message: str) -> NoReturn:
     sys.exit(status)
 
 
-def _chosen_file(
-    argv: Sequence[str], settings: Mapping[str, Setting], default_file: Path | None
-) -> Path | None:
+def _chosen_file(argv: Sequence[str], decisive: Set[str], default_file: Path | None) -> Path | None:
     """Find ``--config`` before anything else: the file's values are the defaults of the flags."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     finder.add_argument("--config", type=Path)
@@ -118,7 +124,6 @@ def _chosen_file(
     if file is not None:
         return file
     given = {token.partition("=")[0].replace("_", "-") for token in argv}
-    decisive = {setting.flag for setting in settings.values() if setting.default is REQUIRED}
     return None if given & (decisive | {"-h", "--help"}) else default_file
 
 

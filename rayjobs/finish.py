@@ -1,7 +1,10 @@
 """The end of a run: the concept file, the pictures that show it, and the summary."""
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +14,15 @@ from cdcore.augmentation import apply_variant, plain_variant
 from cdcore.base import POCKET_FOLDER, Base
 from cdcore.concept import Concept, save_concept
 from cdcore.curves import plot_curves
-from cdcore.evaluation import Embedder, Evaluation, evaluate_concept
+from cdcore.evaluation import (
+    Embedder,
+    Evaluation,
+    evaluate_concept,
+    evaluate_pair,
+    joint_metrics,
+)
 from cdcore.grid import grid, save_picture
+from cdcore.inputs import inputs_sheet
 from cdcore.pictures import Picture
 from cdcore.pocket.judge import Judge
 
@@ -20,8 +30,6 @@ if TYPE_CHECKING:
     from rayjobs.train_worker import TrainTask
 
 __all__ = ["finish_run"]
-
-_INPUTS_PER_ROW = 6
 
 
 def finish_run(
@@ -42,17 +50,11 @@ def finish_run(
         OSError: The run directory cannot be written.
     """
     run = task.run
-    evaluation = evaluate_concept(
-        base,
-        concept,
-        _pixels(base, task.targets),
-        embedder=_embedder(base),
-        seeds=task.sample_seeds,
-        on_step=lambda done, total: run.write_phase("sampling", done, total),
-    )
-    concept = replace(concept, training=asdict(task.config), metrics=evaluation.metrics)
+    subjects, pairs = _evaluations(base, concept, task)
+    metrics = joint_metrics(subjects, pairs)
+    concept = replace(concept, training=asdict(task.config), metrics=metrics)
     save_concept(concept, run.concept_file, base)
-    samples = _save_samples(evaluation, concept, task)
+    samples = _save_samples([*subjects, *pairs], concept.name, run.samples)
     samples.append(_save_inputs(base, task))
     plot_curves(run.read_metrics(), run.path / "curves.png")
     return {
@@ -63,8 +65,40 @@ def finish_run(
         "seconds": seconds,
         "concept_file": str(run.concept_file),
         "samples": samples,
-        "metrics": evaluation.metrics,
+        "metrics": metrics,
     }
+
+
+def _evaluations(
+    base: Base, concept: Concept, task: "TrainTask"
+) -> tuple[list[Evaluation], list[Evaluation]]:
+    """Evaluate every subject, and of several each with the next one."""
+    targets = [_pixels(base, shown) for shown in task.targets]
+    shared: dict[str, Any] = {"embedder": _embedder(base), "seeds": task.sample_seeds}
+    names = concept.phrases if len(concept.phrases) > 1 else ("",)
+
+    def telling(*phrases: str) -> Callable[[int, int], None]:
+        phase = " ".join(["sampling", *filter(None, phrases)])
+        return lambda done, total: task.run.write_phase(phase, done, total)
+
+    subjects = [
+        evaluate_concept(
+            base, concept, shown, subject=number, on_step=telling(names[number]), **shared
+        )
+        for number, shown in enumerate(targets)
+    ]
+    pairs = [
+        evaluate_pair(
+            base,
+            concept,
+            (targets[one], targets[other]),
+            pair=(one, other),
+            on_step=telling(names[one], names[other]),
+            **shared,
+        )
+        for one, other in itertools.pairwise(range(len(targets)))
+    ]
+    return subjects, pairs
 
 
 def _embedder(base: Base) -> Embedder | None:
@@ -83,22 +117,33 @@ def _pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
     return torch.stack(shown)
 
 
-def _save_samples(evaluation: Evaluation, concept: Concept, task: "TrainTask") -> list[str]:
-    folder = task.run.samples
-    prompts = [prompt.format(concept.phrases[0]) for prompt in evaluation.prompts]
+def _save_samples(evaluations: Sequence[Evaluation], name: str, folder: Path) -> list[str]:
     written = []
-    for seed, before, after in zip(
-        evaluation.seeds, evaluation.base, evaluation.concept, strict=True
-    ):
-        path = folder / f"before-after-{seed}.png"
-        sheet = grid([before, after], columns=prompts, labels=["base", concept.name])
-        save_picture(path, sheet, {"prompts": prompts, "seed": seed, "concept": concept.name})
-        written.append(str(path))
+    for number, evaluation in enumerate(evaluations, start=1):
+        of = f"-{number}-{_file_part(evaluation.label)}" if len(evaluations) > 1 else ""
+        for seed, before, after in zip(
+            evaluation.seeds, evaluation.base, evaluation.concept, strict=True
+        ):
+            path = folder / f"before-after{of}-{seed}.png"
+            sheet = grid([before, after], columns=evaluation.prompts, labels=["base", name])
+            described = {"prompts": evaluation.prompts, "seed": seed, "concept": name}
+            save_picture(path, sheet, described)
+            written.append(str(path))
     return written
+
+
+def _file_part(label: str) -> str:
+    """Write phrases as a part of a file's name: ``<mycat> cat`` is ``mycat-cat``."""
+    return re.sub(r"[^\w-]+", "-", label).strip("-")
 
 
 def _save_inputs(base: Base, task: "TrainTask") -> str:
     path = task.run.samples / "inputs.png"
-    shown = _pixels(base, task.pictures)
-    save_picture(path, grid(shown.split(_INPUTS_PER_ROW)), {"concept": task.config.name})
+    sheet = inputs_sheet(
+        task.pictures,
+        task.config,
+        resolution=base.profile.resolution,
+        latent_factor=base.latent_factor,
+    )
+    save_picture(path, sheet, {"concept": task.config.name, "tinted": "left out of the loss"})
     return str(path)

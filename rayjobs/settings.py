@@ -35,7 +35,8 @@ class Setting:
     """One field of a configuration class.
 
     Its type is ``bool``, ``int``, ``float``, ``str``, ``Path``, a ``Literal``, a ``tuple[T, ...]``
-    of these, or one of all these with ``None``.
+    of these, or one of all these with ``None``; or a ``tuple[E, ...]`` of entries, where E is a
+    dataclass of such fields. An entry is a mapping in YAML and ``KEY=VALUE,KEY=VALUE`` as a text.
 
     Attributes:
         name: Of the field, and its key in YAML.
@@ -86,6 +87,10 @@ class Setting:
             ConfigError: The value is not of that type.
         """
         # Python counts True as 1 and the empty path as the working directory; users mean neither.
+        element: Any = self._element
+        if dataclasses.is_dataclass(element) and isinstance(value, list):
+            entries = enumerate(value, start=1)
+            return tuple(_entry(element, entry, f"{where}, entry {n}") for n, entry in entries)
         is_meant = not (isinstance(value, bool) and not self.is_switch)
         is_meant &= not (value == "" and self._plain is Path)
         if isinstance(value, str) and get_origin(self._plain) is Literal:
@@ -162,7 +167,14 @@ def read_settings(path: Path, settings: Mapping[str, Setting]) -> dict[str, Any]
 
 def _anchored(value: Any, folder: Path) -> Any:
     """Read a relative path in a file as relative to that file, wherever the job is started."""
-    return folder / value.expanduser() if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return folder / value.expanduser()
+    if isinstance(value, tuple):
+        return tuple(_anchored(part, folder) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return type(value)(**{name: _anchored(part, folder) for name, part in fields.items()})
+    return value
 
 
 def closest(word: str, words: Iterable[str]) -> str:
@@ -171,7 +183,39 @@ def closest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
+def _entry(kind: Any, value: Any, where: str) -> Any:
+    """Make one entry of a list from a mapping or from a text."""
+    settings = settings_of(kind)
+    given = _pairs(value) if isinstance(value, str) else value
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where} is {value!r}, expected {_described(kind)[1]}")
+    for key in given:
+        if key not in settings:
+            raise ConfigError(f"{where}: unknown key {key!r}{closest(str(key), settings)}")
+    missing = [
+        name
+        for name, setting in settings.items()
+        if setting.default is REQUIRED and name not in given
+    ]
+    if missing:
+        raise ConfigError(f"{where}: {' and '.join(missing)} must be given")
+    return kind(
+        **{name: settings[name].converted(part, f"{where}: {name}") for name, part in given.items()}
+    )
+
+
+def _pairs(text: str) -> dict[str, str] | None:
+    """Split ``KEY=VALUE,KEY=VALUE``, or return None where it is something else."""
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(equals for _, equals, _ in parts):
+        return None
+    return {key.strip(): value for key, _, value in parts}
+
+
 def _described(kind: Any) -> tuple[str, str]:
+    if dataclasses.is_dataclass(kind):
+        keys = ", ".join(field.name for field in dataclasses.fields(kind))
+        return "KEY=VALUE,...", f"KEY=VALUE pairs joined by commas, with the keys {keys}"
     if get_origin(kind) is Literal:
         choices = [str(choice) for choice in get_args(kind)]
         return "{" + ",".join(choices) + "}", "one of " + ", ".join(choices)

@@ -1,4 +1,4 @@
-"""Teach a base model one concept from a folder of pictures.
+"""Teach a base model a concept from a folder of pictures, or several concepts together.
 
 ``python rayjobs/train.py --images DIR --class-noun cat --name mycat``
 """
@@ -14,7 +14,7 @@ from rayjobs.quiet import silence
 silence()
 
 from rayjobs.cli import parse, run_command
-from rayjobs.train_job import FIELD_GROUPS, TrainJob
+from rayjobs.train_job import FIELD_GROUPS, STAND_INS, TrainJob
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
         prog="train.py",
         description="Teach a base model a new concept from a folder of pictures.",
         groups=FIELD_GROUPS,
+        stand_ins=STAND_INS,
         default_file=Path(__file__).resolve().parent.parent / "examples" / "demo.yaml",
     )
     # Ray and the model libraries take seconds to import: --help and bad flags should not wait.

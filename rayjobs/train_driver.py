@@ -1,6 +1,7 @@
 """The driver of the training job: check everything, run Ray Train, say where things are."""
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from rich.console import Console
 
 from cdcore.base import ALIASES, load_base
 from cdcore.errors import ConfigError, CustomDiffusionError
-from cdcore.pictures import picture_warnings, read_pictures, split_holdout
+from cdcore.pictures import Picture, picture_warnings, read_pictures, split_holdout
+from cdcore.row_schedule import rows_per_worker
 from cdcore.run_directory import RunDirectory
+from cdcore.training_config import TrainingConfig
 from rayjobs.checkpoints import last_checkpoint
 from rayjobs.cluster import connected, scaling
 from rayjobs.progress import RunProgress
@@ -65,17 +68,20 @@ def train(job: TrainJob) -> dict[str, Any]:
 
 def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
     """Find out all that can be wrong without a cluster, and what the run's identity is."""
-    pictures = read_pictures(_absolute(job.images))
-    training, held_out = split_holdout(pictures, job.holdout)
+    pictures = [read_pictures(_absolute(source.images)) for source in job.sources]
+    training, targets = [], []
+    for shown in pictures:
+        kept, held_out = split_holdout(shown, job.holdout)
+        training.append(kept)
+        targets.append(held_out or kept)
     base = load_base(_absolute_if_folder(job.base))
     config = resolve(job, base)
-    for warning in picture_warnings(pictures, base.profile.resolution):
-        console.print(f"note: {warning}")
+    _print_notes(console, config, pictures, base.profile.resolution)
     task = TrainTask(
         config=config,
         base=base.name,
         pictures=training,
-        targets=held_out or training,
+        targets=targets,
         run=RunDirectory(_absolute(job.output) / job.name),
         cache=_absolute(job.cache),
         zero_stage=job.zero_stage,
@@ -84,6 +90,15 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, identity(job, config, base, training)
+
+
+def _print_notes(
+    console: Console, config: TrainingConfig, pictures: Sequence[Sequence[Picture]], resolution: int
+) -> None:
+    for subject, shown in zip(config.subjects, pictures, strict=True):
+        of = f"{subject.phrase}: " if len(config.subjects) > 1 else ""
+        for warning in picture_warnings(shown, resolution):
+            console.print(f"note: {of}{warning}")
 
 
 def _absolute(path: Path) -> Path:
@@ -176,23 +191,37 @@ def _mendable(error: Exception) -> Exception:
 
 def _plan(job: TrainJob, task: TrainTask) -> str:
     config = task.config
-    workers = "1 worker" if job.workers == 1 else f"{job.workers} workers"
+    phrases = " and ".join(repr(subject.phrase) for subject in config.subjects)
+    counts = " and ".join(str(len(shown)) for shown in task.pictures)
     return (
-        f"teaching {config.phrase!r} to {task.base} from {len(task.pictures)} pictures: "
-        f"{config.steps} steps of {config.target_rows} target and {config.regularization_rows} "
-        f"regularization rows on {workers}"
+        f"teaching {phrases} to {task.base} from {counts} pictures: {config.steps} steps of "
+        f"{config.target_rows} target and {config.regularization_rows} regularization rows, "
+        f"{_shares(config.rows_per_step, job.workers)}"
     )
 
 
+def _shares(rows: int, workers: int) -> str:
+    if workers == 1:
+        return "all on 1 worker"
+    each = rows_per_worker(rows, workers)
+    empty = each * workers - rows
+    return f"{each} on each of {workers} workers" + (f", {empty} of them empty" if empty else "")
+
+
 def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) -> None:
-    for name, value in summary.get("metrics", {}).items():
-        if name == "spread":
-            continue
-        text = (
-            f"{value['base']:.3f} -> {value['concept']:.3f}"
-            if isinstance(value, dict)
-            else f"{value:.3f}"
-        )
-        console.print(f"{name.replace('_', ' ')}: {text}")
+    metrics = summary.get("metrics", {})
+    for name, text in _figures(metrics):
+        console.print(f"{name}: {text}")
+    for label, of_part in (metrics.get("subjects", {}) | metrics.get("pairs", {})).items():
+        console.print(f"{label}: {', '.join(f'{name} {text}' for name, text in _figures(of_part))}")
     console.print(f"pictures: {run.samples}", soft_wrap=True)
     console.print(f"concept:  {run.concept_file}", soft_wrap=True)
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in metrics.items():
+        if name in {"spread", "subjects", "pairs"}:
+            continue
+        is_of_both = isinstance(value, dict)
+        text = f"{value['base']:.3f} -> {value['concept']:.3f}" if is_of_both else f"{value:.3f}"
+        yield name.replace("_", " "), text

@@ -1,23 +1,32 @@
 """The configuration of the training job as a user writes it, and how it is resolved."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pictures import Picture
-from cdcore.training_config import PriorWeighting, TrainingConfig
+from cdcore.training_config import PriorWeighting, SubjectConfig, TrainingConfig
+from rayjobs.concept_source import ConceptSource
 
 if TYPE_CHECKING:
     from cdcore.base import Base
 
-__all__ = ["FIELD_GROUPS", "TrainJob", "differences", "identity", "resolve"]
+__all__ = [
+    "FIELD_GROUPS",
+    "STAND_INS",
+    "TrainJob",
+    "differences",
+    "identity",
+    "resolve",
+]
 
 T = TypeVar("T")
 
 FIELD_GROUPS = {
     "concept": ("modifier_token", "initializer_token", "holdout"),
+    "joint": ("train", "concepts"),
     "training": (
         "steps",
         "rows_per_step",
@@ -35,14 +44,19 @@ FIELD_GROUPS = {
 }
 """Where each optional field stands in the help."""
 
+STAND_INS = {"concepts": ("images", "class_noun")}
+"""A field, and the required ones that need not be given with it."""
+
+_OF_ONE = ("images", "class_noun", "modifier_token", "initializer_token")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainJob:
     """What a user may set; None takes the base's own default."""
 
-    images: Path
+    images: Path | None
     """Folder with 4 to 20 pictures of the concept."""
-    class_noun: str
+    class_noun: str | None
     """What kind of thing it is, such as cat."""
     name: str
     """Name of the concept, of its run and of its file."""
@@ -56,8 +70,15 @@ class TrainJob:
     holdout: int = 0
     """Pictures, the last by name, that are scored against but not trained on."""
 
+    train: Literal["single", "joint"] = "single"
+    """Teach one concept, or those of --concepts together: one file with a token for each."""
+    concepts: tuple[ConceptSource, ...] = ()
+    """Of joint training, in place of --images and --class-noun: such as
+    images=photos/tom,class_noun=cat images=photos/seat,class_noun=chair. Further keys: name (the
+    token is <NAME>; default the folder's), modifier_token, initializer_token."""
+
     steps: int | None = None
-    """Optimiser steps; default 250 on Stable Diffusion 1."""
+    """Optimiser steps; default 250 on Stable Diffusion 1, 500 for joint training."""
     rows_per_step: int | None = None
     """Target and regularization rows of one step, over all workers; default 8."""
     learning_rate: float | None = None
@@ -65,7 +86,7 @@ class TrainJob:
     regularization_ratio: float = 1.0
     """Regularization rows for each target row; 0 trains without."""
     regularization_images: int | None = None
-    """Pictures of the class that the base generates, once; default 200."""
+    """Pictures of each class that the base generates, once; default 200."""
     prior_weight: float = 1.0
     """Factor on the loss of regularization rows."""
     prior_weighting: PriorWeighting = "mean"
@@ -107,6 +128,45 @@ class TrainJob:
                 f"sample_seeds is {list(self.sample_seeds)}, expected one or more whole numbers "
                 "of at least 0"
             )
+        self._check_concepts()
+
+    @property
+    def sources(self) -> tuple[ConceptSource, ...]:
+        """What is taught, at least one."""
+        if self.concepts:
+            return self.concepts
+        assert self.images is not None
+        assert self.class_noun is not None
+        return (
+            ConceptSource(
+                images=self.images,
+                class_noun=self.class_noun,
+                name=self.name,
+                modifier_token=self.modifier_token,
+                initializer_token=self.initializer_token,
+            ),
+        )
+
+    def _check_concepts(self) -> None:
+        if self.concepts and self.train != "joint":
+            raise ConfigError(
+                f"concepts lists {len(self.concepts)}, expected 'train: joint' with it (--train "
+                "joint), which teaches them together"
+            )
+        given = [name for name in _OF_ONE if getattr(self, name) is not None]
+        if self.concepts and given:
+            raise ConfigError(
+                f"{' and '.join(given)} cannot stand beside concepts; write it into the entries"
+            )
+        if self.train == "joint" and not self.concepts:
+            raise ConfigError(
+                "joint training needs concepts: a list with images and class_noun of each"
+            )
+        missing = [name for name in ("images", "class_noun") if getattr(self, name) is None]
+        if missing and not self.concepts:
+            raise ConfigError(
+                f"{' and '.join(missing)} must be given, or concepts to train jointly"
+            )
 
 
 def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
@@ -117,13 +177,18 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
         TokenError: The tokenizer cannot use the class noun or a token.
     """
     profile = base.profile
-    token = None if job.modifier_token == "none" else job.modifier_token or f"<{job.name.lower()}>"
+    subjects = tuple(
+        SubjectConfig(
+            class_noun=source.class_noun.strip(),
+            token=source.token,
+            initializer_token=source.initializer_token or source.class_noun.strip(),
+        )
+        for source in job.sources
+    )
     config = TrainingConfig(
         name=job.name,
-        class_noun=job.class_noun.strip(),
-        modifier_token=token,
-        initializer_token=job.initializer_token or job.class_noun.strip(),
-        steps=_given(job.steps, profile.steps),
+        subjects=subjects,
+        steps=_given(job.steps, profile.steps if len(subjects) == 1 else profile.joint_steps),
         rows_per_step=_given(job.rows_per_step, profile.rows_per_step),
         learning_rate=_given(job.learning_rate, profile.learning_rate),
         regularization_ratio=job.regularization_ratio,
@@ -134,8 +199,9 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
         augment=job.augment,
         seed=job.seed,
     )
-    for word in (config.class_noun, config.initializer_token):
-        base.text_encoder.word_ids(word)
+    for subject in subjects:
+        for word in (subject.class_noun, subject.initializer_token):
+            base.text_encoder.word_ids(word)
     if job.workers > config.rows_per_step:
         raise ConfigError(
             f"{job.workers} workers for {config.rows_per_step} rows_per_step: some would have no "
@@ -145,15 +211,33 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
 
 
 def identity(
-    job: TrainJob, config: TrainingConfig, base: "Base", pictures: Sequence[Picture]
+    job: TrainJob, config: TrainingConfig, base: "Base", pictures: Sequence[Sequence[Picture]]
 ) -> dict[str, Any]:
-    """Return what decides a run's result: two runs may share a name only if these are equal."""
+    """Return what decides a run's result: two runs may share a name only if these are equal.
+
+    Args:
+        job: As the user wrote it.
+        config: As it was resolved.
+        base: To be trained on.
+        pictures: Of each subject, those to train on.
+    """
+    concepts = [
+        {
+            "class_noun": subject.class_noun,
+            "modifier_token": subject.token,
+            "initializer_token": subject.initializer_token,
+            "pictures": {picture.path.name: picture.digest[:16] for picture in shown},
+        }
+        for subject, shown in zip(config.subjects, pictures, strict=True)
+    ]
     described = asdict(config) | {
+        "concepts": concepts,
         "base": base.name,
         "base_fingerprint": base.fingerprint,
         "zero_stage": job.zero_stage,
-        "pictures": {picture.path.name: picture.digest[:16] for picture in pictures},
     }
+    # Said by the concepts, in the user's own words.
+    described.pop("subjects")
     if job.zero_stage:
         # A ZeRO 1 or 2 checkpoint loads only with as many workers.
         described["workers"] = job.workers
@@ -166,12 +250,7 @@ def differences(stored: dict[str, Any], asked: dict[str, Any]) -> None:
     Raises:
         RunError: Names every setting that differs.
     """
-    changed = [
-        _change(key, stored.get(key), asked.get(key))
-        for key in sorted(stored.keys() | asked.keys())
-        if stored.get(key) != asked.get(key)
-        and not (key == "steps" and asked[key] > stored.get(key, 0))
-    ]
+    changed = list(_changes(stored, asked))
     if changed:
         raise RunError(
             f"run {asked['name']!r} exists with other settings ({'; '.join(changed)}); choose "
@@ -179,13 +258,22 @@ def differences(stored: dict[str, Any], asked: dict[str, Any]) -> None:
         )
 
 
-def _change(key: str, before: Any, now: Any) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        names = sorted(
-            name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
-        )
-        return f"other {key}: {', '.join(names)}"
-    return f"{key} was {before!r}, now {now!r}"
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], of: str = "") -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        old: Any = before.get(key)
+        new: Any = now.get(key)
+        if old == new or (key == "steps" and new > (old or 0)):
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            names = sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
+            yield f"other {key}{of}: {', '.join(names)}"
+        elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            for number, pair in enumerate(zip(old, new, strict=True), start=1):
+                yield from _changes(*pair, f" of concept {number}" if len(new) > 1 else "")
+        elif isinstance(old, list) and isinstance(new, list):
+            yield f"{key} were {len(old)}, now {len(new)}"
+        else:
+            yield f"{key}{of} was {old!r}, now {new!r}"
 
 
 def _given(value: T | None, default: T) -> T:

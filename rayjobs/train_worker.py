@@ -35,8 +35,8 @@ class TrainTask:
     Attributes:
         config: Resolved.
         base: Name of the base.
-        pictures: Of the concept, decoded; workers open no path of the user's.
-        targets: The pictures that the result is scored against.
+        pictures: Of each subject, decoded; workers open no path of the user's.
+        targets: The pictures that the result is scored against, of each subject.
         run: Absolute, on storage that every node shares.
         cache: Absolute root of the caches, on each node.
         zero_stage: 0, 1 or 2.
@@ -47,8 +47,8 @@ class TrainTask:
 
     config: TrainingConfig
     base: str
-    pictures: Sequence[Picture]
-    targets: Sequence[Picture]
+    pictures: Sequence[Sequence[Picture]]
+    targets: Sequence[Sequence[Picture]]
     run: RunDirectory
     cache: Path
     zero_stage: int

@@ -79,7 +79,8 @@ def test_the_metrics_have_one_value_for_each_side_and_a_spread(result: Evaluatio
     }
     assert shape(result.metrics) == figures | {"spread": figures}
     assert result.metrics["spread"]["image_alignment"]["concept"] > 0
-    assert (result.prompts, result.seeds) == (TEXTS, SEEDS)
+    assert result.prompts == tuple(text.format("<mycat> cat") for text in TEXTS)
+    assert result.seeds == SEEDS
 
 
 @pytest.mark.parametrize("side", ["base", "concept"])

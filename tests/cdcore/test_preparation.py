@@ -50,7 +50,8 @@ def pictures(count: int) -> list[Picture]:
 
 
 def prepared(base: Base, cache: Path, count: int = 2, **changes: Any) -> TrainingData:
-    return prepare(base, config(**changes), pictures(count), cache, lambda *_: None)
+    (data,) = prepare(base, config(**changes), [pictures(count)], cache, lambda *_: None)
+    return data
 
 
 def test_the_caches_hold_what_the_configuration_asks_for(base: Base, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_slow_work_is_told_about(base: Base, tmp_path: Path) -> None:
         calls.append((phase, done, total))
 
     for _ in range(2):
-        prepare(base, config(variants=20), pictures(2), tmp_path, record)
+        prepare(base, config(variants=20), [pictures(2)], tmp_path, record)
     assert calls == [
         ("encoding pictures", 16, 40),
         ("encoding pictures", 32, 40),

@@ -1,20 +1,28 @@
 import itertools
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdcore.row_schedule import RowDraw, rows_of_step, rows_of_worker
+from cdcore.row_schedule import RowDraw, rows_of_step, rows_of_worker, rows_per_worker
 from cdcore.training_config import TrainingConfig
-from tests.cdcore.training_case import config
+from tests.cdcore.training_case import CAT, config
 
 SAMPLES = (6, 4)
 TIMESTEPS = 1000
 
 
 def draw(settings: TrainingConfig, step: int = 0) -> list[RowDraw]:
-    return rows_of_step(settings, step, samples=SAMPLES, timesteps=TIMESTEPS)
+    samples = [SAMPLES] * len(settings.subjects)
+    return rows_of_step(settings, step, samples=samples, timesteps=TIMESTEPS)
+
+
+def joint(count: int, **changes: Any) -> TrainingConfig:
+    subjects = tuple(replace(CAT, token=f"<my{number}>") for number in range(count))
+    return config(subjects=subjects, **changes)
 
 
 def test_the_seed_and_the_step_decide_the_rows() -> None:
@@ -42,7 +50,7 @@ def test_a_step_holds_what_the_configuration_says(step: int, count: int, ratio: 
 
 def test_without_regularization_there_are_only_target_rows() -> None:
     settings = config(regularization_ratio=0)
-    rows = rows_of_step(settings, 0, samples=(6, 0), timesteps=TIMESTEPS)
+    rows = rows_of_step(settings, 0, samples=[(6, 0)], timesteps=TIMESTEPS)
     assert [row.is_target for row in rows] == [True] * 5
 
 
@@ -73,6 +81,40 @@ def test_over_many_steps_all_samples_and_timesteps_are_drawn_alike() -> None:
         assert share == pytest.approx(0.1, abs=0.025)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 9999), st.integers(1, 9999)), min_size=1, max_size=7),
+    st.integers(2, 24),
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.4, 1.0]),
+)
+def test_whatever_the_picture_counts_subjects_have_equally_many_rows(
+    samples: list[tuple[int, int]], count: int, first: int, ratio: float
+) -> None:
+    subjects = len(samples)
+    settings = joint(subjects, rows_per_step=count, regularization_ratio=ratio)
+    over_a_cycle: Counter[tuple[bool, int]] = Counter()
+    for step in range(first, first + subjects):
+        rows = rows_of_step(settings, step, samples=samples, timesteps=TIMESTEPS)
+        for is_target in {row.is_target for row in rows}:
+            dealt = Counter(row.subject for row in rows if row.is_target == is_target)
+            counts = [dealt[subject] for subject in range(subjects)]
+            assert max(counts) - min(counts) <= 1
+        over_a_cycle.update((row.is_target, row.subject) for row in rows)
+        assert all(row.sample < samples[row.subject][not row.is_target] for row in rows)
+    for is_target, count in (
+        (True, settings.target_rows),
+        (False, settings.regularization_rows),
+    ):
+        assert all(over_a_cycle[is_target, subject] == count for subject in range(subjects))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_more_subjects_change_nothing_but_whose_rows_they_are(step: int, subjects: int) -> None:
+    alone = draw(config(rows_per_step=9), step)
+    together = draw(joint(subjects, rows_per_step=9), step)
+    assert [replace(row, subject=0) for row in together] == alone
+
+
 @given(st.integers(1, 12), st.integers(0, 12))
 def test_any_number_of_workers_sees_the_same_rows_and_weightless_padding(
     workers: int, more: int
@@ -82,7 +124,7 @@ def test_any_number_of_workers_sees_the_same_rows_and_weightless_padding(
     together = [row for share in shares for row in share]
     padding = [row for row in together if row.is_padding]
     assert sorted(map(repr, rows)) == sorted(repr(row) for row in together if not row.is_padding)
-    assert len({len(share) for share in shares}) == 1
+    assert {len(share) for share in shares} == {rows_per_worker(len(rows), workers)}
     assert len(padding) == -len(rows) % workers
     assert all(row.weight == 0 for row in padding)
     assert all(replace(row, weight=1.0) != row for row in padding)

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from cdcore.training import (
     trained_concept,
 )
 from cdcore.training_config import TrainingConfig
-from tests.cdcore.training_case import config, data, parameters
+from tests.cdcore.training_case import CAT, config, data, parameters
 
 
 class Recorder:
@@ -48,7 +49,7 @@ def run(
 ) -> list[StepMetrics]:
     metrics: list[StepMetrics] = []
     engine = LocalEngine(driven, settings.learning_rate)
-    Trainer(base, settings, latents, driven, engine).run(0, metrics.append)
+    Trainer(base, settings, [latents], driven, engine).run(0, metrics.append)
     return metrics
 
 
@@ -57,7 +58,7 @@ def gradients(
 ) -> tuple[ConceptParameters, list[StepMetrics]]:
     driven = parameters(base)
     metrics: list[StepMetrics] = []
-    Trainer(base, settings, latents, driven, Recorder(driven)).run(0, metrics.append)
+    Trainer(base, settings, [latents], driven, Recorder(driven)).run(0, metrics.append)
     return driven, metrics
 
 
@@ -115,7 +116,7 @@ class Reference:
         return error.mean()
 
     def loss(self, settings: TrainingConfig, latents: TrainingData) -> Tensor:
-        rows = rows_of_step(settings, 0, samples=(6, 4), timesteps=1000)
+        rows = rows_of_step(settings, 0, samples=[(6, 4)], timesteps=1000)
         targets = [self.row_loss(row, latents) for row in rows if row.is_target]
         priors = [self.row_loss(row, latents) for row in rows if not row.is_target]
         weighted = sum(targets, torch.zeros(())) + settings.prior_weight * sum(
@@ -218,7 +219,7 @@ def test_training_in_two_sessions_is_training_in_one(
     run(tiny_base, config(steps=4), latents, whole)
     engine = LocalEngine(halves, config().learning_rate)
     for start, steps in ((0, 2), (2, 4)):
-        trainer = Trainer(tiny_base, config(steps=steps), latents, halves, engine)
+        trainer = Trainer(tiny_base, config(steps=steps), [latents], halves, engine)
         trainer.run(start, lambda _: None)
     assert torch.equal(whole.update, halves.update)
     assert torch.equal(whole.tokens, halves.tokens)
@@ -235,7 +236,7 @@ def test_the_base_is_as_it_was(tiny_base: Base, latents: TrainingData) -> None:
 def test_without_a_modifier_token_only_the_update_trains(
     tiny_base: Base, latents: TrainingData
 ) -> None:
-    settings = config(modifier_token=None)
+    settings = config(subjects=(replace(CAT, token=None),))
     driven = ConceptParameters.initial(tiny_base, settings)
     run(tiny_base, settings, latents, driven)
     concept = trained_concept(tiny_base, settings, driven)
@@ -281,7 +282,9 @@ def test_a_trained_concept_is_the_parameters_under_their_names(tiny_base: Base) 
 
 
 def test_a_concept_starts_as_the_base_with_the_initializer_s_row(tiny_base: Base) -> None:
-    start = ConceptParameters.initial(tiny_base, config(initializer_token="dog"))
+    start = ConceptParameters.initial(
+        tiny_base, config(subjects=(replace(CAT, initializer_token="dog"),))
+    )
     assert start.update.shape == tiny_base.seam.layout.shape
     assert not start.update.any()
     assert torch.equal(start.tokens[0], tiny_base.text_encoder.initial_embedding("dog"))

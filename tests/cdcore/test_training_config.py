@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcore.errors import ConfigError, TokenError
-from tests.cdcore.training_case import config
+from cdcore.subject import Subject
+from tests.cdcore.training_case import CAT, config
 
 
 @given(st.integers(1, 64), st.floats(0, 8))
@@ -28,10 +30,13 @@ def test_a_ratio_of_one_halves_a_step_and_zero_leaves_only_targets() -> None:
 
 
 def test_the_prompts_name_the_concept_by_its_token_and_the_class_without() -> None:
-    made = config()
-    assert made.instance_prompt == "photo of a <mycat> cat"
-    assert made.class_prompt == "photo of a cat"
-    assert config(modifier_token=None).instance_prompt == "photo of a cat"
+    assert CAT.instance_prompt == "photo of a <mycat> cat"
+    assert CAT.class_prompt == "photo of a cat"
+    assert replace(CAT, token=None).instance_prompt == "photo of a cat"
+
+
+def test_a_concept_file_is_told_the_words_of_a_subject_only() -> None:
+    assert CAT.plain == Subject(class_noun="cat", token="<mycat>")
 
 
 def test_only_the_reference_weighting_lifts_target_rows() -> None:
@@ -66,4 +71,19 @@ def test_an_impossible_value_is_refused_by_name(changes: dict[str, Any]) -> None
 @pytest.mark.parametrize("token", ["mycat", "<my cat>", "<>", "<MyCat>", "<a>b", "<größe>"])
 def test_a_token_that_no_prompt_could_name_is_refused(token: str) -> None:
     with pytest.raises(TokenError, match="angle brackets"):
-        config(modifier_token=token)
+        replace(CAT, token=token)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"), [({"class_noun": "dog"}, "<mycat>"), ({"token": None}, "cat")]
+)
+def test_two_subjects_of_one_name_are_refused(changes: dict[str, Any], name: str) -> None:
+    first = replace(CAT, token=changes.get("token", CAT.token))
+    with pytest.raises(TokenError, match=f"two things by {name}; give each"):
+        config(subjects=(first, replace(CAT, **changes)))
+    config(subjects=(first, replace(CAT, token="<other>")))
+
+
+def test_nothing_to_teach_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nothing to teach"):
+        config(subjects=())

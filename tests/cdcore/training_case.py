@@ -9,17 +9,16 @@ from cdcore.base import Base
 from cdcore.latent_cache import build_latent_cache
 from cdcore.latent_rows import LatentRow
 from cdcore.training import ConceptParameters, TrainingData
-from cdcore.training_config import TrainingConfig
+from cdcore.training_config import SubjectConfig, TrainingConfig
 
+CAT = SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat")
 PREFIXES = ("", "very small ", "zoomed in ")
 
 
 def config(**changes: Any) -> TrainingConfig:
     settings: dict[str, Any] = {
         "name": "mycat",
-        "class_noun": "cat",
-        "modifier_token": "<mycat>",
-        "initializer_token": "cat",
+        "subjects": (CAT,),
         "steps": 3,
         "rows_per_step": 5,
         "learning_rate": 1e-2,
@@ -34,7 +33,9 @@ def config(**changes: Any) -> TrainingConfig:
     return TrainingConfig(**settings | changes)
 
 
-def data(base: Base, folder: Path, *, regularization_seed: int = 1) -> TrainingData:
+def data(
+    base: Base, folder: Path, *, target_seed: int = 0, regularization_seed: int = 1
+) -> TrainingData:
     """Six target rows, half of them masked, and four regularization rows."""
     shape = base.latent_shape
 
@@ -57,7 +58,9 @@ def data(base: Base, folder: Path, *, regularization_seed: int = 1) -> TrainingD
         return made
 
     return TrainingData(
-        target=build_latent_cache(folder / "target.arrow", rows(0, 6, is_target=True), shape),
+        target=build_latent_cache(
+            folder / f"target-{target_seed}.arrow", rows(target_seed, 6, is_target=True), shape
+        ),
         regularization=build_latent_cache(
             folder / f"regularization-{regularization_seed}.arrow",
             rows(regularization_seed, 4, is_target=False),
@@ -66,10 +69,12 @@ def data(base: Base, folder: Path, *, regularization_seed: int = 1) -> TrainingD
     )
 
 
-def parameters(base: Base, seed: int = 3) -> ConceptParameters:
+def parameters(
+    base: Base, seed: int = 3, settings: TrainingConfig | None = None
+) -> ConceptParameters:
     """Parameters in the middle of training: neither the update nor the token is where it began."""
     generator = torch.Generator().manual_seed(seed)
-    initial = ConceptParameters.initial(base, config())
+    initial = ConceptParameters.initial(base, settings or config())
     with torch.no_grad():
         for parameter in initial.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)

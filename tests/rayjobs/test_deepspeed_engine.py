@@ -96,7 +96,7 @@ def train(base: Base, folder: Path, stage: int | None) -> tuple[Tensor, Tensor, 
     else:
         engine = DeepSpeedEngine(driven, settings.learning_rate, zero_stage=stage)
     metrics: list[StepMetrics] = []
-    Trainer(base, settings, data(base, folder), driven, engine).run(0, metrics.append)
+    Trainer(base, settings, [data(base, folder)], driven, engine).run(0, metrics.append)
     return driven.update.detach(), driven.tokens.detach(), metrics
 
 

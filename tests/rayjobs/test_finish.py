@@ -25,8 +25,8 @@ def task(tmp_path_factory: pytest.TempPathFactory, tiny_base: Base) -> TrainTask
     return TrainTask(
         config=config(),
         base=tiny_base.name,
-        pictures=pictures[:7],
-        targets=pictures[7:],
+        pictures=[pictures[:7]],
+        targets=[pictures[7:]],
         run=RunDirectory(folder / "runs" / "mycat"),
         cache=folder / "cache",
         zero_stage=0,

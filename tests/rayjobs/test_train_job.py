@@ -9,6 +9,7 @@ from PIL import Image
 from cdcore.base import Base
 from cdcore.errors import ConfigError, RunError
 from cdcore.pictures import Picture
+from cdcore.training_config import SubjectConfig
 from rayjobs.settings import settings_of
 from rayjobs.train_job import FIELD_GROUPS, TrainJob, differences, identity, resolve
 from tests.rayjobs.train_case import job
@@ -27,7 +28,9 @@ def pictures(*colours: str) -> list[Picture]:
 
 
 def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
-    return identity(made, resolve(made, base), base, pictures(*colours or ("red",)))
+    config = resolve(made, base)
+    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
+    return identity(made, config, base, shown)
 
 
 def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
@@ -42,11 +45,15 @@ def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -
 def test_the_token_is_the_name_s_unless_another_or_none_is_asked_for(
     plain: TrainJob, tiny_base: Base
 ) -> None:
-    assert resolve(replace(plain, name="MyCat"), tiny_base).modifier_token == "<mycat>"
-    assert resolve(replace(plain, modifier_token="<x>"), tiny_base).modifier_token == "<x>"
-    assert resolve(replace(plain, modifier_token="none"), tiny_base).modifier_token is None
-    assert resolve(plain, tiny_base).initializer_token == "cat"
-    assert resolve(replace(plain, class_noun=" cat "), tiny_base).class_noun == "cat"
+    def subject(**changes: Any) -> SubjectConfig:
+        (made,) = resolve(replace(plain, **changes), tiny_base).subjects
+        return made
+
+    assert subject(name="MyCat").token == "<mycat>"
+    assert subject(modifier_token="<x>").token == "<x>"
+    assert subject(modifier_token="none").token is None
+    assert subject().initializer_token == "cat"
+    assert subject(class_noun=" cat ").class_noun == "cat"
 
 
 @pytest.mark.parametrize(

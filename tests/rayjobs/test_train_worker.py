@@ -48,8 +48,8 @@ def task(tmp_path: Path) -> TrainTask:
     return TrainTask(
         config=config(steps=7),
         base="pocket",
-        pictures=pictures,
-        targets=pictures,
+        pictures=[pictures],
+        targets=[pictures],
         run=RunDirectory(tmp_path / "runs" / "mycat"),
         cache=tmp_path / "cache",
         zero_stage=0,
@@ -111,7 +111,7 @@ def test_a_worker_goes_on_from_ray_s_checkpoint_else_from_the_driver_s(
 def test_a_task_crosses_to_another_process_with_its_pictures(task: TrainTask) -> None:
     there: TrainTask = pickle.loads(pickle.dumps(task))
     assert there.config == task.config
-    assert [picture.digest for picture in there.pictures] == [
-        picture.digest for picture in task.pictures
+    assert [picture.digest for picture in there.pictures[0]] == [
+        picture.digest for picture in task.pictures[0]
     ]
-    assert there.pictures[2].image.tobytes() == task.pictures[2].image.tobytes()
+    assert there.pictures[0][2].image.tobytes() == task.pictures[0][2].image.tobytes()
