@@ -61,6 +61,7 @@ def inputs_sheet(
             first = f"{subject.phrase}\n" if number == 1 and len(config.subjects) > 1 else ""
             labels.append(first + picture.path.name + (f"\nand {more} more" if more else ""))
     columns = ["crop", *(f"variant {number + 1}" for number in range(variants))]
+    columns[1] += " (tinted: left out of the loss)"
     return grid(rows, columns=columns, labels=labels)
 
 

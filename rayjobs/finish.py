@@ -75,10 +75,10 @@ def _evaluations(
     """Evaluate every subject, and of several each with the next one."""
     targets = [_pixels(base, shown) for shown in task.targets]
     shared: dict[str, Any] = {"embedder": _embedder(base), "seeds": task.sample_seeds}
-    names = concept.phrases if len(concept.phrases) > 1 else ("",)
+    names = concept.phrases
 
-    def telling(*phrases: str) -> Callable[[int, int], None]:
-        phase = " ".join(["sampling", *filter(None, phrases)])
+    def telling(label: str) -> Callable[[int, int], None]:
+        phase = f"sampling {label}" if len(names) > 1 else "sampling"
         return lambda done, total: task.run.write_phase(phase, done, total)
 
     subjects = [
@@ -93,7 +93,7 @@ def _evaluations(
             concept,
             (targets[one], targets[other]),
             pair=(one, other),
-            on_step=telling(names[one], names[other]),
+            on_step=telling(f"{names[one]} and {names[other]}"),
             **shared,
         )
         for one, other in itertools.pairwise(range(len(targets)))

@@ -9,7 +9,14 @@ from torch.nn import functional
 
 from cdcore.base import Base
 from cdcore.concept import Concept
-from cdcore.evaluation import PROMPTS, Evaluation, evaluate_concept
+from cdcore.evaluation import (
+    PAIR_PROMPTS,
+    PROMPTS,
+    Evaluation,
+    evaluate_concept,
+    evaluate_pair,
+    joint_metrics,
+)
 from cdcore.sampling import Request, sample
 from cdcore.subject import Subject
 from cdcore.update import Update
@@ -132,5 +139,90 @@ def test_one_seed_has_no_spread_and_no_embedder_no_metrics(base: Base) -> None:
     assert calls == [(1, 2), (2, 2)]
 
 
-def test_each_prompt_has_a_place_for_the_concept() -> None:
+def joint(base: Base) -> Concept:
+    return replace(
+        concept(base, random_update(base.seam.layout.shape)),
+        subjects=(
+            Subject(class_noun="cat", token="<mycat>"),
+            Subject(class_noun="chair", token="<mychair>"),
+        ),
+        tokens={
+            "<mycat>": base.text_encoder.initial_embedding("dog"),
+            "<mychair>": base.text_encoder.initial_embedding("table"),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def parts(base: Base) -> list[Evaluation]:
+    """The two subjects of a joint concept, and both at once."""
+    made: Concept = joint(base)
+    seeds: dict[str, Any] = {"embedder": Projection(), "seeds": SEEDS}
+    both = (targets(), -targets())
+    return [
+        *(
+            evaluate_concept(base, made, both[number], subject=number, prompts=TEXTS, **seeds)
+            for number in range(2)
+        ),
+        evaluate_pair(base, made, both, prompts=PAIR_PROMPTS[:1], **seeds),
+    ]
+
+
+def test_each_subject_and_each_pair_is_named_by_its_own_phrases(parts: list[Evaluation]) -> None:
+    assert [part.label for part in parts] == [
+        "<mycat> cat",
+        "<mychair> chair",
+        "<mycat> cat and <mychair> chair",
+    ]
+    assert parts[1].prompts[1] == "a <mychair> chair in the snow"
+    assert parts[2].prompts == ("a <mycat> cat next to a <mychair> chair",)
+
+
+def test_a_pair_is_sampled_with_the_tokens_of_both(base: Base, parts: list[Evaluation]) -> None:
+    made = joint(base)
+    for pixels, text, update in (
+        (parts[2].concept, parts[2].prompts[0], made.update),
+        (parts[2].base, "a cat next to a chair", None),
+    ):
+        request = Request.of_profile(base, text, SEEDS[1], update=update, tokens=made.tokens)
+        torch.testing.assert_close(pixels[1, 0], sample(base, [request])[0], rtol=0, atol=1e-4)
+
+
+def test_a_pair_resembles_the_pictures_of_both_alike(parts: list[Evaluation]) -> None:
+    embedder = Projection()
+    rows = embedder.embed_pictures(parts[2].concept.flatten(0, 1))
+    expected = [
+        float((rows @ embedder.embed_pictures(pictures).T).mean())
+        for pictures in (targets(), -targets())
+    ]
+    figure = parts[2].metrics["image_alignment"]["concept"]
+    assert figure == pytest.approx(sum(expected) / 2, abs=1e-4)
+
+
+def test_joint_figures_are_means_over_the_subjects_beside_their_own(
+    parts: list[Evaluation],
+) -> None:
+    *subjects, pair = parts
+    metrics = joint_metrics(subjects, [pair])
+    assert metrics["subjects"] == {part.label: part.metrics for part in subjects}
+    assert metrics["pairs"] == {pair.label: pair.metrics}
+    one, other = (part.metrics for part in subjects)
+    for name in ("image_alignment", "text_alignment"):
+        for side in ("base", "concept"):
+            mean = (one[name][side] + other[name][side]) / 2
+            assert metrics[name][side] == pytest.approx(mean)
+    # The spread is that of the means, not the mean of the spreads.
+    drifts = [
+        sum(of_seed) / 2 for of_seed in zip(*(p.scores["drift"] for p in subjects), strict=True)
+    ]
+    spread = abs(drifts[0] - drifts[1]) / 2**0.5
+    assert metrics["spread"]["prior_drift"] == pytest.approx(spread)
+
+
+def test_one_subject_alone_keeps_its_figures(result: Evaluation) -> None:
+    assert joint_metrics([result], []) == result.metrics
+
+
+def test_each_prompt_has_a_place_for_each_subject() -> None:
     assert all(prompt.count("{}") == 1 for prompt in PROMPTS)
+    assert all(prompt.count("{}") == 2 for prompt in PAIR_PROMPTS)

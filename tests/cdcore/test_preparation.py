@@ -11,7 +11,7 @@ from cdcore.base import Base
 from cdcore.pictures import Picture
 from cdcore.preparation import prepare
 from cdcore.training import TrainingData
-from tests.cdcore.training_case import config
+from tests.cdcore.training_case import CAT, CHAIR, config
 
 
 class Encoder:
@@ -106,6 +106,36 @@ def test_without_regularization_nothing_is_generated(base: Base, tmp_path: Path)
     data = prepared(base, tmp_path, regularization_ratio=0.0)
     assert data.regularization is None
     assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+
+
+def test_subjects_have_their_own_pictures_and_share_those_of_a_class(
+    base: Base, tmp_path: Path, encoder: Encoder
+) -> None:
+    other_cat = replace(CAT, token="<other>")
+    calls: list[tuple[str, int, int]] = []
+    first, second, third = prepare(
+        base,
+        config(subjects=(CAT, other_cat, CHAIR), variants=16),
+        [pictures(1), pictures(3)[1:], pictures(4)[3:]],
+        tmp_path,
+        lambda *call: calls.append(call),
+    )
+    assert [len(data.target) for data in (first, second, third)] == [16, 32, 16]
+    assert first.target.path != second.target.path
+    assert first.regularization is not None
+    assert second.regularization is not None
+    assert third.regularization is not None
+    assert first.regularization.path == second.regularization.path
+    assert first.regularization.path != third.regularization.path
+    assert encoder.seen == 16 + 32 + 16 + 2 * (2 * 3)
+    assert calls == [
+        ("encoding pictures", 16, 64),
+        ("regularization images", 3, 9),
+        ("encoding pictures", 32, 64),
+        ("encoding pictures", 48, 64),
+        ("encoding pictures", 64, 64),
+        ("regularization images", 9, 9),
+    ]
 
 
 def test_slow_work_is_told_about(base: Base, tmp_path: Path) -> None:

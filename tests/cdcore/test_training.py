@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from cdcore.training import (
     TrainingData,
     trained_concept,
 )
-from cdcore.training_config import TrainingConfig
-from tests.cdcore.training_case import CAT, config, data, parameters
+from cdcore.training_config import SubjectConfig, TrainingConfig
+from tests.cdcore.training_case import CAT, CHAIR, config, data, parameters
 
 
 class Recorder:
@@ -44,6 +45,13 @@ def latents(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Traini
     return data(tiny_base, tmp_path_factory.mktemp("latents"))
 
 
+@pytest.fixture(scope="module")
+def other_latents(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """Of another subject."""
+    folder = tmp_path_factory.mktemp("other")
+    return data(tiny_base, folder, target_seed=5, regularization_seed=6)
+
+
 def run(
     base: Base, settings: TrainingConfig, latents: TrainingData, driven: ConceptParameters
 ) -> list[StepMetrics]:
@@ -54,11 +62,11 @@ def run(
 
 
 def gradients(
-    base: Base, settings: TrainingConfig, latents: TrainingData
+    base: Base, settings: TrainingConfig, latents: Sequence[TrainingData]
 ) -> tuple[ConceptParameters, list[StepMetrics]]:
-    driven = parameters(base)
+    driven = parameters(base, settings=settings)
     metrics: list[StepMetrics] = []
-    Trainer(base, settings, [latents], driven, Recorder(driven)).run(0, metrics.append)
+    Trainer(base, settings, latents, driven, Recorder(driven)).run(0, metrics.append)
     return driven, metrics
 
 
@@ -81,7 +89,8 @@ class Reference:
         self.text: Any = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder")
         self.text.eval().requires_grad_(False)
         table = self.text.get_input_embeddings().weight.detach()
-        longer = nn.Embedding(len(table) + 1, table.shape[1])
+        self.known = len(table)
+        longer = nn.Embedding(len(table) + len(start.tokens), table.shape[1])
         longer.weight = nn.Parameter(torch.cat([table, start.tokens.detach()]))
         self.text.set_input_embeddings(longer)
         self.table = longer.weight
@@ -96,8 +105,11 @@ class Reference:
             if name.endswith(("attn2.to_k", "attn2.to_v")):
                 module.register_forward_hook(cut)
 
-    def row_loss(self, row: RowDraw, latents: TrainingData) -> Tensor:
-        cache = latents.target if row.is_target else latents.regularization
+    def row_loss(
+        self, row: RowDraw, settings: TrainingConfig, latents: Sequence[TrainingData]
+    ) -> Tensor:
+        subject, of_subject = settings.subjects[row.subject], latents[row.subject]
+        cache = of_subject.target if row.is_target else of_subject.regularization
         assert cache is not None
         sample = cache[row.sample]
         drawn = torch.randn(
@@ -107,18 +119,20 @@ class Reference:
         alpha = self.base.noise_schedule.alphas_cumprod[row.timestep].float()
         z = scaling * (sample.mean + sample.std * drawn[0])
         noisy = alpha.sqrt() * z + (1 - alpha).sqrt() * drawn[1]
-        prompt = f"{sample.prefix}photo of a <mycat> cat" if row.is_target else "photo of a cat"
-        encoded = self.base.text_encoder.tokenize([prompt], ["<mycat>"])
-        ids = torch.where(encoded.modifiers >= 0, len(self.table) - 1, encoded.ids)
+        named = f"{subject.token} {subject.class_noun}" if row.is_target else subject.class_noun
+        prompt = f"{sample.prefix}photo of a {named}"
+        tokens = [str(one.token) for one in settings.subjects]
+        encoded = self.base.text_encoder.tokenize([prompt], tokens)
+        ids = torch.where(encoded.modifiers >= 0, self.known + encoded.modifiers, encoded.ids)
         features = self.text(input_ids=ids).last_hidden_state
         prediction = self.unet(noisy[None], torch.tensor([row.timestep]), features).sample[0]
         error: Tensor = (prediction - drawn[1]).square()[:, sample.valid_mask.bool()]
         return error.mean()
 
-    def loss(self, settings: TrainingConfig, latents: TrainingData) -> Tensor:
-        rows = rows_of_step(settings, 0, samples=[(6, 4)], timesteps=1000)
-        targets = [self.row_loss(row, latents) for row in rows if row.is_target]
-        priors = [self.row_loss(row, latents) for row in rows if not row.is_target]
+    def loss(self, settings: TrainingConfig, latents: Sequence[TrainingData]) -> Tensor:
+        rows = rows_of_step(settings, 0, samples=[(6, 4)] * len(latents), timesteps=1000)
+        targets = [self.row_loss(row, settings, latents) for row in rows if row.is_target]
+        priors = [self.row_loss(row, settings, latents) for row in rows if not row.is_target]
         weighted = sum(targets, torch.zeros(())) + settings.prior_weight * sum(
             priors, torch.zeros(())
         )
@@ -126,18 +140,26 @@ class Reference:
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         assert self.table.grad is not None
-        return torch.cat([weight.grad for weight in self.tuned]), self.table.grad[-1:]
+        return torch.cat([weight.grad for weight in self.tuned]), self.table.grad[self.known :]
 
 
-@pytest.mark.parametrize("prior_weight", [0.7, 0.0])
+@pytest.mark.parametrize(
+    ("subjects", "prior_weight"), [((CAT,), 0.7), ((CAT,), 0.0), ((CAT, CHAIR), 0.7)]
+)
 def test_a_step_s_gradient_is_the_reference_s(
-    tiny_base: Base, tiny_folder: Path, latents: TrainingData, prior_weight: float
+    tiny_base: Base,
+    tiny_folder: Path,
+    latents: TrainingData,
+    other_latents: TrainingData,
+    subjects: tuple[SubjectConfig, ...],
+    prior_weight: float,
 ) -> None:
-    settings = config(steps=1, prior_weight=prior_weight)
-    driven, (metrics,) = gradients(tiny_base, settings, latents)
-    reference = Reference(tiny_folder, tiny_base, parameters(tiny_base))
+    settings = config(steps=1, prior_weight=prior_weight, subjects=subjects)
+    data_of_each = (latents, other_latents)[: len(subjects)]
+    driven, (metrics,) = gradients(tiny_base, settings, data_of_each)
+    reference = Reference(tiny_folder, tiny_base, parameters(tiny_base, settings=settings))
     reference.cut_first_token()
-    loss = reference.loss(settings, latents)
+    loss = reference.loss(settings, data_of_each)
     loss.backward()
     update, tokens = reference.gradients()
     assert metrics.loss == pytest.approx(loss.item(), rel=1e-5)
@@ -148,9 +170,9 @@ def test_a_step_s_gradient_is_the_reference_s(
 def test_no_gradient_comes_through_the_first_token(
     tiny_base: Base, tiny_folder: Path, latents: TrainingData
 ) -> None:
-    driven, _ = gradients(tiny_base, config(steps=1), latents)
+    driven, _ = gradients(tiny_base, config(steps=1), [latents])
     reference = Reference(tiny_folder, tiny_base, parameters(tiny_base))
-    reference.loss(config(steps=1), latents).backward()
+    reference.loss(config(steps=1), [latents]).backward()
     with_first, _ = reference.gradients()
     assert driven.update.grad is not None
     difference = with_first - driven.update.grad
@@ -279,6 +301,32 @@ def test_a_trained_concept_is_the_parameters_under_their_names(tiny_base: Base) 
     assert list(concept.tokens) == ["<mycat>"]
     assert torch.equal(concept.tokens["<mycat>"], driven.tokens[0])
     assert (concept.name, concept.phrases) == ("mycat", ("<mycat> cat",))
+
+
+def test_a_joint_concept_has_the_row_of_each_token_and_none_for_a_bare_noun(
+    tiny_base: Base,
+) -> None:
+    bare = replace(CAT, class_noun="dog", token=None)
+    settings = config(subjects=(CAT, bare, CHAIR))
+    driven = ConceptParameters.initial(tiny_base, settings)
+    concept = trained_concept(tiny_base, settings, driven)
+    assert concept.phrases == ("<mycat> cat", "dog", "<mychair> chair")
+    expected = {"<mycat>": "cat", "<mychair>": "table"}
+    assert list(concept.tokens) == list(expected)
+    for token, word in expected.items():
+        assert torch.equal(
+            concept.tokens[token], tiny_base.text_encoder.initial_embedding(word).cpu()
+        )
+
+
+def test_a_subject_without_a_row_in_any_step_keeps_its_token_row(
+    tiny_base: Base, latents: TrainingData, other_latents: TrainingData
+) -> None:
+    settings = config(steps=1, rows_per_step=1, regularization_ratio=0, subjects=(CAT, CHAIR))
+    driven, _ = gradients(tiny_base, settings, (latents, other_latents))
+    assert driven.tokens.grad is not None
+    assert driven.tokens.grad[0].any()
+    assert not driven.tokens.grad[1].any()
 
 
 def test_a_concept_starts_as_the_base_with_the_initializer_s_row(tiny_base: Base) -> None:

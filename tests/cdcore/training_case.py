@@ -12,6 +12,7 @@ from cdcore.training import ConceptParameters, TrainingData
 from cdcore.training_config import SubjectConfig, TrainingConfig
 
 CAT = SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat")
+CHAIR = SubjectConfig(class_noun="chair", token="<mychair>", initializer_token="table")
 PREFIXES = ("", "very small ", "zoomed in ")
 
 

@@ -101,6 +101,18 @@ def test_the_default_file_is_taken_only_while_nothing_required_is_given(file: Pa
         _parse(["--images=x"], default_file=file)
 
 
+def test_a_setting_may_stand_in_for_required_ones(file: Path) -> None:
+    options: dict[str, Any] = {"stand_ins": {"prompts": ("images", "class_noun")}}
+    alone = _parse(["--prompts", "a dog"], **options)
+    assert (alone.images, alone.class_noun, alone.prompts) == (None, None, ("a dog",))
+    beside = _parse(["--prompts", "a dog", "--class-noun", "dog"], **options)
+    assert (beside.images, beside.class_noun) == (None, "dog")
+    with pytest.raises(ConfigError, match="--images and --class-noun must be given"):
+        _parse(["--prompts"], **options)
+    assert _parse(["--prompts", "x"], **options, default_file=file).class_noun is None
+    assert _parse(["--steps", "3"], **options, default_file=file).class_noun == "dog"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -14,7 +14,7 @@ from cdcore.run_directory import RunDirectory
 from cdcore.training import trained_concept
 from rayjobs.finish import finish_run
 from rayjobs.train_worker import TrainTask
-from tests.cdcore.training_case import config, parameters
+from tests.cdcore.training_case import CAT, CHAIR, config, parameters
 from tests.rayjobs.train_case import write_pictures
 
 
@@ -69,8 +69,44 @@ def test_the_grid_names_its_prompts_and_its_seed(task: TrainTask, summary: dict[
     assert settings["seed"] == 9
 
 
-def test_pictures_of_any_size_stand_side_by_side(task: TrainTask, summary: dict[str, Any]) -> None:
-    assert len({picture.image.size for picture in task.pictures}) == 7
+def test_the_inputs_show_a_row_for_each_picture(task: TrainTask, summary: dict[str, Any]) -> None:
+    assert len(task.pictures[0]) == 7
     with Image.open(task.run.samples / "inputs.png") as sheet:
-        # Seven pictures: six in the first row, one in the second.
-        assert 2.5 < sheet.width / sheet.height < 3.2
+        # Seven rows of a crop and two variants, all of one size, and labels at the side.
+        assert 0.4 < sheet.width / sheet.height < 0.7
+
+
+def test_a_joint_run_shows_each_subject_and_both_together(
+    task: TrainTask, tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(subjects=(CAT, CHAIR), name="both")
+    joint = replace(
+        task,
+        config=settings,
+        pictures=[task.pictures[0][:2], task.pictures[0][2:5]],
+        targets=[task.pictures[0][:2], task.targets[0]],
+        run=RunDirectory(tmp_path / "both"),
+        sample_seeds=(4,),
+    )
+    phases: list[str] = []
+    monkeypatch.setattr(RunDirectory, "write_phase", lambda _, phase, *__: phases.append(phase))
+    base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
+    concept = trained_concept(base, settings, parameters(base, settings=settings))
+    summary = finish_run(base, concept, joint, {})
+    assert [Path(path).name for path in summary["samples"]] == [
+        "before-after-1-mycat-cat-4.png",
+        "before-after-2-mychair-chair-4.png",
+        "before-after-3-mycat-cat-and-mychair-chair-4.png",
+        "inputs.png",
+    ]
+    assert phases == [
+        "sampling <mycat> cat",
+        "sampling <mychair> chair",
+        "sampling <mycat> cat and <mychair> chair",
+    ]
+    read = load_concept(Path(summary["concept_file"]))
+    assert read.phrases == ("<mycat> cat", "<mychair> chair")
+    assert list(read.tokens) == ["<mycat>", "<mychair>"]
+    with Image.open(summary["samples"][2]) as sheet:
+        prompts = json.loads(sheet.info[SETTINGS_KEY])["prompts"]
+    assert prompts[0] == "a <mycat> cat next to a <mychair> chair"

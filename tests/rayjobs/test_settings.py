@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +8,16 @@ from cdcore.errors import ConfigError
 from rayjobs.settings import REQUIRED, closest, read_settings, settings_of
 
 Solver = Literal["ddim", "dpm++"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """An entry."""
+
+    folder: Path
+    noun: str
+    share: float = 1.0
+    word: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,15 +43,17 @@ class Job(Parent):
     prompts: tuple[str, ...] = ()
     augment: bool = True
     stage: Literal[0, 1, 2] = 0
+    things: tuple[Thing, ...] = ()
 
 
 SETTINGS = settings_of(Job)
+CHAIR_PAIRS = "folder=x,noun=chair"
 
 
 def test_every_field_is_a_setting_with_its_flag_and_default() -> None:
     assert list(SETTINGS) == [
         *("seed", "images", "class_noun", "steps", "rate", "sampler", "prompts", "augment"),
-        "stage",
+        *("stage", "things"),
     ]
     assert SETTINGS["class_noun"].flag == "--class-noun"
     assert SETTINGS["images"].default is REQUIRED
@@ -63,6 +75,7 @@ def test_the_text_under_a_field_is_its_doc_also_from_a_parent() -> None:
         ("rate", "FLOAT"),
         ("sampler", "{ddim,dpm++}"),
         ("prompts", "TEXT [TEXT ...]"),
+        ("things", "KEY=VALUE,... [KEY=VALUE,... ...]"),
     ],
 )
 def test_a_metavar_names_the_type_without_none(name: str, metavar: str) -> None:
@@ -114,6 +127,53 @@ def test_a_value_of_another_type_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^here is .*, expected {expected}"):
         SETTINGS[name].converted(value, "here")
+
+
+CHAIR = Thing(folder=Path("some/where"), noun="old chair", share=0.5)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"folder": "some/where", "noun": "old chair", "share": 0.5},
+        "folder=some/where,noun=old chair,share=0.5",
+        "share=0.5, noun=old chair,folder=some/where",
+    ],
+)
+def test_an_entry_is_a_mapping_or_pairs_in_any_order(entry: object) -> None:
+    assert SETTINGS["things"].converted([entry], "here") == (CHAIR,)
+
+
+def test_a_value_may_hold_the_sign_that_ends_its_key() -> None:
+    (thing,) = SETTINGS["things"].converted(["folder=a=b,noun=c"], "here")
+    assert thing.folder == Path("a=b")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"folder": "x", "noun": "y"}, "here is {'folder': 'x', 'noun': 'y'}, expected a list"),
+        ("folder=x,noun=y", "here is 'folder=x,noun=y', expected a list, each of it KEY=VALUE"),
+        ([CHAIR_PAIRS, "old chair"], "here, entry 2 is 'old chair', expected KEY=VALUE pairs"),
+        (["folder=a,b,noun=c"], "here, entry 1 is 'folder=a,b,noun=c', expected KEY=VALUE pairs"),
+        (
+            [3],
+            "here, entry 1 is 3, expected KEY=VALUE pairs joined by commas, with the keys folder",
+        ),
+        ([CHAIR_PAIRS, "folder=x"], "here, entry 2: noun must be given"),
+        ([{}], "here, entry 1: folder and noun must be given"),
+        (["folder=x,nuon=y"], "here, entry 1: unknown key 'nuon'; did you mean noun?"),
+        ([{1: 2}], "here, entry 1: unknown key 1"),
+        ([CHAIR_PAIRS, "folder=x,noun=y,share=much"], "here, entry 2: share is 'much', expected a"),
+        (["folder=,noun=y"], "here, entry 1: folder is '', expected a path"),
+        ([{"folder": "x", "noun": None}], "here, entry 1: noun is None, expected text"),
+    ],
+)
+def test_a_bad_entry_is_refused_by_its_place(value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SETTINGS["things"].converted(value, "here")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -178,4 +238,8 @@ def test_a_relative_path_in_a_file_is_relative_to_the_file(tmp_path: Path) -> No
     }
     assert read_settings(_file(tmp_path, "images: /some/where"), SETTINGS) == {
         "images": Path("/some/where")
+    }
+    nested = "things:\n- {folder: some/where, noun: old chair, share: 0.5}\n"
+    assert read_settings(_file(tmp_path, nested), SETTINGS) == {
+        "things": (replace(CHAIR, folder=tmp_path / "some/where"),)
     }

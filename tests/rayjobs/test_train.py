@@ -136,9 +136,33 @@ def test_the_terminal_shows_our_lines_and_no_others(finished: Ended) -> None:
     run, lines = finished.run, finished.out.splitlines()
     ours = ("teaching '<mycat> cat' to", "regularization images", "training", "sampling")
     assert finished.err == ""
-    assert lines[0].endswith("on 2 workers")
+    assert lines[0].endswith("3 on each of 2 workers, 1 of them empty")
     assert all(line.startswith(ours) for line in lines[:-2])
     assert lines[-2:] == [f"pictures: {run.samples}", f"concept:  {run.concept_file}"]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_two_concepts_trained_jointly_are_one_file_with_a_token_each(
+    plain: TrainJob, tiny_base: Base
+) -> None:
+    folder = plain.output.parent
+    write_pictures(folder / "seat", 6)
+    concepts = [
+        {"images": "images", "class_noun": "cat", "name": "tom"},
+        {"images": "seat", "class_noun": "chair"},
+    ]
+    folders = {"base": plain.base, "cache": str(plain.cache), "output": str(folder / "joint")}
+    small = {"steps": 3, "variants": 2, "sample_seeds": [0], "regularization_images": 2}
+    settings = {"name": "both", "train": "joint", "concepts": concepts, **folders, **small}
+    (folder / "joint.yaml").write_text(yaml.safe_dump(settings))
+    status, out, err = Script("--config", "joint.yaml", folder=folder).wait()
+    assert (status, err) == (0, "")
+    assert out.startswith("teaching '<tom> cat' and '<seat> chair' to ")
+    concept = load_concept(folder / "joint" / "both" / "both.safetensors")
+    concept.check_base(tiny_base)
+    assert concept.phrases == ("<tom> cat", "<seat> chair")
+    assert list(concept.tokens) == ["<tom>", "<seat>"]
 
 
 @pytest.mark.ray

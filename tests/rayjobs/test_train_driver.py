@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import ray.train
+from rich.console import Console
 
 from cdcore.errors import CustomDiffusionError, RunError
 from cdcore.run_directory import RunDirectory
 from rayjobs import train_driver
+from rayjobs.concept_source import ConceptSource
 from rayjobs.train_driver import train
 from rayjobs.train_job import TrainJob
 from rayjobs.train_worker import TrainTask
@@ -249,6 +251,62 @@ def test_paths_and_notes_are_printed_as_they_are_in_whole_lines(
     assert "note: only 2 picture(s)" in out
     assert f"concept:  {output}/mycat/mycat.safetensors" in out
     assert len(cluster.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "shares"),
+    [
+        (1, "all on 1 worker"),
+        (2, "3 on each of 2 workers, 1 of them empty"),
+        (5, "1 on each of 5 workers"),
+    ],
+)
+def test_the_plan_says_how_many_rows_each_worker_has(
+    plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str], workers: int, shares: str
+) -> None:
+    train(replace(plain, workers=workers))
+    plan = next(line for line in capsys.readouterr().out.splitlines() if "teaching" in line)
+    assert plan.endswith(f"4 steps of 3 target and 2 regularization rows, {shares}")
+    assert cluster.tasks[0].config.learning_rate == 2e-3
+
+
+def test_a_joint_job_ships_the_pictures_of_each_concept_and_notes_name_it(
+    plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "tom", 5)
+    write_pictures(tmp_path / "seat", 3)
+    sources = (
+        ConceptSource(images=tmp_path / "tom", class_noun="cat"),
+        ConceptSource(images=tmp_path / "seat", class_noun="chair"),
+    )
+    joint = replace(plain, images=None, class_noun=None, train="joint", concepts=sources, holdout=1)
+    train(joint)
+    (task,) = cluster.tasks
+    assert [len(shown) for shown in task.pictures] == [4, 2]
+    assert [[one.path.name for one in shown] for shown in task.targets] == [["4.png"], ["2.png"]]
+    note, plan, *_ = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: <seat> chair: only 3 picture(s)")
+    assert plan.startswith("teaching '<tom> cat' and '<seat> chair' to ")
+    assert "from 4 and 2 pictures: 4 steps of 3 target" in plan
+    (tmp_path / "seat" / "0.png").unlink()
+    with pytest.raises(RunError, match=r"other pictures of concept 2: 0\.png"):
+        train(replace(joint, holdout=0, concepts=sources))
+
+
+def test_the_figures_of_a_joint_run_are_printed_for_each_part(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    figures = {"image_alignment": {"base": 0.5, "concept": 0.75}, "prior_drift": 0.0}
+    spread = {"spread": {"prior_drift": 0.5}}
+    parts = {"subjects": {"<mycat> cat": figures | spread}, "pairs": {"both": figures}}
+    summary = {"metrics": figures | spread | parts}
+    train_driver._print_result(Console(), RunDirectory(tmp_path / "x"), summary)
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "image alignment: 0.500 -> 0.750",
+        "prior drift: 0.000",
+        "<mycat> cat: image alignment 0.500 -> 0.750, prior drift 0.000",
+        "both: image alignment 0.500 -> 0.750, prior drift 0.000",
+    ]
 
 
 def test_a_relative_base_is_the_same_base_from_anywhere(

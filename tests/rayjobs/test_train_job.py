@@ -7,12 +7,16 @@ import yaml
 from PIL import Image
 
 from cdcore.base import Base
-from cdcore.errors import ConfigError, RunError
-from cdcore.pictures import Picture
+from cdcore.errors import ConfigError, RunError, TokenError
+from cdcore.pictures import Picture, picture_warnings, read_pictures
 from cdcore.training_config import SubjectConfig
+from rayjobs.cli import parse
+from rayjobs.concept_source import ConceptSource
 from rayjobs.settings import settings_of
-from rayjobs.train_job import FIELD_GROUPS, TrainJob, differences, identity, resolve
+from rayjobs.train_job import FIELD_GROUPS, STAND_INS, TrainJob, differences, identity, resolve
 from tests.rayjobs.train_case import job
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 
 @pytest.fixture
@@ -56,6 +60,91 @@ def test_the_token_is_the_name_s_unless_another_or_none_is_asked_for(
     assert subject(class_noun=" cat ").class_noun == "cat"
 
 
+CONCEPTS = (
+    ConceptSource(images=Path("mycat"), class_noun="cat"),
+    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
+)
+
+
+@pytest.fixture
+def joint(plain: TrainJob) -> TrainJob:
+    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
+
+
+def test_each_concept_of_a_joint_job_is_a_subject(joint: TrainJob, tiny_base: Base) -> None:
+    assert resolve(joint, tiny_base).subjects == (
+        SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat"),
+        SubjectConfig(class_noun="chair", token="<seat>", initializer_token="table"),
+    )
+
+
+def test_joint_training_takes_its_own_number_of_steps(joint: TrainJob, tiny_base: Base) -> None:
+    unset = replace(joint, steps=None)
+    assert resolve(unset, tiny_base).steps == tiny_base.profile.joint_steps
+    alone = replace(unset, concepts=CONCEPTS[:1])
+    assert resolve(alone, tiny_base).steps == tiny_base.profile.steps
+
+
+def test_two_concepts_of_one_name_are_refused(joint: TrainJob, tiny_base: Base) -> None:
+    twice = replace(joint, concepts=(CONCEPTS[0], replace(CONCEPTS[1], name="MyCat")))
+    with pytest.raises(TokenError, match="two things by <mycat>"):
+        resolve(twice, tiny_base)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": "single"}, "concepts lists 2, expected 'train: joint'"),
+        ({"concepts": ()}, "joint training needs concepts"),
+        ({"images": Path("x")}, "images cannot stand beside concepts"),
+        ({"class_noun": "x", "modifier_token": "<x>"}, "class_noun and modifier_token cannot"),
+        ({"train": "single", "concepts": ()}, "images and class_noun must be given, or concepts"),
+        (
+            {"train": "single", "concepts": (), "class_noun": "cat"},
+            "images must be given, or concepts",
+        ),
+    ],
+)
+def test_a_job_is_of_one_concept_or_of_a_list(
+    joint: TrainJob, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        replace(joint, **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_noun": "dog"}, "class_noun of concept 2 was 'chair', now 'dog'"),
+        ({"modifier_token": "none"}, "modifier_token of concept 2 was '<seat>', now None"),
+        ({"initializer_token": "pot"}, "initializer_token of concept 2 was 'table', now 'pot'"),
+    ],
+)
+def test_a_change_of_one_concept_is_refused_by_its_place(
+    joint: TrainJob, tiny_base: Base, change: dict[str, Any], message: str
+) -> None:
+    changed = replace(joint, concepts=(CONCEPTS[0], replace(CONCEPTS[1], **change)))
+    with pytest.raises(RunError, match=message):
+        differences(described(joint, tiny_base), described(changed, tiny_base))
+    fewer = replace(joint, concepts=CONCEPTS[:1])
+    with pytest.raises(RunError, match="concepts were 2, now 1"):
+        differences(described(joint, tiny_base), described(fewer, tiny_base))
+
+
+@pytest.mark.parametrize("file", ["demo.yaml", "joint.yaml"])
+def test_the_shipped_examples_can_be_read_and_their_pictures_too(
+    file: str, tiny_base: Base
+) -> None:
+    argv = ["--config", str(EXAMPLES / file)]
+    made = parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)
+    assert len(resolve(made, tiny_base).subjects) == (2 if file == "joint.yaml" else 1)
+    for source in made.sources:
+        shown = read_pictures(source.images)
+        assert 4 <= len(shown) <= 20
+        assert picture_warnings(shown, 64) == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -84,9 +173,12 @@ def test_no_worker_may_be_without_a_row(plain: TrainJob, tiny_base: Base) -> Non
         resolve(replace(plain, workers=6), tiny_base)
 
 
-def test_a_run_is_the_same_after_a_way_through_its_file(plain: TrainJob, tiny_base: Base) -> None:
-    asked = described(replace(plain, learning_rate=8e-5), tiny_base)
-    differences(yaml.safe_load(yaml.safe_dump(asked)), asked)
+def test_a_run_is_the_same_after_a_way_through_its_file(
+    plain: TrainJob, joint: TrainJob, tiny_base: Base
+) -> None:
+    for made in (plain, joint):
+        asked = described(replace(made, learning_rate=8e-5), tiny_base)
+        differences(yaml.safe_load(yaml.safe_dump(asked)), asked)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +244,9 @@ def test_each_field_has_a_help_text_and_each_group_only_fields() -> None:
     grouped = [name for names in FIELD_GROUPS.values() for name in names]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) < set(settings)
+
+
+def test_the_command_line_takes_a_list_of_concepts_in_place_of_one() -> None:
+    argv = ["--name", "both", "--train", "joint", "--concepts", *map(str, CONCEPTS)]
+    made = parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)
+    assert made.sources == CONCEPTS
