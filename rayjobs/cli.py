@@ -158,7 +158,7 @@ def _plain_class(name: str, fields: Sequence[Any]) -> type:
 def _flag(setting: Setting, value: Any) -> tuple[str, Any, Any]:
     """Describe one flag to tyro, with ``value`` as its default."""
     metavar = setting.metavar
-    if setting.can_be_unset and value is not None:
+    if setting.can_be_unset and value is not None and value is not REQUIRED:
         metavar += f"|{_NONE}"
     help_ = tyro.conf.arg(help=setting.doc, help_behavior_hint=_hint(value))
     if setting.is_switch:
