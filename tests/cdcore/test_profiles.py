@@ -17,3 +17,4 @@ def test_every_setting_can_be_used_as_it_is(profile: Profile) -> None:
     assert profile.rows_per_step % 2 == 0, "half of the rows are regularization rows"
     counts = (profile.steps, profile.variants, profile.regularization_images)
     assert all(count > 0 for count in (*counts, profile.sampling_steps))
+    assert profile.joint_steps == 2 * profile.steps

@@ -16,9 +16,9 @@ from rayjobs.cli import parse, run_command
 class Job:
     """A job."""
 
-    images: Path
+    images: Path | None
     """Folder of 4 to 20 pictures."""
-    class_noun: str
+    class_noun: str | None
     """What kind of thing it is, "cat" 100% of the time."""
     steps: int | None = None
     """Optimiser steps; unset, the base decides."""
@@ -157,7 +157,7 @@ def test_the_help_has_every_flag_its_text_and_its_default_within_its_width(
 ) -> None:
     text = _help(capsys, monkeypatch, groups={"training": ("steps", "rate")}, default_file=file)
     for part in (
-        *("Do it.", "--config PATH", "--images PATH", "--class-noun TEXT", "--steps INT"),
+        *("Do it.", "--config PATH", "--images PATH ", "--class-noun TEXT", "--steps INT"),
         *("--rate FLOAT", "--sampler {ddim,dpm++}", "--prompts TEXT [TEXT ...]", "--augment"),
         *('"cat" 100% of the time. (required)', "(default: 8e-05)", "(default: 'a cat')"),
         *("(default: on)", "training options", file.name),

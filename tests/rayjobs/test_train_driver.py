@@ -61,6 +61,11 @@ def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
     return job(tmp_path, tiny_folder)
 
 
+def folder_of(made: TrainJob) -> Path:
+    assert made.images is not None
+    return made.images
+
+
 def truncate(folder: Path) -> None:
     path = folder / "1.png"
     path.write_bytes(path.read_bytes()[:900])
@@ -104,7 +109,7 @@ def refused(bad: TrainJob, match: str) -> None:
 def test_a_folder_that_cannot_be_used_is_refused(
     plain: TrainJob, cluster: Cluster, message: str
 ) -> None:
-    DAMAGES[message](plain.images)
+    DAMAGES[message](folder_of(plain))
     refused(plain, message)
     assert not cluster.tasks
 
@@ -185,10 +190,10 @@ def test_a_run_goes_on_with_more_steps_and_not_with_other_settings(
         with pytest.raises(RunError, match=f"other settings .*{name} was") as caught:
             train(replace(plain, **{name: value}))
         assert "\n" not in str(caught.value)
-    (plain.images / "0.png").rename(plain.images / "7.png")
+    (folder_of(plain) / "0.png").rename(folder_of(plain) / "7.png")
     with pytest.raises(RunError, match=r"other pictures: 0\.png, 7\.png"):
         train(plain)
-    (plain.images / "7.png").rename(plain.images / "0.png")
+    (folder_of(plain) / "7.png").rename(folder_of(plain) / "0.png")
     train(replace(plain, steps=9, workers=2, checkpoint_every=7))
     assert [task.config.steps for task in cluster.tasks] == [4, 9]
     assert RunDirectory(plain.output / plain.name).read_config() is not None
@@ -243,7 +248,7 @@ def test_paths_and_notes_are_printed_as_they_are_in_whole_lines(
     plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = plain.output / ("[bold]" + "long" * 30)
-    (plain.images / "1.png").unlink()
+    (folder_of(plain) / "1.png").unlink()
     train(replace(plain, output=output))
     out, err = capsys.readouterr()
     assert err == ""
