@@ -115,7 +115,8 @@ class _Autoencoder(Stage):
         error = decoded - pixels
         edges = _size(error.diff(dim=-1)) + _size(error.diff(dim=-2))
         divergence = posterior.kl().mean() / posterior.mean[0].numel()
-        return _size(error) + _EDGE_WEIGHT * edges + _KL_WEIGHT * divergence
+        loss: Tensor = _size(error) + _EDGE_WEIGHT * edges + _KL_WEIGHT * divergence
+        return loss
 
     def _crops(self) -> Tensor:
         """Draw a part of each of many pictures, which vary more than fewer whole ones."""
