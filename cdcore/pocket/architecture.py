@@ -1,6 +1,6 @@
 """The untrained parts of the pocket base: ordinary diffusers and transformers classes, made small.
 
-Pictures are 64 x 64; a latent is 16 x 16 with 4 channels; a prompt is `MAX_TOKENS` rows of
+Pictures are 64 x 64; a latent is 16 x 16 with 8 channels; a prompt is `MAX_TOKENS` rows of
 `TEXT_WIDTH`.
 """
 
@@ -23,7 +23,7 @@ __all__ = [
 
 PICTURE_SIZE = 64
 """Side of a picture in pixels."""
-LATENT_CHANNELS = 4
+LATENT_CHANNELS = 8
 TEXT_WIDTH = 128
 """Width of a text feature, the d of the K/V stack."""
 
@@ -32,7 +32,7 @@ _UNET_CHANNELS = (48, 96, 160)
 
 
 def build_autoencoder() -> AutoencoderKL:
-    """Build the variational autoencoder, (B, 3, 64, 64) to (B, 4, 16, 16), weights random."""
+    """Build the variational autoencoder, (B, 3, 64, 64) to (B, 8, 16, 16), weights random."""
     levels = len(_AUTOENCODER_CHANNELS)
     autoencoder = AutoencoderKL(
         block_out_channels=_AUTOENCODER_CHANNELS,

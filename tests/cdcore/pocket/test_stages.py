@@ -72,7 +72,7 @@ def test_a_stage_goes_on_from_what_was_stored(name: StageName, folder: Path, wor
 def test_what_is_stored_is_a_base_with_a_judge(folder: Path) -> None:
     base = load_base(str(folder))
     assert base.is_pocket
-    assert base.latent_shape == (4, 16, 16)
+    assert base.latent_shape == (8, 16, 16)
     weights = [path for path in folder.rglob("*.safetensors") if "judge" not in path.parts]
     assert sum(path.stat().st_size for path in weights) < 24e6, "12 million halves"
     assert Judge.load(folder / "judge").see(torch.zeros(1, 3, 64, 64))[0].shape == (1, 128)
