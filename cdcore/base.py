@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
+from cdcore.base_folder import base_folder
 from cdcore.errors import BaseModelError
 from cdcore.noise_schedule import NoiseSchedule
 from cdcore.profiles import PROFILES, Profile
@@ -134,25 +135,26 @@ def load_base(
     Raises:
         BaseModelError: There is no such base, or it cannot be read.
     """
-    source = str(POCKET_FOLDER) if name == "pocket" else ALIASES.get(name, name)
     if name == "pocket" and not (POCKET_FOLDER / "unet").is_dir():
         raise BaseModelError(
             f"the weights of the pocket base are missing from {POCKET_FOLDER}; pretrain them with "
             f"'python rayjobs/pretrain.py --output {POCKET_FOLDER}', or give another --base"
         )
-    with _quiet_libraries():
-        try:
+    try:
+        # A download shows its progress; the rest is quiet.
+        source = POCKET_FOLDER if name == "pocket" else base_folder(ALIASES.get(name, name))
+        with _quiet_libraries():
             tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
             text_model = _part(CLIPTextModel, source, "text_encoder")
             autoencoder = _part(AutoencoderKL, source, "vae")
             unet = _part(UNet2DConditionModel, source, "unet")
             scheduler = DDPMScheduler.from_pretrained(source, subfolder="scheduler")
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
-            raise BaseModelError(
-                f"base {name!r} cannot be loaded: {reason}; expected 'pocket', one of "
-                f"{', '.join(ALIASES)}, a diffusers folder or a hub id"
-            ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        raise BaseModelError(
+            f"base {name!r} cannot be loaded: {reason}; expected 'pocket', one of "
+            f"{', '.join(ALIASES)}, a diffusers folder or a hub id"
+        ) from error
     table = text_model.get_input_embeddings().weight
     # Without its files transformers makes a tokenizer that knows no word.
     if not _BYTE_TOKENS < len(tokenizer) <= len(table):
@@ -174,7 +176,7 @@ def load_base(
     )
 
 
-def _part(kind: Any, source: str, subfolder: str) -> Any:
+def _part(kind: Any, source: Path, subfolder: str) -> Any:
     name = "dtype" if kind is CLIPTextModel else "torch_dtype"
     return kind.from_pretrained(source, subfolder=subfolder, **{name: torch.float32})
 

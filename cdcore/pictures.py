@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cdcore.errors import PictureError
 
-__all__ = ["Picture", "picture_warnings", "read_pictures", "split_holdout"]
+__all__ = ["Picture", "are_photographs", "picture_warnings", "read_pictures", "split_holdout"]
 
 MAX_PIXELS = 100_000_000
 """A file whose header declares more pixels is refused before anything is decoded."""
@@ -36,6 +36,7 @@ _SUFFIXES = _HEIF_SUFFIXES | {
 # another program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF")
 _FEW_PICTURES = 4
+_LARGEST_DRAWN_PX = 128
 _NAMES_SHOWN = 5
 
 
@@ -143,6 +144,11 @@ def picture_warnings(pictures: Sequence[Picture], resolution: int) -> list[str]:
     if small:
         lines.append(f"smaller than half of {resolution} pixels, will look soft: {_some(small)}")
     return lines
+
+
+def are_photographs(pictures: Sequence[Picture]) -> bool:
+    """Return whether any picture is larger, at its shorter side, than a drawn one ever is."""
+    return any(min(picture.image.size) > _LARGEST_DRAWN_PX for picture in pictures)
 
 
 def _picture_paths(folder: Path) -> list[Path]:

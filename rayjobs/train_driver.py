@@ -14,7 +14,13 @@ from rich.console import Console
 
 from cdcore.base import ALIASES, load_base
 from cdcore.errors import ConfigError, CustomDiffusionError
-from cdcore.pictures import Picture, picture_warnings, read_pictures, split_holdout
+from cdcore.pictures import (
+    Picture,
+    are_photographs,
+    picture_warnings,
+    read_pictures,
+    split_holdout,
+)
 from cdcore.row_schedule import rows_per_worker
 from cdcore.run_directory import RunDirectory
 from cdcore.training_config import TrainingConfig
@@ -27,6 +33,9 @@ from rayjobs.train_worker import TrainTask, train_worker
 __all__ = ["train"]
 
 _CHECKPOINTS_KEPT = 2
+_POCKET_NOTE = (
+    "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
+)
 _PATIENCE_S = 4 * 3600
 """How long the other workers wait while the first of their node prepares."""
 
@@ -77,6 +86,8 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
     base = load_base(_absolute_if_folder(job.base))
     config = resolve(job, base)
     _print_notes(console, config, pictures, base.profile.resolution)
+    if base.is_pocket and any(map(are_photographs, pictures)):
+        console.print(f"note: {_POCKET_NOTE}")
     task = TrainTask(
         config=config,
         base=base.name,

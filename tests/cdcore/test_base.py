@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from diffusers.utils import logging as diffusers_logging
 from cdcore.base import ALIASES, Base, load_base
 from cdcore.errors import BaseModelError
 from cdcore.profiles import PROFILES
+from tests.hub import hub_environment, lay_out
 from tests.tiny import save_tiny_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -155,6 +158,36 @@ def test_a_damaged_folder_is_refused_in_one_line(
     with pytest.raises(BaseModelError, match="damaged") as caught:
         load_base(str(folder))
     assert "\n" not in str(caught.value)
+
+
+OFFLINE = """
+import socket, sys
+
+def refuse(*_, **__):
+    sys.exit("asked the network")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from cdcore.base import load_base
+base = load_base("sd1.4")
+print(base.name, base.fingerprint)
+"""
+
+
+def test_a_base_in_the_local_cache_is_loaded_without_a_request(
+    tiny_base: Base, tiny_folder: Path, tmp_path: Path
+) -> None:
+    lay_out(tiny_folder, tmp_path, ALIASES["sd1.4"])
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE],
+        cwd=Path(__file__).resolve().parents[2],
+        env=hub_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["sd1.4", tiny_base.fingerprint]
 
 
 def test_a_missing_pocket_base_is_refused_with_the_remedy(

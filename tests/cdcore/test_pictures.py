@@ -13,6 +13,7 @@ from cdcore.errors import PictureError
 from cdcore.pictures import (
     MAX_SHORT_SIDE_PX,
     Picture,
+    are_photographs,
     picture_warnings,
     read_pictures,
     split_holdout,
@@ -291,3 +292,8 @@ def test_each_kind_of_weakness_gives_one_line():
 def test_long_lists_of_names_are_cut():
     (line,) = picture_warnings(named(*[(8, 8)] * 40), 64)
     assert line.endswith("and 35 more")
+
+
+def test_a_picture_larger_than_a_drawn_one_is_a_photograph():
+    assert not are_photographs(named((64, 64), (128, 4000)))
+    assert are_photographs(named((64, 64), (129, 200)))

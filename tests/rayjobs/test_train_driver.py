@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray.train
+from PIL import Image
 from rich.console import Console
 
 from cdcore.errors import CustomDiffusionError, RunError
@@ -312,6 +313,19 @@ def test_the_figures_of_a_joint_run_are_printed_for_each_part(
         "<mycat> cat: image alignment 0.500 -> 0.750, prior drift 0.000",
         "both: image alignment 0.500 -> 0.750, prior drift 0.000",
     ]
+
+
+def test_photographs_on_the_pocket_base_get_one_line(
+    plain: TrainJob, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(plain)
+    assert "drawn world" not in capsys.readouterr().out
+    Image.new("RGB", (640, 480), "red").save(plain.images / "photograph.jpg")
+    train(replace(plain, overwrite=True))
+    lines = capsys.readouterr().out.splitlines()
+    (note,) = [line for line in lines if "drawn world" in line]
+    assert "64 x 64" in note
+    assert "sd1.4" in note
 
 
 def test_a_relative_base_is_the_same_base_from_anywhere(
