@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -27,7 +27,7 @@ from cdcore.profiles import PROFILES, Profile
 from cdcore.seam import KVLayout, Seam
 from cdcore.text_encoder import TextEncoder
 
-__all__ = ["ALIASES", "POCKET_FOLDER", "Base", "load_base"]
+__all__ = ["ALIASES", "POCKET_FOLDER", "Base", "fingerprint", "load_base"]
 
 POCKET_FOLDER = Path(__file__).parent / "pocket" / "weights"
 """Where the shipped pocket base lies."""
@@ -49,8 +49,7 @@ class Base:
 
     Attributes:
         name: As the user named it.
-        fingerprint: SHA-256 of the K/V stack and the token table in half precision, 64 hex digits;
-            the same on every device and in every dtype.
+        fingerprint: Of `fingerprint`, the same on every device and in every dtype.
         profile: Default settings.
         text_encoder: Prompts to features.
         autoencoder: diffusers ``AutoencoderKL``.
@@ -164,7 +163,8 @@ def load_base(
         )
     return Base(
         name=name,
-        fingerprint=_fingerprint(unet, table),
+        # Before the cast: rounded twice, the weights would be those of another base.
+        fingerprint=fingerprint(KVLayout.of(unet).stack(unet), table),
         profile=_profile(unet),
         text_encoder=TextEncoder(tokenizer, _moved(text_model, device, dtype)),
         autoencoder=autoencoder.to(device).eval().requires_grad_(False),
@@ -176,9 +176,19 @@ def load_base(
     )
 
 
-def _part(kind: Any, source: Path, subfolder: str) -> Any:
-    name = "dtype" if kind is CLIPTextModel else "torch_dtype"
-    return kind.from_pretrained(source, subfolder=subfolder, **{name: torch.float32})
+def fingerprint(stack: Tensor, table: Tensor) -> str:
+    """Return what tells bases apart: SHA-256 of both in half precision, 64 hex digits.
+
+    Args:
+        stack: W0, (D, d), in the dtype of the base's file or in float16.
+        table: The token table, (vocabulary, d), likewise.
+    """
+    digest = hashlib.sha256()
+    for tensor in (stack, table):
+        half = tensor.detach().to("cpu", torch.float16).contiguous()
+        digest.update(json.dumps(list(half.shape)).encode())
+        digest.update(half.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
@@ -187,14 +197,9 @@ def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
         return model.to(device, dtype)
 
 
-def _fingerprint(unet: nn.Module, table: Tensor) -> str:
-    """Hash the weights before they are cast: rounded twice, they would be those of another base."""
-    digest = hashlib.sha256()
-    for tensor in (KVLayout.of(unet).stack(unet), table):
-        half = tensor.detach().to(torch.float16).contiguous()
-        digest.update(json.dumps(list(half.shape)).encode())
-        digest.update(half.numpy().tobytes())
-    return digest.hexdigest()
+def _part(kind: Any, source: Path, subfolder: str) -> Any:
+    name = "dtype" if kind is CLIPTextModel else "torch_dtype"
+    return kind.from_pretrained(source, subfolder=subfolder, **{name: torch.float32})
 
 
 def _profile(unet: Any) -> Profile:
