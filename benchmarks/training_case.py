@@ -1,0 +1,162 @@
+"""What the benchmarks train: one case for all recipes, with one base, pictures and settings."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from benchmarks.our_recipe import EngineName, OurRecipe
+from benchmarks.stock_recipe import StockRecipe
+from cdcore.base import Base, load_base
+from cdcore.latent_cache import build_latent_cache
+from cdcore.latent_rows import LatentRow
+from cdcore.pictures import Picture
+from cdcore.preparation import prepare
+from cdcore.regularization import regularization_folder, regularization_pictures
+from cdcore.training import TrainingData
+from cdcore.training_config import SubjectConfig, TrainingConfig
+
+__all__ = ["TrainingCase", "load_training_base", "random_data", "training_config"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingCase:
+    """One concept to train on one base, by any recipe; it can be sent to another process.
+
+    Attributes:
+        base: Name of the base.
+        config: Of one subject.
+        pictures: Of the subject.
+        cache: Absolute root of the caches; holds the regularization pictures of all recipes.
+        engine: Of this project's trainer.
+        device: Where to train.
+    """
+
+    base: str
+    config: TrainingConfig
+    pictures: Sequence[Picture]
+    cache: Path
+    engine: EngineName
+    device: str
+
+    def load_base(self) -> Base:
+        """Load the base anew.
+
+        Raises:
+            BaseModelError: It cannot be loaded.
+        """
+        return load_training_base(self.base, self.device)
+
+    def regularization(self, base: Base) -> list[Picture]:
+        """Return the pictures of the class, made on the first call and kept.
+
+        Raises:
+            OSError: The cache cannot be written.
+        """
+        (subject,) = self.config.subjects
+        count = self.config.regularization_images
+        return regularization_pictures(base, subject.class_prompt, count, self.cache)
+
+    def our_recipe(self, base: Base) -> OurRecipe:
+        """Prepare this project's recipe from the cache, which is filled on the first call."""
+        (data,) = prepare(base, self.config, [self.pictures], self.cache, lambda *_: None)
+        return OurRecipe(base, self.config, data, self.engine)
+
+    def preparation(self, base: Base) -> float:
+        """Return the seconds in which this project encodes what it trains on.
+
+        It is done anew, without the cache. The pictures of the class, which every recipe needs, are
+        made before.
+        """
+        self.regularization(base)
+        (subject,) = self.config.subjects
+        made = regularization_folder(base, subject.class_prompt, self.cache)
+        with TemporaryDirectory() as name:
+            shared = regularization_folder(base, subject.class_prompt, Path(name))
+            shared.parent.mkdir(parents=True)
+            shared.symlink_to(made)
+            started = time.perf_counter()
+            prepare(base, self.config, [self.pictures], Path(name), lambda *_: None)
+            return time.perf_counter() - started
+
+    def stock_recipe(self, base: Base) -> StockRecipe:
+        """Prepare the stock recipe, which takes the base over."""
+        return StockRecipe(base, self.config, self.pictures, self.regularization(base))
+
+    def with_settings(self, **changes: Any) -> "TrainingCase":
+        """Return the case with other fields of its `TrainingConfig`."""
+        return replace(self, config=replace(self.config, **changes))
+
+
+def load_training_base(name: str, device: str) -> Base:
+    """Load a base in the precision that the job trains it in.
+
+    Raises:
+        BaseModelError: It cannot be loaded.
+    """
+    is_gpu = torch.device(device).type == "cuda"
+    return load_base(name, device=device, dtype=torch.bfloat16 if is_gpu else torch.float32)
+
+
+def training_config(base: Base, **changes: Any) -> TrainingConfig:
+    """Return the defaults of a base for one subject, a cat called ``<mycat>``.
+
+    Args:
+        base: Gives the defaults.
+        changes: Fields of `TrainingConfig` to set.
+    """
+    profile = base.profile
+    settings: dict[str, Any] = {
+        "name": "mycat",
+        "subjects": (SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat"),),
+        "steps": profile.steps,
+        "rows_per_step": profile.rows_per_step,
+        "learning_rate": profile.learning_rate,
+        "regularization_ratio": 1.0,
+        "regularization_images": profile.regularization_images,
+        "prior_weight": 1.0,
+        "prior_weighting": "mean",
+        "variants": profile.variants,
+        "augment": True,
+        "seed": 0,
+    }
+    return TrainingConfig(**settings | changes)
+
+
+def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:
+    """Cache random latents in which every row has a prompt of its own.
+
+    That is the dearest case: rows that share a prompt share its encoding.
+
+    Args:
+        base: Gives the shape.
+        folder: Where to.
+        rows: Of either kind.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def row(number: int, prefix: str) -> LatentRow:
+        return LatentRow(
+            picture=number,
+            prefix=prefix,
+            mean=torch.randn(base.latent_shape, generator=generator),
+            std=torch.full(base.latent_shape, 0.01),
+            valid_mask=torch.ones(base.latent_shape[1:], dtype=torch.uint8),
+        )
+
+    kinds = {
+        "target": [row(number, f"{number} ") for number in range(rows)],
+        "regularization": [row(number, "") for number in range(rows)],
+    }
+    caches = {
+        kind: build_latent_cache(folder / f"{kind}.arrow", made, base.latent_shape)
+        for kind, made in kinds.items()
+    }
+    return TrainingData(**caches)
