@@ -1,5 +1,6 @@
 """This project's trainer as a recipe that goes on for as many steps as it is told."""
 
+import os
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -77,6 +78,8 @@ def _engine(name: EngineName, parameters: ConceptParameters, learning_rate: floa
     # Not at the top: it takes seconds.
     from rayjobs.deepspeed_engine import DeepSpeedEngine
 
+    # Its launcher, which there is none of here, would say so.
+    os.environ.setdefault("LOCAL_RANK", "0")
     if not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)

@@ -26,6 +26,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from benchmarks.flops import our_step, stock_step
 from benchmarks.flops_xl import our_step_xl, stock_step_xl
@@ -208,11 +209,12 @@ def _pace(job: TrainingBenchmark, case: TrainingCase, base: Base) -> dict[str, A
     }
 
 
-def _memory(job: TrainingBenchmark, case: TrainingCase, base: Base) -> dict[str, int]:
+def _memory(job: TrainingBenchmark, case: TrainingCase, base: Base) -> dict[str, Any]:
     # From here on what this project prepares is in the cache.
     case.our_recipe(base)
     names: tuple[RecipeName, ...] = ("ours", "stock")
-    return {name: measure_peak(case, name, steps=2 if job.quick else 10) for name in names}
+    steps = 2 if job.quick else 10
+    return {name: asdict(measure_peak(case, name, steps=steps)) for name in names}
 
 
 def _race(
@@ -267,6 +269,8 @@ def _described(point: Point | None) -> dict[str, Any] | None:
 
 def _judge(job: TrainingBenchmark) -> Judge:
     folder = POCKET_FOLDER if job.base == "pocket" else Path(job.base).expanduser()
+    # For a file of a megabyte.
+    transformers_logging.disable_progress_bar()
     try:
         return Judge.load(folder / "judge")
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 __all__ = ["show"]
@@ -28,7 +28,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
     console.print(f"base {figures['base']}, {where}, {machine['date']}", soft_wrap=True)
 
 
-def _flops(counted: Mapping[str, Any]) -> Table:
+def _flops(counted: Mapping[str, Any]) -> Group:
     rows = [
         (
             shape,
@@ -44,7 +44,7 @@ def _flops(counted: Mapping[str, Any]) -> Table:
     return _table("Cost of a step, counted (aims at sd1: ratio 0.62, 80 MB)", names, rows)
 
 
-def _pace(paces: Mapping[str, Any]) -> Table:
+def _pace(paces: Mapping[str, Any]) -> Group:
     rows = [
         (
             name,
@@ -58,12 +58,16 @@ def _pace(paces: Mapping[str, Any]) -> Table:
     return _table("Pace, median of blocks in turn (aim on the pocket: 1.1)", names, rows)
 
 
-def _memory(peaks: Mapping[str, int]) -> Table:
-    rows = [(name, f"{peak / _MEGA:.0f}") for name, peak in peaks.items()]
-    return _table("Peak memory of training", ("recipe", "MB"), rows)
+def _memory(peaks: Mapping[str, Mapping[str, int]]) -> Group:
+    rows = [
+        (name, f"{peak['peak'] / _MEGA:.0f}", f"{(peak['peak'] - peak['before']) / _MEGA:.0f}")
+        for name, peak in peaks.items()
+    ]
+    names = ("recipe", "peak, MB", "above that before, MB")
+    return _table("Memory held while training", names, rows)
 
 
-def _race(race: Mapping[str, Any]) -> Table:
+def _race(race: Mapping[str, Any]) -> Group:
     rows = []
     for heat in race["heats"]:
         stock, finish = heat["stock"], heat["finish"]
@@ -87,7 +91,7 @@ def _race(race: Mapping[str, Any]) -> Table:
     return _table(title, names, rows)
 
 
-def _peer_script(figures: Mapping[str, float]) -> Table:
+def _peer_script(figures: Mapping[str, float]) -> Group:
     rows = [("diffusers' script", f"{1 / figures['seconds_per_step']:.3g}")]
     return _table("The peer's own script", ("recipe", "steps per second"), rows)
 
@@ -100,13 +104,14 @@ def _share(value: float | None) -> str:
     return "never reached" if value is None else f"{value:.2f}"
 
 
-def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
+    table = Table()
     for position, name in enumerate(names):
         table.add_column(name, justify="left" if position == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    return table
+    # As a title it would be broken to the width of the table.
+    return Group(title, table)
 
 
 _PARTS = {

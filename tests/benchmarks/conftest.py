@@ -1,0 +1,24 @@
+"""A random base with a judge, in the shape that benchmarks make for tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def judged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder with a random base and a random judge; not to be written to."""
+    from benchmarks.shapes import save_random_base
+    from cdcore.pocket.architecture import build_towers
+    from cdcore.pocket.caption import words
+    from cdcore.pocket.judge import Judge
+    from cdcore.pocket.tokenizer import build_tokenizer
+
+    folder = tmp_path_factory.mktemp("judged")
+    save_random_base("tiny", folder)
+    tokenizer = build_tokenizer(words())
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        Judge(build_towers(tokenizer, layers=1), tokenizer).save(folder / "judge")
+    return folder
