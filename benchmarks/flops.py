@@ -8,7 +8,6 @@ and conditions on sizes, the same work is put together from its parts in `benchm
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.first_step import FirstStep
 from benchmarks.shapes import random_base
 from benchmarks.stock_recipe import StockBatch, StockRecipe
 from benchmarks.training_case import random_data, training_config
 from cdcore.base import Base
-from cdcore.training import ConceptParameters, Trainer
+from cdcore.training import ConceptParameters
 
 __all__ = ["StepCost", "counted", "our_step", "reduced_bytes", "stock_step"]
 
@@ -68,13 +68,8 @@ def our_step(shape: Literal["tiny", "sd1"]) -> StepCost:
         parameters = ConceptParameters(torch.zeros(layout.shape), torch.zeros(1, layout.text_width))
     with TemporaryDirectory() as folder:
         data = random_data(base, Path(folder))
-        trainer = Trainer(base, config, [data], parameters, _CountingEngine())
-
-        def work() -> None:
-            with suppress(_CountedError):
-                trainer.run(0, lambda _: None)
-
-        flops = counted(work)
+        step = FirstStep(base, config, data, parameters)
+        flops = counted(step.run)
     return StepCost(
         flops=flops,
         autoencoder=0,
@@ -102,20 +97,6 @@ def stock_step(shape: Literal["tiny", "sd1"]) -> StepCost:
         text_encoder=_text_flops(base, rows),
         reduced_bytes=reduced_bytes(*recipe.trained),
     )
-
-
-class _CountedError(Exception):
-    """All that is to be counted is done."""
-
-
-class _CountingEngine:
-    """Ends the run after the first backward pass: on ``meta`` no loss can be read."""
-
-    def backward(self, loss: Tensor) -> None:
-        loss.backward()
-
-    def step(self) -> None:
-        raise _CountedError
 
 
 def _text_flops(base: Base, prompts: int) -> int:

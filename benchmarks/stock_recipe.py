@@ -5,7 +5,8 @@ library's example does: draw and encode the pictures, encode every prompt, run t
 the masked loss over four latent channels, zero the gradients of all token rows but one, clip, and
 let AdamW step over the keys and values and the whole token table.
 
-Where it could be weaker than it must be it is not: the pictures stay decoded in memory, and its
+Where it could be weaker than it must be it is not: the pictures stay decoded in memory, a batch is
+drawn while the one before is trained on (the example has worker processes for that), and its
 augmentation is the one of this project, which never squashes a picture.
 
 B rows of a step, S pixels, L prompt tokens.
@@ -14,6 +15,7 @@ B rows of a step, S pixels, L prompt tokens.
 import copy
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +95,18 @@ class StockRecipe:
         return [self._table, *self._layers.parameters()]
 
     def advance(self, steps: int) -> None:
-        """Do that many more steps."""
-        for _ in range(steps):
-            self.step()
+        """Do that many more steps; a batch is drawn while the one before is trained on."""
+        with ThreadPoolExecutor(1) as loader:
+            following = loader.submit(self.draw)
+            for remaining in reversed(range(steps)):
+                batch = following.result()
+                if remaining:
+                    following = loader.submit(self.draw)
+                self.step(batch)
 
-    def step(self) -> float:
-        """Do one step and return its loss."""
-        loss = self.loss(self.draw())
+    def step(self, batch: StockBatch) -> float:
+        """Do one step on a batch and return its loss."""
+        loss = self.loss(batch)
         loss.backward()
         table_gradient = self._table.grad
         assert table_gradient is not None

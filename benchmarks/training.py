@@ -153,8 +153,8 @@ def measure(job: TrainingBenchmark, console: Console) -> dict[str, Any]:
             figures[name] = part()
     if job.peer_script is not None:
         console.print("measuring the peer script")
-        steps = (2, 6) if job.quick else (10, 60)
-        seconds = measure_peer_script(job.peer_script, case, base, steps)
+        steps = 6 if job.quick else 60
+        seconds = measure_peer_script(job.peer_script, case, base, steps=steps)
         figures["peer_script"] = {"seconds_per_step": seconds}
     return figures
 

@@ -12,6 +12,7 @@ import torch
 from benchmarks.our_recipe import EngineName, OurRecipe
 from benchmarks.stock_recipe import StockRecipe
 from cdcore.base import Base, load_base
+from cdcore.grid import to_image
 from cdcore.latent_cache import build_latent_cache
 from cdcore.latent_rows import LatentRow
 from cdcore.pictures import Picture
@@ -20,7 +21,13 @@ from cdcore.regularization import regularization_folder, regularization_pictures
 from cdcore.training import TrainingData
 from cdcore.training_config import SubjectConfig, TrainingConfig
 
-__all__ = ["TrainingCase", "load_training_base", "random_data", "training_config"]
+__all__ = [
+    "TrainingCase",
+    "load_training_base",
+    "random_data",
+    "random_pictures",
+    "training_config",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,3 +167,13 @@ def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:
         for kind, made in kinds.items()
     }
     return TrainingData(**caches)
+
+
+def random_pictures(count: int, side_px: int) -> list[Picture]:
+    """Make square pictures of noise."""
+    made = []
+    for number in range(count):
+        generator = torch.Generator().manual_seed(number)
+        pixels = torch.rand(3, side_px, side_px, generator=generator) * 2 - 1
+        made.append(Picture.from_image(to_image(pixels), Path(f"{number}.png")))
+    return made

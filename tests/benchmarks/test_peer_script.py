@@ -13,6 +13,7 @@ from tests.benchmarks.case import case
 SCRIPT = """
 import argparse, sys, time
 from pathlib import Path
+from tqdm import tqdm
 parser = argparse.ArgumentParser()
 for name in ("instance_prompt", "class_prompt", "modifier_token", "initializer_token",
              "pretrained_model_name_or_path", "mixed_precision", "output_dir"):
@@ -30,7 +31,11 @@ assert len(list(args.instance_data_dir.iterdir())) == 3
 assert len(list(args.class_data_dir.iterdir())) == args.num_class_images == 2
 assert args.train_batch_size == 4 and args.resolution == 64
 assert args.instance_prompt == "photo of a <mycat> cat"
-time.sleep(0.2 + 0.1 * args.max_train_steps)
+assert (Path(args.pretrained_model_name_or_path) / "model_index.json").is_file()
+time.sleep(0.4)
+for step in tqdm(range(args.max_train_steps), desc="Steps"):
+    time.sleep(0.2)
+time.sleep(0.4)
 """
 
 
@@ -42,13 +47,23 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_what_every_run_takes_cancels_out(judged_folder: Path, tmp_path: Path) -> None:
+def test_its_steps_are_timed_and_nothing_else(judged_folder: Path, tmp_path: Path) -> None:
     made = case(tmp_path, judged_folder)
     script = tmp_path / "peer.py"
     script.write_text(SCRIPT)
-    seconds = measure_peer_script(script, made, made.load_base(), (1, 11))
-    # A step takes 0.1 s, and the noise of two starts is spread over ten.
-    assert 0.03 < seconds < 0.5
+    seconds = measure_peer_script(script, made, made.load_base(), steps=6)
+    assert 0.15 < seconds < 0.4
+
+
+@pytest.mark.usefixtures("torchvision")
+def test_a_script_without_a_progress_bar_cannot_be_timed(
+    judged_folder: Path, tmp_path: Path
+) -> None:
+    made = case(tmp_path, judged_folder)
+    script = tmp_path / "peer.py"
+    script.write_text("")
+    with pytest.raises(ConfigError, match="no progress bar"):
+        measure_peer_script(script, made, made.load_base(), steps=4)
 
 
 @pytest.mark.usefixtures("torchvision")
@@ -57,7 +72,7 @@ def test_a_failing_script_is_reported_in_its_last_line(judged_folder: Path, tmp_
     script = tmp_path / "peer.py"
     script.write_text("raise SystemExit('no such option')")
     with pytest.raises(ConfigError, match="--peer-script failed: no such option"):
-        measure_peer_script(script, made, made.load_base(), (1, 2))
+        measure_peer_script(script, made, made.load_base(), steps=4)
 
 
 def test_what_is_missing_is_named(
@@ -66,8 +81,8 @@ def test_what_is_missing_is_named(
     made = case(tmp_path, judged_folder)
     base = made.load_base()
     with pytest.raises(ConfigError, match="no such file"):
-        measure_peer_script(tmp_path / "peer.py", made, base, (1, 2))
+        measure_peer_script(tmp_path / "peer.py", made, base, steps=4)
     (tmp_path / "peer.py").write_text("")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="torchvision"):
-        measure_peer_script(tmp_path / "peer.py", made, base, (1, 2))
+        measure_peer_script(tmp_path / "peer.py", made, base, steps=4)

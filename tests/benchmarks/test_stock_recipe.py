@@ -99,7 +99,7 @@ def test_the_same_seed_trains_the_same(judged_folder: Path, tmp_path: Path) -> N
     def losses(seed: int) -> list[float]:
         made = case(tmp_path, judged_folder).with_settings(seed=seed)
         recipe = made.stock_recipe(made.load_base())
-        return [recipe.step() for _ in range(2)]
+        return [recipe.step(recipe.draw()) for _ in range(2)]
 
     assert losses(0) == losses(0)
     assert losses(0) != losses(1)
@@ -111,3 +111,14 @@ def test_it_trains_with_the_whole_table(judged_folder: Path, tmp_path: Path) -> 
     rows, width = base.text_encoder.embedding_table.shape
     recipe = made.stock_recipe(base)
     assert recipe.trained[0].shape == (rows, width)
+
+
+def test_drawing_ahead_trains_the_same(judged_folder: Path, tmp_path: Path) -> None:
+    made = case(tmp_path, judged_folder)
+    ahead, one_by_one = (made.stock_recipe(made.load_base()) for _ in range(2))
+    ahead.advance(2)
+    ahead.advance(1)
+    for _ in range(3):
+        one_by_one.step(one_by_one.draw())
+    for left, right in zip(ahead.trained, one_by_one.trained, strict=True):
+        assert torch.equal(left, right)
