@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest
 STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-ray test-gpu check format install clean
+.PHONY: help demo test test-unit test-ray test-gpu bench-gpu check format install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-ray: $(STAMP) ## tests on a local Ray cluster
 
 test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu
+
+bench-gpu: $(STAMP) ## measure training on a CUDA device, under ten minutes
+	$(BIN)/python benchmarks/gpu.py --json runs/bench-gpu.json
 
 check: $(STAMP) ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -63,6 +63,8 @@ class GPUBenchmark:
     """What to measure."""
     variants: tuple[VariantName, ...] = ("eager", "compiled")
     """Of this trainer's U-Net; channels-last is compiled, with the other memory format."""
+    backend: str = "inductor"
+    """Of torch's compiler."""
     steps: int = 250
     """Timed steps of this trainer."""
     stock_steps: int = 30
@@ -161,7 +163,7 @@ def _base(job: GPUBenchmark, device: torch.device, variant: VariantName) -> Base
     if variant == "channels-last":
         base.seam.unet.to(memory_format=torch.channels_last)
     if variant != "eager":
-        base.seam.unet.compile()
+        base.seam.unet.compile(backend=job.backend)
     return base
 
 
