@@ -51,7 +51,7 @@ def counted(work: Callable[[], object]) -> int:
     """Return the FLOPs of ``work``."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def reduced_bytes(*parameters: Tensor) -> int:

@@ -82,5 +82,6 @@ def _engine(name: EngineName, parameters: ConceptParameters, learning_rate: floa
     os.environ.setdefault("LOCAL_RANK", "0")
     if not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)
     return DeepSpeedEngine(parameters, learning_rate, zero_stage=0)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -52,12 +53,13 @@ def measure_pace(
         steps_per_block: Steps of each block.
         on_round: Called with the rounds done and all of them.
     """
-    first = {name: synchronized(device, lambda r=r: r.advance(1)) for name, r in recipes.items()}
+    first = {
+        name: synchronized(device, partial(recipe.advance, 1)) for name, recipe in recipes.items()
+    }
     blocks: dict[str, list[float]] = {name: [] for name in recipes}
     for done in range(rounds):
         for name in sorted(recipes, reverse=bool(done % 2)):
-            recipe = recipes[name]
-            seconds = synchronized(device, lambda r=recipe: r.advance(steps_per_block))
+            seconds = synchronized(device, partial(recipes[name].advance, steps_per_block))
             blocks[name].append(seconds / steps_per_block)
         if on_round is not None:
             on_round(done + 1, rounds)

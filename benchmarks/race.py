@@ -8,6 +8,7 @@ with, on the same prompts and sampling seeds every time.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -125,7 +126,7 @@ def lap(recipe: Recipe, scorer: Scorer, device: torch.device, stops: Sequence[in
     """
     points, seconds, done = [], 0.0, 0
     for stop in stops:
-        seconds += synchronized(device, lambda stop=stop, done=done: recipe.advance(stop - done))
+        seconds += synchronized(device, partial(recipe.advance, stop - done))
         done = stop
         points.append(scorer.score(recipe.concept(), done, seconds))
     return points

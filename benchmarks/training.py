@@ -231,9 +231,8 @@ def _race(
         recipe = at_rate.stock_recipe(at_rate.load_base())
         return lap(recipe, scorer, base.device, [steps])[-1]
 
-    if len(rates) == 1 or job.quick:
-        rate, tried = rates[0], []
-    else:
+    rate, tried = rates[0], list[Point]()
+    if len(rates) > 1 and not job.quick:
         console.print(f"choosing the stock recipe's learning rate among {len(rates)}")
         rate, tried = best_rate(rates, lambda one: stock_end(_TUNING_SEED, one))
     heats = []

@@ -1,6 +1,6 @@
 """The figures of ``benchmarks/training.py`` as tables, with the aims beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -114,7 +114,7 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> G
     return Group(title, table)
 
 
-_PARTS = {
+_PARTS: dict[str, Callable[[Any], Group]] = {
     "flops": _flops,
     "pace": _pace,
     "memory": _memory,
