@@ -158,7 +158,8 @@ class _Towers(Stage):
 class _Unet(Stage):
     name = "unet"
     steps = 4000
-    batch = 96
+    batch = 40
+    matrix_learning_rate = 0.04
     average_decay = 0.998
 
     def __init__(
