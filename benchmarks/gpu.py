@@ -121,7 +121,7 @@ def measure(job: GPUBenchmark, console: Console) -> dict[str, Any]:
     measured: dict[PartName, Callable[[], Any]] = {
         "ceiling": lambda: {"flops_per_second": measure_ceiling(device, torch.bfloat16)},
         "training": lambda: _training(job, device, console),
-        "parity": lambda: asdict(measure_parity(job.shape, device, rows=2 if job.quick else 8)),
+        "parity": lambda: asdict(measure_parity(job.shape, device, rows=2 if job.quick else 4)),
         "job": lambda: _job(job, device),
     }
     for name, part in measured.items():

@@ -7,6 +7,7 @@ from cdcore.errors import RunError
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(600)
 def test_every_stage_of_the_job_comes_to_the_same_concept() -> None:
     figures = run_stages("tiny", (0, 2), steps=2, workers=1)
     assert set(figures["seconds"]) == {"0", "2"}
