@@ -89,15 +89,26 @@ class ObjectStore:
         return None if self._folder is None else self._folder / key
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object in one step; there may be one under this key already.
+        """Write a small object in one step, in the place of whatever is there.
+
+        Raises:
+            OSError: The store cannot be written; what was there is still there.
+        """
+        path = self.file(key)
+        if path is None:
+            self._stream(key, data)
+            return
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write an object of any size in one step; only this content is ever written to its key.
 
         Raises:
             OSError: The store cannot be written; nothing partial is left.
         """
-        path = self.file(key)
-        if path is not None:
-            with replacing(path) as temporary:
-                temporary.write_bytes(data)
+        if self.is_local:
+            self.put(key, data)
             return
         try:
             self._stream(key, data)
@@ -106,7 +117,8 @@ class ObjectStore:
                 raise OSError(f"{self.address(key)}: {written} of {len(data)} bytes were written")
         except OSError:
             # Closing a stream that could not take all the data completes it as it is.
-            self.delete(key)
+            with suppress(OSError):
+                self.delete(key)
             raise
 
     def read(self, key: str) -> bytes:

@@ -108,7 +108,7 @@ class Registry:
             if version is None:
                 number = number_of(existing[-1]) + 1 if existing else 1
                 version = f"{number}-{digest}"
-                self.store.put(object_key(name, version), data)
+                self.store.create(object_key(name, version), data)
             elif before is not None and before.version == version:
                 return before
             return self._point(name, data, (*(before.history if before else ()), version))

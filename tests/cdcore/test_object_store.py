@@ -17,7 +17,7 @@ def test_what_is_put_is_read_and_listed_and_deleted(location: str) -> None:
     store.put("current/a.json", b"one")
     store.put("current/deep/b.json", b"")
     store.put("current/a.json", b"three")
-    store.put("other/c.bin", bytes(7_000_000))
+    store.create("other/c.bin", bytes(7_000_000))
     assert store.read("current/a.json") == b"three"
     assert store.read("other/c.bin") == bytes(7_000_000)
     listing = store.listing("current")
@@ -56,12 +56,25 @@ def test_a_place_that_cannot_be_opened_is_refused_in_one_line(location: str) -> 
     assert "secret" not in str(caught.value)
 
 
+def test_an_object_that_does_not_arrive_whole_is_not_left(
+    s3_location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ObjectStore(s3_location)
+    stream = store._stream
+    monkeypatch.setattr(store, "_stream", lambda key, data: stream(key, data[:5]))
+    with pytest.raises(OSError, match="5 of 10 bytes"):
+        store.create("a/b", bytes(10))
+    assert store.listing("a") == {}
+
+
 def test_what_cannot_be_written_is_an_error(tmp_path: Path, s3_options: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         ObjectStore(tmp_path / "file").put("a/b", b"1")
-    with pytest.raises(OSError, match="bucket does not exist"):
-        ObjectStore(f"s3://key:secret@no-bucket/x?{s3_options}").put("a/b", b"1")
+    elsewhere = ObjectStore(f"s3://key:secret@no-bucket/x?{s3_options}")
+    for write in (elsewhere.put, elsewhere.create):
+        with pytest.raises(OSError, match="bucket does not exist"):
+            write("a/b", b"1")
 
 
 def hold(location: str, held: Any) -> None:

@@ -170,7 +170,7 @@ def test_publishers_at_once_lose_nothing(
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failures
+    assert failures == []
     contents = {registry.resolve("mycat", v).read_bytes() for v in registry.versions("mycat")}
     assert contents == {file.read_bytes() for file in concept_files}
     assert registry.resolve("mycat").read_bytes() in contents
