@@ -20,6 +20,7 @@ Names come from clients and are never trusted; what is read is checked against i
 
 import hashlib
 import tempfile
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +113,12 @@ class Registry:
             elif before is not None and before.version == version:
                 return before
             return self._point(name, data, (*(before.history if before else ()), version))
+
+    def check_writable(self) -> None:
+        """Find out before long work whether its result could be published; nothing is left."""
+        probe = f"{POINTERS}/.probe-{uuid.uuid4().hex}"
+        self.store.put(probe, b"")
+        self.store.delete(probe)
 
     def names(self) -> list[str]:
         """Return the names of all concepts, sorted; one listing, no file is read."""
