@@ -9,9 +9,17 @@ import json
 import os
 from pathlib import Path
 
+from cdcore.base import ALIASES
 from cdcore.errors import ConfigError
 
-__all__ = ["ROOT_VARIABLE", "absolute", "is_submitted", "registry_location", "result_folder"]
+__all__ = [
+    "ROOT_VARIABLE",
+    "absolute",
+    "base_name",
+    "is_submitted",
+    "registry_location",
+    "result_folder",
+]
 
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
 """Environment variable: the folder that relative places of results are relative to."""
@@ -34,6 +42,17 @@ def absolute(path: Path) -> Path:
         return path.expanduser().resolve()
     except RuntimeError as error:
         raise ConfigError(f"{path}: {error}; write the path in full") from error
+
+
+def base_name(base: str) -> str:
+    """Return a base's name; a folder's as an absolute path, the same to workers elsewhere.
+
+    Raises:
+        ConfigError: As for `absolute`.
+    """
+    if base == "pocket" or base in ALIASES or not absolute(Path(base)).is_dir():
+        return base
+    return str(absolute(Path(base)))
 
 
 def result_folder(path: Path, flag: str) -> Path:

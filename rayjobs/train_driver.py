@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -12,16 +11,17 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
-from cdcore.base import ALIASES, load_base
+from cdcore.base import load_base
 from cdcore.pictures import Picture, picture_warnings, read_pictures, split_holdout
 from cdcore.row_schedule import rows_per_worker
 from cdcore.run_directory import RunDirectory
 from cdcore.training_config import TrainingConfig
 from rayjobs.checkpoints import last_checkpoint
 from rayjobs.cluster import connected, scaling
+from rayjobs.dry_run import dry_run
 from rayjobs.failures import mendable
 from rayjobs.nodes import check_shared
-from rayjobs.places import absolute, result_folder
+from rayjobs.places import absolute, base_name, result_folder
 from rayjobs.progress import RunProgress
 from rayjobs.publishing import open_registry, publish
 from rayjobs.train_job import TrainJob, differences, digest, identity, resolve
@@ -37,7 +37,7 @@ def train(job: TrainJob) -> dict[str, Any]:
     """Run the job to its end.
 
     Returns:
-        The summary, as in ``run.json``.
+        The summary, as in ``run.json``; of a dry run, what it has printed.
 
     Raises:
         CustomDiffusionError: Something that the user can mend, before or during the run.
@@ -48,6 +48,8 @@ def train(job: TrainJob) -> dict[str, Any]:
     console = Console(highlight=False, markup=False, emoji=False)
     # In a file lines stay whole.
     console.soft_wrap = not console.is_terminal
+    if job.dry_run:
+        return dry_run(job, console)
     task, asked = _checked(job, console)
     registry = open_registry(job.registry)
     run = task.run
@@ -80,7 +82,7 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
         kept, held_out = split_holdout(shown, job.holdout)
         training.append(kept)
         targets.append(held_out or kept)
-    base = load_base(_absolute_if_folder(job.base))
+    base = load_base(base_name(job.base))
     config = resolve(job, base)
     asked = identity(job, config, base, training)
     _print_notes(console, config, pictures, base.profile.resolution)
@@ -108,13 +110,6 @@ def _print_notes(
         of = f"{subject.phrase}: " if len(config.subjects) > 1 else ""
         for warning in picture_warnings(shown, resolution):
             console.print(f"note: {of}{warning}")
-
-
-def _absolute_if_folder(base: str) -> str:
-    """Keep names; a path must mean the same to workers that run elsewhere."""
-    if base == "pocket" or base in ALIASES or not Path(base).expanduser().is_dir():
-        return base
-    return str(absolute(Path(base)))
 
 
 def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> bool:

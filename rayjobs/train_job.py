@@ -44,7 +44,7 @@ FIELD_GROUPS = {
         "seed",
     ),
     "cluster": ("workers", "zero_stage", "checkpoint_every"),
-    "results": ("output", "cache", "registry", "sample_seeds", "overwrite"),
+    "results": ("output", "cache", "registry", "sample_seeds", "overwrite", "dry_run", "tflops"),
 }
 """Where each optional field stands in the help."""
 
@@ -119,6 +119,10 @@ class TrainJob:
     """Seeds of the before/after pictures."""
     overwrite: bool = False
     """Delete a run of the same name first."""
+    dry_run: bool = False
+    """Print the resolved configuration, and the memory, work and time it will take; do nothing."""
+    tflops: float | None = None
+    """TFLOP/s that a worker sustains, for the time of a dry run; default measured here."""
 
     def __post_init__(self) -> None:
         """Refuse what no base could make sense of."""
@@ -131,6 +135,8 @@ class TrainJob:
         for field, least in (("workers", 1), ("checkpoint_every", 1), ("holdout", 0)):
             if getattr(self, field) < least:
                 raise ConfigError(f"{field} is {getattr(self, field)}, expected {least} or more")
+        if self.tflops is not None and not 0 < self.tflops < 1e6:
+            raise ConfigError(f"tflops is {self.tflops}, expected more than 0")
         if not self.sample_seeds or not all(0 <= seed < 2**64 for seed in self.sample_seeds):
             raise ConfigError(
                 f"sample_seeds is {list(self.sample_seeds)}, expected one or more whole numbers "
