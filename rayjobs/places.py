@@ -9,7 +9,6 @@ import json
 import os
 from pathlib import Path
 
-from cdcore.base import ALIASES
 from cdcore.errors import ConfigError
 
 __all__ = [
@@ -50,6 +49,9 @@ def base_name(base: str) -> str:
     Raises:
         ConfigError: As for `absolute`.
     """
+    # It takes seconds to import, and other callers need no base.
+    from cdcore.base import ALIASES
+
     if base == "pocket" or base in ALIASES or not absolute(Path(base)).is_dir():
         return base
     return str(absolute(Path(base)))

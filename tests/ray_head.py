@@ -95,7 +95,7 @@ class Head:
             env=environment(self._python, **given),
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=600,
             check=False,
         )
 
@@ -121,7 +121,7 @@ class Head:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
+            timeout=600,
             check=False,
         )
 

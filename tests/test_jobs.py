@@ -45,6 +45,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = bare_python(tmp_path_factory.mktemp("python"))
     seen = subprocess.run(
         [str(made), "-c", "import ray, torch; import cdcore"],
+        # Python looks in the working directory first.
+        cwd=made.parent,
         env=environment(made),
         capture_output=True,
         text=True,
@@ -189,7 +191,7 @@ def test_a_driver_without_the_cluster_s_token_ends_with_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: the Ray cluster at {head.address} cannot be joined")
     assert done.stderr.count("\n") == 1
-    assert not (folder / "runs").exists()
+    assert not (folder / "runs" / "mycat").exists()
 
 
 def test_an_output_that_another_node_does_not_share_is_refused_before_the_start(

@@ -55,7 +55,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2, done.stderr

@@ -7,6 +7,7 @@ from cdcore.errors import ConfigError
 from rayjobs.places import (
     ROOT_VARIABLE,
     absolute,
+    base_name,
     is_submitted,
     registry_location,
     result_folder,
@@ -61,6 +62,14 @@ def test_what_would_lie_in_a_job_s_copy_is_refused_with_the_remedy(
     with pytest.raises(ConfigError, match="--registry"):
         registry_location(str(path))
     assert result_folder(folder.parent / "runs", "--output") == folder.parent / "runs"
+
+
+def test_a_base_s_folder_is_absolute_and_a_name_stays(folder: Path) -> None:
+    (folder / "pocket").mkdir()
+    (folder / "mine").mkdir()
+    assert base_name("mine") == str(folder / "mine")
+    for name in ("pocket", "sd1.4", "CompVis/stable-diffusion-v1-4"):
+        assert base_name(name) == name
 
 
 def test_a_root_takes_what_is_relative(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
