@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 from cdcore.base_folder import base_folder
 from cdcore.errors import BaseModelError
 from cdcore.noise_schedule import NoiseSchedule
-from cdcore.profiles import PROFILES, Profile
+from cdcore.profiles import PROFILES, Profile, profile_of
 from cdcore.seam import KVLayout, Seam
 from cdcore.text_encoder import TextEncoder
 
@@ -203,8 +203,7 @@ def _part(kind: Any, source: Path, subfolder: str) -> Any:
 
 
 def _profile(unet: Any) -> Profile:
-    """Choose by the size of a latent: no Stable Diffusion model has one as small."""
-    return PROFILES["pocket" if unet.config.sample_size < 32 else "sd1"]
+    return profile_of(unet.config.sample_size)
 
 
 @contextmanager

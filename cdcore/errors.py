@@ -8,7 +8,9 @@
     ├── ConceptFileError       a concept file cannot be read, or is of a newer schema
     │   └── BaseMismatchError  a concept was trained on another base
     ├── UpdateShapeError       an update does not fit the K/V stack it is meant for
-    └── RunError               a run directory cannot be used as asked
+    ├── RunError               a run directory cannot be used as asked
+    └── RegistryError          a registry of concepts cannot be used as asked
+        └── UnknownConceptError    it has no such concept or version
 
 A message says what was given, what was expected and what to do. Errors keep only their message, so
 they cross process borders intact.
@@ -21,8 +23,10 @@ __all__ = [
     "ConfigError",
     "CustomDiffusionError",
     "PictureError",
+    "RegistryError",
     "RunError",
     "TokenError",
+    "UnknownConceptError",
     "UpdateShapeError",
 ]
 
@@ -61,3 +65,11 @@ class UpdateShapeError(CustomDiffusionError):
 
 class RunError(CustomDiffusionError):
     """A run directory cannot be used as asked."""
+
+
+class RegistryError(CustomDiffusionError):
+    """A registry of concepts cannot be used as asked."""
+
+
+class UnknownConceptError(RegistryError):
+    """A registry has no such concept or version."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cdcore.sampler import SamplerName
 
-__all__ = ["PROFILES", "Profile"]
+__all__ = ["PROFILES", "Profile", "profile_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,3 +64,8 @@ PROFILES = {
     ),
 }
 """By family."""
+
+
+def profile_of(latent_side: int) -> Profile:
+    """Choose by the side of a latent: no Stable Diffusion model has one as small as the pocket."""
+    return PROFILES["pocket" if latent_side < 32 else "sd1"]

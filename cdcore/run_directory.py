@@ -105,6 +105,40 @@ class RunDirectory:
                         lock.unlink()
                         self.path.rmdir()
 
+    def claim(self, session: str) -> None:
+        """Make this start of the run the one that writes to it, and sweep up after killed ones.
+
+        Workers of a killed driver live on for seconds; they find out by `check_claim`.
+
+        Args:
+            session: Of this start alone.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        write_text(self._claim_file, session)
+        for folder in (self.path, self.samples):
+            for path in folder.glob(".*-*"):
+                if path.is_file():
+                    path.unlink()
+
+    def check_claim(self, session: str) -> None:
+        """Refuse to write for a start of the run that is over.
+
+        Raises:
+            RunError: A later start has taken the run over, or it was deleted.
+        """
+        try:
+            is_ours = self._claim_file.read_text(encoding="utf-8") == session
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:
+            raise RunError(f"run {self.name!r} was started again, or deleted, by another process")
+
+    @property
+    def _claim_file(self) -> Path:
+        return self.path / ".session"
+
     def clear(self) -> None:
         """Delete what the run has left; the configuration last: until then it stays a run.
 
@@ -198,11 +232,18 @@ class RunDirectory:
             file.write(json.dumps(asdict(metrics)) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Return the completed steps; a line cut short by a kill is left out."""
+        """Return the completed steps in order; what a kill has cut short or mixed is left out."""
         if not self.metrics_file.exists():
             return []
-        lines = self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        found: list[dict[str, Any]] = []
+        for line in self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]:
+            try:
+                row = dict(json.loads(line))
+            except (TypeError, ValueError):
+                continue
+            if not found or row["step"] > found[-1]["step"]:
+                found.append(row)
+        return found
 
     def truncate_metrics(self, step: int) -> None:
         """Drop the lines of steps after ``step``, which will be done again.

@@ -1,8 +1,11 @@
-"""Checkpoints of a run: which are complete, and the last of them to go on from.
+"""Checkpoints of a run: written together by all workers, seen whole or not at all.
 
-Every worker seals its part with the names and sizes of its files, so a checkpoint that a kill cut
-short is known by looking at it. Ray keeps a list of its own, which it rewrites in place and reads
-only with its own version; a new driver does without.
+    .writing-SESSION-000030/    workers write their parts here; then the first one writes seal.json
+    step-000030/                the same folder, renamed
+
+A kill leaves a folder that is still being written, or a whole one. The seal names every file and
+its size, so a folder that was copied or restored in part is known as well; and the run it belongs
+to, so one that workers of a deleted run have finished late is never taken for this run's.
 """
 
 import json
@@ -10,46 +13,77 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-__all__ = ["last_checkpoint", "seal", "step_of"]
+from cdcore.files import write_text
 
-_SEAL = "part-{}.json"
-_PATTERN = "step-*"
+__all__ = ["finish_checkpoint", "last_checkpoint", "step_of", "writing_folder"]
+
+_SEAL = "seal.json"
+_FINISHED = "step-{:06d}"
+_KEPT = 2
 
 
-def seal(folder: Path, *, step: int, worker: int, workers: int) -> None:
-    """Describe a worker's part of a checkpoint; nothing may be written to it after that.
+def writing_folder(folder: Path, *, session: str, step: int) -> Path:
+    """Return where the workers of a session write the checkpoint of a step.
 
     Args:
-        folder: All that this worker has written.
+        folder: Of all checkpoints of a run.
+        session: Of these workers alone, so that others who have not noticed their end yet write
+            elsewhere.
         step: Completed steps.
-        worker: In [0, workers).
-        workers: How many parts the checkpoint has.
+    """
+    return folder / f".writing-{session}-{step:06d}"
+
+
+def finish_checkpoint(writing: Path, *, step: int, identity: str) -> Path:
+    """Seal and rename what all workers have written, and delete all but the last two.
+
+    Args:
+        writing: Folder that nobody writes to any more.
+        step: Completed steps.
+        identity: Of the run; only its sessions go on from here.
+
+    Returns:
+        The finished checkpoint.
+
+    Raises:
+        OSError: It cannot be written; no checkpoint of this step is seen.
     """
     sizes = {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
+        str(path.relative_to(writing)): path.stat().st_size
+        for path in sorted(writing.rglob("*"))
         if path.is_file()
     }
-    part = {"step": step, "workers": workers, "sizes_bytes": sizes}
-    (folder / _SEAL.format(worker)).write_text(json.dumps(part), encoding="utf-8")
+    seal = {"step": step, "identity": identity, "sizes_bytes": sizes}
+    write_text(writing / _SEAL, json.dumps(seal))
+    finished = writing.with_name(_FINISHED.format(step))
+    # Workers that were thought dead may have finished the same step.
+    shutil.rmtree(finished, ignore_errors=True)
+    writing.rename(finished)
+    for path in sorted(writing.parent.glob("step-*"))[:-_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+    return finished
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the completed steps of a complete checkpoint."""
-    return int(_part(checkpoint, 0)["step"])
+    """Return the completed steps of a whole checkpoint."""
+    return int(_seal(checkpoint)["step"])
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the complete checkpoint of the most steps and delete everything else in the folder.
+def last_checkpoint(folder: Path, identity: str) -> Path | None:
+    """Return the whole checkpoint of the most steps and delete everything else in the folder.
+
+    Ray keeps a list of its own there, which it rewrites in place and reads only with its own
+    version: it goes too.
 
     Args:
         folder: Of all checkpoints of a run that nobody is training; may be missing.
+        identity: Of the run.
 
     Raises:
         OSError: Something cannot be deleted.
     """
-    complete = [path for path in folder.glob(_PATTERN) if _is_complete(path)]
-    last = max(complete, key=step_of, default=None)
+    whole = [path for path in folder.glob("step-*") if _is_whole(path, identity)]
+    last = max(whole, key=step_of, default=None)
     if folder.is_dir():
         for path in folder.iterdir():
             if path.is_dir() and path != last:
@@ -59,19 +93,20 @@ def last_checkpoint(folder: Path) -> Path | None:
     return last
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def _is_whole(checkpoint: Path, identity: str) -> bool:
     try:
-        workers = int(_part(checkpoint, 0)["workers"])
-        parts = [_part(checkpoint, worker) for worker in range(workers)]
-        return all(
-            (checkpoint / name).stat().st_size == size_bytes
-            for part in parts
-            for name, size_bytes in part["sizes_bytes"].items()
+        seal = _seal(checkpoint)
+        return (
+            seal["identity"] == identity
+            and int(seal["step"]) >= 0
+            and all(
+                (checkpoint / name).stat().st_size == size_bytes
+                for name, size_bytes in seal["sizes_bytes"].items()
+            )
         )
-    except (OSError, KeyError, TypeError, ValueError):
+    except (AttributeError, OSError, KeyError, TypeError, ValueError):
         return False
 
 
-def _part(checkpoint: Path, worker: int) -> dict[str, Any]:
-    path = checkpoint / _SEAL.format(worker)
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+def _seal(checkpoint: Path) -> dict[str, Any]:
+    return dict(json.loads((checkpoint / _SEAL).read_text(encoding="utf-8")))

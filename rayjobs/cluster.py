@@ -3,15 +3,18 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.train import ScalingConfig
 
 from cdcore.errors import ConfigError
+from rayjobs.places import is_submitted
 
 __all__ = ["connected", "scaling"]
 
@@ -23,26 +26,66 @@ def connected() -> Iterator[None]:
     """Connect to the cluster, and leave it (or stop the job's own) at the end.
 
     A SIGTERM ends the block as Ctrl-C does.
+
+    Raises:
+        ConfigError: The cluster cannot be joined.
     """
-    is_submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_ADDRESS" in os.environ
-    if not is_submitted:
+    if is_submitted():
+        _join()
+    else:
         # With a token in the user's home, Ray would ask the job's own cluster for it.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ray.init(
-        # Without this Ray would join any cluster that happens to run on this machine.
-        address=None if is_submitted else "local",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        include_dashboard=None if is_submitted else False,
-        # Workers import this package from wherever the driver has it.
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
-    )
+        # Without the address Ray would join any cluster that happens to run on this machine.
+        _init(address="local", include_dashboard=False)
     try:
         with _interrupted_by_sigterm():
             yield
     finally:
         ray.shutdown()
+
+
+def _join() -> None:
+    """Join the cluster of the environment.
+
+    Raises:
+        ConfigError: It does not answer, or has another token.
+    """
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    try:
+        with _silent_errors():
+            _init(address=None)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise ConfigError(
+            f"the Ray cluster at {address} cannot be joined: it does not answer, or it has another "
+            "token; where it has one, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
+            "RAY_AUTH_TOKEN_PATH) to the same as its head"
+        ) from error
+
+
+@contextmanager
+def _silent_errors() -> Iterator[None]:
+    """Drop standard error: Ray's C++ part repeats there each second that it cannot connect."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _init(**settings: Any) -> None:
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ray.init(
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        # Workers import this package from wherever the driver has it.
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
+        **settings,
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The loss goes through the frozen base outside the engine, so ZeRO never sees the
 """
 
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cdcore.training import MAX_GRADIENT_NORM, ConceptParameters
 __all__ = ["DeepSpeedEngine"]
 
 _TAG = "engine"
+_PROBE_BYTES = 2**20
 
 
 class DeepSpeedEngine:
@@ -59,9 +61,29 @@ class DeepSpeedEngine:
         self._engine.step()
 
     def save(self, folder: Path) -> None:
-        """Write this worker's part of the state; every worker must call it."""
-        self._engine.save_checkpoint(str(folder), tag=_TAG)
+        """Write this worker's part of the state; every worker must call it.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        try:
+            self._engine.save_checkpoint(str(folder), tag=_TAG)
+        except RuntimeError:
+            # torch says of a full disk only that its writer has failed.
+            _check_space(folder)
+            raise
 
     def load(self, folder: Path) -> None:
         """Read back what `save` wrote, with as many workers; every worker must call it."""
         self._engine.load_checkpoint(str(folder), tag=_TAG)
+
+
+def _check_space(folder: Path) -> None:
+    """Write as much as a full disk could not take.
+
+    Raises:
+        OSError: Why it cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+        file.flush()

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from cdcore.errors import ConfigError
 from rayjobs.cli import parse, run_command
+from rayjobs.places import result_folder
 
 if TYPE_CHECKING:
     from ray.train import ScalingConfig
@@ -87,10 +88,10 @@ def run(job: PretrainJob) -> bool:
     from rayjobs.pretrain_worker import SAMPLES_FILE
     from rayjobs.progress import RunProgress
 
-    folder = job.output.expanduser().resolve()
+    folder = result_folder(job.output, "--output")
     piece = Piece(
         folder=folder,
-        work=job.cache.expanduser().resolve() / "pocket",
+        work=result_folder(job.cache, "--cache") / "pocket",
         stages=job.stages,
         seconds=job.seconds,
         steps=None if job.steps is None else dict.fromkeys(job.stages, job.steps),

@@ -1,6 +1,7 @@
 """Teach a base model a concept from a folder of pictures, or several concepts together.
 
-``python rayjobs/train.py --images DIR --class-noun cat --name mycat``
+``python rayjobs/train.py --images DIR --class-noun cat --name mycat`` from a checkout, ``python -m
+rayjobs.train`` where the package is installed, and either after ``ray job submit --``.
 """
 
 import sys
@@ -17,6 +18,13 @@ from rayjobs.cli import parse, run_command
 from rayjobs.train_job import FIELD_GROUPS, STAND_INS, TrainJob
 
 
+def _demo() -> Path:
+    """Return the example's configuration: beside the packages in a checkout, else installed."""
+    here = Path(__file__).resolve().parent
+    checkout = here.parent / "examples" / "demo.yaml"
+    return checkout if checkout.is_file() else here / "examples" / "demo.yaml"
+
+
 def main() -> None:
     """Parse the command line and train."""
     job = parse(
@@ -25,7 +33,7 @@ def main() -> None:
         description="Teach a base model a new concept from a folder of pictures.",
         groups=FIELD_GROUPS,
         stand_ins=STAND_INS,
-        default_file=Path(__file__).resolve().parent.parent / "examples" / "demo.yaml",
+        default_file=_demo(),
     )
     # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
     from rayjobs.train_driver import train

@@ -1,19 +1,17 @@
 """The driver of the training job: check everything, run Ray Train, say where things are."""
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray.train
-from ray.train import CheckpointConfig, RunConfig, ScalingConfig
+from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
-from cdcore.base import ALIASES, load_base
-from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.base import load_base
 from cdcore.pictures import (
     Picture,
     are_photographs,
@@ -26,13 +24,17 @@ from cdcore.run_directory import RunDirectory
 from cdcore.training_config import TrainingConfig
 from rayjobs.checkpoints import last_checkpoint
 from rayjobs.cluster import connected, scaling
+from rayjobs.dry_run import dry_run
+from rayjobs.failures import mendable
+from rayjobs.nodes import check_shared
+from rayjobs.places import absolute, base_name, result_folder
 from rayjobs.progress import RunProgress
-from rayjobs.train_job import TrainJob, differences, identity, resolve
+from rayjobs.publishing import open_registry, publish
+from rayjobs.train_job import TrainJob, differences, digest, identity, resolve
 from rayjobs.train_worker import TrainTask, train_worker
 
 __all__ = ["train"]
 
-_CHECKPOINTS_KEPT = 2
 _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
 )
@@ -44,7 +46,7 @@ def train(job: TrainJob) -> dict[str, Any]:
     """Run the job to its end.
 
     Returns:
-        The summary, as in ``run.json``.
+        The summary, as in ``run.json``; of a dry run, what it has printed.
 
     Raises:
         CustomDiffusionError: Something that the user can mend, before or during the run.
@@ -55,7 +57,10 @@ def train(job: TrainJob) -> dict[str, Any]:
     console = Console(highlight=False, markup=False, emoji=False)
     # In a file lines stay whole.
     console.soft_wrap = not console.is_terminal
+    if job.dry_run:
+        return dry_run(job, console)
     task, asked = _checked(job, console)
+    registry = open_registry(job.registry)
     run = task.run
     with run.locked():
         if _is_finished(job, run, asked):
@@ -71,20 +76,24 @@ def train(job: TrainJob) -> dict[str, Any]:
                 raise
             summary["seconds"]["total"] = time.monotonic() - started
             run.write_summary(summary)
+        if registry is not None:
+            summary["published"] = publish(registry, run)
+            run.write_summary(summary)
     _print_result(console, run, summary)
     return summary
 
 
 def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
     """Find out all that can be wrong without a cluster, and what the run's identity is."""
-    pictures = [read_pictures(_absolute(source.images)) for source in job.sources]
+    pictures = [read_pictures(absolute(source.images)) for source in job.sources]
     training, targets = [], []
     for shown in pictures:
         kept, held_out = split_holdout(shown, job.holdout)
         training.append(kept)
         targets.append(held_out or kept)
-    base = load_base(_absolute_if_folder(job.base))
+    base = load_base(base_name(job.base))
     config = resolve(job, base)
+    asked = identity(job, config, base, training)
     _print_notes(console, config, pictures, base.profile.resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
@@ -93,14 +102,16 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
         base=base.name,
         pictures=training,
         targets=targets,
-        run=RunDirectory(_absolute(job.output) / job.name),
-        cache=_absolute(job.cache),
+        run=RunDirectory(result_folder(job.output, "--output") / job.name),
+        cache=result_folder(job.cache, "--cache"),
         zero_stage=job.zero_stage,
         checkpoint_every=job.checkpoint_every,
         sample_seeds=job.sample_seeds,
+        identity=digest(asked),
+        session=uuid.uuid4().hex[:12],
     )
     task.cache.mkdir(parents=True, exist_ok=True)
-    return task, identity(job, config, base, training)
+    return task, asked
 
 
 def _print_notes(
@@ -110,20 +121,6 @@ def _print_notes(
         of = f"{subject.phrase}: " if len(config.subjects) > 1 else ""
         for warning in picture_warnings(shown, resolution):
             console.print(f"note: {of}{warning}")
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().resolve()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the path in full") from error
-
-
-def _absolute_if_folder(base: str) -> str:
-    """Keep names; a path must mean the same to workers that run elsewhere."""
-    if base == "pocket" or base in ALIASES or not Path(base).expanduser().is_dir():
-        return base
-    return str(_absolute(Path(base)))
 
 
 def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> bool:
@@ -143,20 +140,32 @@ def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> boo
 def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any]) -> dict[str, Any]:
     run = task.run
     resources = scaling(job.workers)
+    check_shared(run.path, kind="GPU" if resources.use_gpu else "CPU")
     if job.overwrite:
         run.clear()
-    task = replace(task, checkpoint=last_checkpoint(run.checkpoints))
+    run.claim(task.session)
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     try:
         return _fit(task, resources)
     except BaseException as error:
-        is_interrupt = isinstance(error, KeyboardInterrupt)
-        status = "interrupted" if is_interrupt else "failed"
-        # A full disk must not hide what went wrong.
-        with suppress(OSError):
-            run.write_summary({"name": run.name, "status": status})
+        _note_end(task, error)
         raise
+
+
+def _note_end(task: TrainTask, error: BaseException) -> None:
+    """Leave nothing half-written, and say in ``run.json`` how the run has ended."""
+    run = task.run
+    summary = {"name": run.name, "status": "interrupted"}
+    if not isinstance(error, KeyboardInterrupt):
+        text = str(error).splitlines()[0] if str(error) else ""
+        summary |= {"status": "failed", "error": text or type(error).__name__}
+    # A full disk must not hide what went wrong. What was being written goes first: on a full disk
+    # there is no room for anything else.
+    with suppress(OSError):
+        last_checkpoint(run.checkpoints, task.identity)
+    with suppress(OSError):
+        run.write_summary(summary)
 
 
 def _fit(task: TrainTask, resources: ScalingConfig) -> dict[str, Any]:
@@ -170,34 +179,17 @@ def _fit(task: TrainTask, resources: ScalingConfig) -> dict[str, Any]:
         run_config=RunConfig(
             name=task.run.checkpoints.name,
             storage_path=str(task.run.path),
-            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
         ),
     )
     try:
         result: Any = trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise _mendable(error) from error
+        raise mendable(error, task.run) from error
     except SystemExit as exit_:
         # What Ray's own handlers of SIGINT and SIGTERM end with.
         raise KeyboardInterrupt from exit_
     summary: dict[str, Any] = result.return_value
     return summary
-
-
-def _mendable(error: Exception) -> Exception:
-    """Return the user's error behind a failed training, or the failure itself."""
-    causes = []
-    for failure in getattr(error, "worker_failures", {}).values():
-        cause: BaseException | None = failure
-        while cause is not None:
-            causes.append(cause)
-            cause = getattr(cause, "_base_exc", None) or cause.__cause__
-    for kind in (CustomDiffusionError, OSError):
-        for cause in causes:
-            # Where one worker fails, the others lose their connection to it.
-            if isinstance(cause, kind) and not isinstance(cause, ConnectionError):
-                return cause
-    return error
 
 
 def _plan(job: TrainJob, task: TrainTask) -> str:
@@ -226,6 +218,8 @@ def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) 
     for label, of_part in (metrics.get("subjects", {}) | metrics.get("pairs", {})).items():
         console.print(f"{label}: {', '.join(f'{name} {text}' for name, text in _figures(of_part))}")
     console.print(f"pictures: {run.samples}", soft_wrap=True)
+    if "published" in summary:
+        console.print(f"published: {summary['published']['file']}", soft_wrap=True)
     console.print(f"concept:  {run.concept_file}", soft_wrap=True)
 
 

@@ -1,5 +1,7 @@
 """The configuration of the training job as a user writes it, and how it is resolved."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pictures import Picture
+from cdcore.registry_entry import check_name
 from cdcore.training_config import PriorWeighting, SubjectConfig, TrainingConfig
 from rayjobs.concept_source import ConceptSource
 
@@ -18,6 +21,7 @@ __all__ = [
     "STAND_INS",
     "TrainJob",
     "differences",
+    "digest",
     "identity",
     "resolve",
 ]
@@ -40,7 +44,7 @@ FIELD_GROUPS = {
         "seed",
     ),
     "cluster": ("workers", "zero_stage", "checkpoint_every"),
-    "results": ("output", "cache", "sample_seeds", "overwrite"),
+    "results": ("output", "cache", "registry", "sample_seeds", "overwrite", "dry_run", "tflops"),
 }
 """Where each optional field stands in the help."""
 
@@ -102,17 +106,23 @@ class TrainJob:
     """Training processes; one for each GPU on a GPU cluster."""
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed ZeRO stage."""
-    checkpoint_every: int = 50
+    checkpoint_every: int = 10
     """Steps between checkpoints."""
 
     output: Path = Path("runs")
     """Folder of runs."""
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of regularization images and latents, shared by all runs."""
+    registry: str | None = None
+    """Folder, or URI such as s3://bucket/concepts, in which the finished concept is published."""
     sample_seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the before/after pictures."""
     overwrite: bool = False
     """Delete a run of the same name first."""
+    dry_run: bool = False
+    """Print the resolved configuration, and the memory, work and time it will take; do nothing."""
+    tflops: float | None = None
+    """TFLOP/s that a worker sustains, for the time of a dry run; default measured here."""
 
     def __post_init__(self) -> None:
         """Refuse what no base could make sense of."""
@@ -120,9 +130,13 @@ class TrainJob:
             raise ConfigError(
                 f"name is {self.name!r}; expected letters, digits, '-' or '_', such as mycat"
             )
+        if self.registry is not None:
+            check_name(self.name)
         for field, least in (("workers", 1), ("checkpoint_every", 1), ("holdout", 0)):
             if getattr(self, field) < least:
                 raise ConfigError(f"{field} is {getattr(self, field)}, expected {least} or more")
+        if self.tflops is not None and not 0 < self.tflops < 1e6:
+            raise ConfigError(f"tflops is {self.tflops}, expected more than 0")
         if not self.sample_seeds or not all(0 <= seed < 2**64 for seed in self.sample_seeds):
             raise ConfigError(
                 f"sample_seeds is {list(self.sample_seeds)}, expected one or more whole numbers "
@@ -244,13 +258,20 @@ def identity(
     return described
 
 
+def digest(asked: dict[str, Any]) -> str:
+    """Return a short hash of a run's identity that more steps do not change."""
+    same = {key: value for key, value in asked.items() if key not in ("steps", "base")}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def differences(stored: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuse to continue a run with other settings; more steps are allowed.
 
     Raises:
         RunError: Names every setting that differs.
     """
-    changed = list(_changes(stored, asked))
+    now = asked | ({"base": stored["base"]} if _has_moved(stored, asked) else {})
+    changed = list(_changes(stored, now))
     if changed:
         raise RunError(
             f"run {asked['name']!r} exists with other settings ({'; '.join(changed)}); choose "
@@ -274,6 +295,12 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], of: str = "") ->
             yield f"{key} were {len(old)}, now {len(new)}"
         else:
             yield f"{key}{of} was {old!r}, now {new!r}"
+
+
+def _has_moved(stored: dict[str, Any], asked: dict[str, Any]) -> bool:
+    """Whether the base is the same in another folder, as in a job's copy of one."""
+    folders = all(Path(str(config.get("base"))).is_absolute() for config in (stored, asked))
+    return folders and stored.get("base_fingerprint") == asked["base_fingerprint"]
 
 
 def _given(value: T | None, default: T) -> T:

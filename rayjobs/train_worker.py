@@ -1,6 +1,5 @@
 """What one Ray Train worker does: prepare, train, and, as the first, finish the run."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from cdcore.preparation import prepare
 from cdcore.run_directory import RunDirectory
 from cdcore.training import ConceptParameters, StepMetrics, Trainer, trained_concept
 from cdcore.training_config import TrainingConfig
-from rayjobs.checkpoints import seal, step_of
+from rayjobs.checkpoints import finish_checkpoint, last_checkpoint, step_of, writing_folder
 from rayjobs.finish import finish_run
 
 if TYPE_CHECKING:
@@ -42,7 +41,8 @@ class TrainTask:
         zero_stage: 0, 1 or 2.
         checkpoint_every: Steps between checkpoints.
         sample_seeds: Seeds of the before/after pictures.
-        checkpoint: Of an earlier session of this run, or None to start.
+        identity: Of the run: checkpoints of another are none of its own.
+        session: Of this start of the run; a later one takes the run over.
     """
 
     config: TrainingConfig
@@ -54,7 +54,8 @@ class TrainTask:
     zero_stage: int
     checkpoint_every: int
     sample_seeds: tuple[int, ...]
-    checkpoint: Path | None = None
+    identity: str
+    session: str
 
 
 def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
@@ -76,6 +77,7 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     seconds = {"prepare": prepared - started, "train": trained - prepared}
     concept = trained_concept(base, task.config, parameters)
+    task.run.check_claim(task.session)
     return finish_run(base, concept, task, seconds)
 
 
@@ -101,13 +103,20 @@ def _assemble(
 
 
 def _resume(engine: "DeepSpeedEngine", task: TrainTask) -> int:
-    """Go on from Ray's checkpoint when it has restarted this worker, else from the driver's."""
-    restarted = ray.train.get_checkpoint()
-    folder = Path(restarted.path) if restarted is not None else task.checkpoint
-    if folder is None:
+    """Load the last whole checkpoint, if there is one; all workers load what the first has found.
+
+    Whoever has started these workers, the driver or Ray after a failure: they go on from there.
+    """
+    found: list[Any] = [None]
+    if dist.get_rank() == 0:
+        task.run.check_claim(task.session)
+        found[0] = last_checkpoint(task.run.checkpoints, task.identity)
+    dist.broadcast_object_list(found, src=0)
+    checkpoint: Path | None = found[0]
+    if checkpoint is None:
         return 0
-    engine.load(folder)
-    return step_of(folder)
+    engine.load(checkpoint)
+    return step_of(checkpoint)
 
 
 def _train(task: TrainTask, trainer: Trainer, engine: "DeepSpeedEngine", first_step: int) -> None:
@@ -119,10 +128,11 @@ def _train(task: TrainTask, trainer: Trainer, engine: "DeepSpeedEngine", first_s
 
     def on_step(metrics: StepMetrics) -> None:
         if board is not None:
+            task.run.check_claim(task.session)
             task.run.append_metrics(metrics)
             _write_board(board, metrics)
         if metrics.step % task.checkpoint_every == 0 or metrics.step == task.config.steps:
-            _checkpoint(engine, metrics)
+            _checkpoint(engine, task, metrics)
 
     trainer.run(first_step, on_step)
     if board is not None:
@@ -136,13 +146,24 @@ def _write_board(board: SummaryWriter, metrics: StepMetrics) -> None:
             board.add_scalar(name, value, metrics.step)
 
 
-def _checkpoint(engine: "DeepSpeedEngine", metrics: StepMetrics) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        engine.save(folder)
-        seal(folder, step=metrics.step, worker=dist.get_rank(), workers=dist.get_world_size())
+def _checkpoint(engine: "DeepSpeedEngine", task: TrainTask, metrics: StepMetrics) -> None:
+    """Write a checkpoint straight into the run; every worker must call it.
+
+    Ray hears of the last one only: it takes a report every two seconds.
+    """
+    folder = task.run.checkpoints
+    writing = writing_folder(folder, session=task.session, step=metrics.step)
+    writing.mkdir(parents=True, exist_ok=True)
+    engine.save(writing)
+    dist.barrier()
+    if dist.get_rank() == 0:
+        task.run.check_claim(task.session)
+        finish_checkpoint(writing, step=metrics.step, identity=task.identity)
+    if metrics.step == task.config.steps:
+        dist.barrier()
+        last = folder / f"step-{metrics.step:06d}"
         ray.train.report(
             {"step": metrics.step, "loss": metrics.loss},
-            checkpoint=ray.train.Checkpoint.from_directory(folder),
-            checkpoint_dir_name=f"step-{metrics.step:06d}",
+            checkpoint=ray.train.Checkpoint.from_directory(last),
+            checkpoint_upload_mode=ray.train.CheckpointUploadMode.NO_UPLOAD,
         )

@@ -95,6 +95,39 @@ def test_truncating_drops_the_steps_that_will_be_done_again(run: RunDirectory, s
     assert [row["step"] for row in run.read_metrics()] == [*kept, step + 1]
 
 
+def test_lines_that_were_torn_or_written_twice_are_left_out(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    for step in (1, 2, 3):
+        run.append_metrics(line(step))
+    whole = run.metrics_file.read_text()
+    last = whole.splitlines()[-1]
+    run.metrics_file.write_text(whole + last[:9] + last + "\n[1]\n" + whole)
+    run.append_metrics(line(4))
+    assert [row["step"] for row in run.read_metrics()] == [1, 2, 3, 4]
+    run.truncate_metrics(3)
+    assert run.metrics_file.read_text() == whole
+
+
+def test_the_last_start_of_a_run_is_the_one_that_writes(run: RunDirectory) -> None:
+    run.write_summary({"status": "running"})
+    with pytest.raises(RunError, match="started again"):
+        run.check_claim("one")
+    run.claim("one")
+    run.check_claim("one")
+    (run.path / ".run-cut.json").write_text("{")
+    run.samples.mkdir()
+    (run.samples / ".before-cut.png").write_bytes(b"")
+    with run.locked():
+        run.claim("two")
+        assert {path.name for path in run.path.iterdir()} == {
+            *(".lock", ".session", "run.json", "samples")
+        }
+        assert not list(run.samples.iterdir())
+    run.check_claim("two")
+    with pytest.raises(RunError, match="started again"):
+        run.check_claim("one")
+
+
 def test_a_summary_is_read_back_and_a_damaged_one_is_none(run: RunDirectory) -> None:
     assert run.read_summary() == {}
     run.write_summary({"name": "mycat", "seconds": {"train": 1.5}})

@@ -9,6 +9,7 @@ from tests.tiny import random_update
 
 if TYPE_CHECKING:
     from cdcore.base import Base
+    from tests.rayjobs.stand_in import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,17 @@ def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("concepts") / "mycat.safetensors"
     save_concept(concept, path, tiny_base)
     return path
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> "Cluster":
+    """In place of Ray, for `rayjobs.train_driver.train`."""
+    from rayjobs import train_driver
+    from tests.rayjobs.stand_in import Cluster
+
+    made = Cluster()
+    monkeypatch.setattr(train_driver, "connected", made.connected)
+    monkeypatch.setattr(train_driver, "scaling", made.scaling)
+    monkeypatch.setattr(train_driver, "check_shared", lambda folder, kind: None)
+    monkeypatch.setattr(train_driver, "_fit", made.fit)
+    return made

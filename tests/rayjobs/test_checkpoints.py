@@ -5,20 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from rayjobs.checkpoints import last_checkpoint, seal, step_of
+from rayjobs.checkpoints import finish_checkpoint, last_checkpoint, step_of, writing_folder
+
+IDENTITY = "abc"
 
 
-def write(folder: Path, step: int, workers: int = 2) -> Path:
-    """Write a checkpoint as the workers of a run do, merged into one folder."""
-    checkpoint = folder / f"step-{step:06d}"
-    for worker in range(workers):
-        part = folder / f"part-of-{worker}"
-        (part / "engine").mkdir(parents=True)
-        (part / "engine" / f"rank-{worker}.pt").write_bytes(bytes(100 + worker))
-        seal(part, step=step, worker=worker, workers=workers)
-        shutil.copytree(part, checkpoint, dirs_exist_ok=True)
-        shutil.rmtree(part)
-    return checkpoint
+def written(folder: Path, step: int, session: str = "s") -> Path:
+    """Write all that workers write before a checkpoint is finished."""
+    writing = writing_folder(folder, session=session, step=step)
+    for worker in range(2):
+        (writing / "engine").mkdir(parents=True, exist_ok=True)
+        (writing / "engine" / f"rank-{worker}.pt").write_bytes(bytes(100 + worker))
+    return writing
+
+
+def write(folder: Path, step: int, *, identity: str = IDENTITY) -> Path:
+    return finish_checkpoint(written(folder, step), step=step, identity=identity)
 
 
 def names(folder: Path) -> list[str]:
@@ -26,22 +28,46 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_run_that_has_saved_nothing_has_no_checkpoint(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path / "missing") is None
+    assert last_checkpoint(tmp_path / "missing", IDENTITY) is None
     assert not (tmp_path / "missing").exists()
     (tmp_path / "checkpoint_manager_snapshot.json").write_text('{"ray_version": "')
-    assert last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path, IDENTITY) is None
     assert names(tmp_path) == []
 
 
-def test_the_last_complete_checkpoint_is_taken_and_the_rest_goes(tmp_path: Path) -> None:
-    for step in (5, 20, 100):
-        write(tmp_path, step)
+def test_two_are_kept_and_the_last_is_taken(tmp_path: Path) -> None:
+    for step in (5, 20, 100, 1000000):
+        assert write(tmp_path, step).is_dir()
+        assert len(names(tmp_path)) == min(2, 1 + (step > 5))
     (tmp_path / "checkpoint_manager_snapshot.json").write_text("{}")
-    last = last_checkpoint(tmp_path)
-    assert last == tmp_path / "step-000100"
-    assert step_of(last) == 100
-    assert names(tmp_path) == ["step-000100"]
-    assert last_checkpoint(tmp_path) == last
+    last = last_checkpoint(tmp_path, IDENTITY)
+    assert last == tmp_path / "step-1000000"
+    assert step_of(last) == 1000000
+    assert names(tmp_path) == ["step-1000000"]
+    assert last_checkpoint(tmp_path, IDENTITY) == last
+
+
+def test_what_is_being_written_is_no_checkpoint_and_goes(tmp_path: Path) -> None:
+    write(tmp_path, 20)
+    written(tmp_path, 40)
+    assert last_checkpoint(tmp_path, IDENTITY) == tmp_path / "step-000020"
+    assert names(tmp_path) == ["step-000020"]
+
+
+def test_sessions_write_apart_and_the_last_to_finish_stays(tmp_path: Path) -> None:
+    late, now = written(tmp_path, 40, "late"), written(tmp_path, 40, "now")
+    assert late != now
+    finish_checkpoint(late, step=40, identity=IDENTITY)
+    assert finish_checkpoint(now, step=40, identity=IDENTITY) == tmp_path / "step-000040"
+    assert names(tmp_path) == ["step-000040"]
+
+
+def test_a_checkpoint_of_another_run_is_never_taken(tmp_path: Path) -> None:
+    write(tmp_path, 20)
+    write(tmp_path, 40, identity="of a run that was overwritten")
+    assert last_checkpoint(tmp_path, IDENTITY) == tmp_path / "step-000020"
+    assert last_checkpoint(tmp_path, "third") is None
+    assert names(tmp_path) == []
 
 
 def empty(folder: Path) -> None:
@@ -54,10 +80,12 @@ def cut(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
-    "a part is missing": lambda path: (path / "part-1.json").unlink(),
-    "the first part is missing": lambda path: (path / "part-0.json").unlink(),
-    "a part is cut short": lambda path: cut(path / "part-1.json"),
-    "a part is of something else": lambda path: (path / "part-1.json").write_text("[]"),
+    "the seal is missing": lambda path: (path / "seal.json").unlink(),
+    "the seal is cut short": lambda path: cut(path / "seal.json"),
+    "the seal is of something else": lambda path: (path / "seal.json").write_text("[]"),
+    "the seal lacks its step": lambda path: (path / "seal.json").write_text(
+        json.dumps({"identity": IDENTITY, "sizes_bytes": {}})
+    ),
     "a file is missing": lambda path: (path / "engine" / "rank-1.pt").unlink(),
     "a file is cut short": lambda path: cut(path / "engine" / "rank-0.pt"),
     "the folder is empty": empty,
@@ -65,16 +93,19 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-def test_a_checkpoint_that_was_cut_short_is_passed_over(
+def test_a_damaged_checkpoint_is_passed_over(
     tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     write(tmp_path, 20)
     damage(write(tmp_path, 40))
-    assert last_checkpoint(tmp_path) == tmp_path / "step-000020"
+    assert last_checkpoint(tmp_path, IDENTITY) == tmp_path / "step-000020"
     assert names(tmp_path) == ["step-000020"]
 
 
-def test_a_seal_names_every_file_of_the_part(tmp_path: Path) -> None:
-    checkpoint = write(tmp_path, 7, workers=1)
-    part = json.loads((checkpoint / "part-0.json").read_text())
-    assert part == {"step": 7, "workers": 1, "sizes_bytes": {"engine/rank-0.pt": 100}}
+def test_a_seal_names_every_file(tmp_path: Path) -> None:
+    seal = json.loads((write(tmp_path, 7) / "seal.json").read_text())
+    assert seal == {
+        "step": 7,
+        "identity": IDENTITY,
+        "sizes_bytes": {"engine/rank-0.pt": 100, "engine/rank-1.pt": 101},
+    }

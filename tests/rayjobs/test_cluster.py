@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import ray
+import ray.exceptions
 
 from cdcore.errors import ConfigError
 from rayjobs.cluster import connected, scaling
@@ -61,8 +62,31 @@ def test_a_submitted_job_joins_its_cluster_with_the_user_s_token(fake: Ray) -> N
     with connected():
         pass
     assert fake.settings["address"] is None
-    assert fake.settings["include_dashboard"] is None
+    assert "include_dashboard" not in fake.settings
     assert "RAY_AUTH_MODE" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("Failed to connect"), ray.exceptions.AuthenticationError("no token")]
+)
+def test_a_cluster_that_cannot_be_joined_is_one_line_without_ray_s_noise(
+    fake: Ray,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    os.environ["RAY_ADDRESS"] = "10.0.0.1:6379"
+
+    def fail(**_: Any) -> None:
+        os.write(2, b"W gcs_client.cc:210: Failed to get cluster ID\n")
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.1:6379 cannot be joined.*TOKEN") as caught:
+        connected().__enter__()
+    assert "\n" not in str(caught.value)
+    os.write(2, b"heard again\n")
+    assert capfd.readouterr().err == "heard again\n"
 
 
 def test_workers_import_this_checkout_before_anything_else(fake: Ray) -> None:

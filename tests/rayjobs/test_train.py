@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -53,35 +54,59 @@ class Script:
         out, err = self.process.communicate(timeout=400)
         return self.process.returncode, out, err
 
-    def stop_after(self, step: int, run: RunDirectory, how: signal.Signals) -> None:
-        """Send a signal once a step is done, and wait until nothing of Ray is left."""
-        self._until(lambda: any(line["step"] >= step for line in run.read_metrics()))
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        assert any("raylet" in child.name() for child in children)
-        self.process.send_signal(how)
-        self.process.wait(60)
-        _, alive = psutil.wait_procs(children, timeout=20)
-        if how == signal.SIGKILL:
-            # Ray's own agents notice only after minutes.
-            for child in alive:
-                child.kill()
-            self.wait()
-        else:
-            assert not alive
-
-    def _until(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 200
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 300
         while not is_so():
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.002)
+
+    def children(self) -> list[psutil.Process]:
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        assert any("raylet" in child.name() for child in found)
+        return found
+
+    def interrupt(self) -> tuple[int, str, str]:
+        """Stop as Ctrl-C does; nothing of Ray may be left."""
+        children = self.children()
+        self.process.send_signal(signal.SIGINT)
+        ended = self.wait()
+        assert not psutil.wait_procs(children, timeout=20)[1]
+        return ended
+
+    def kill_worker(self) -> tuple[int, str, str]:
+        """Kill one of the workers; the others and the driver see to themselves."""
+        workers = [child for child in self.children() if is_worker(child)]
+        assert len(workers) == 2
+        workers[1].kill()
+        return self.wait()
+
+    def kill_driver(self) -> list[psutil.Process]:
+        """Kill the driver alone, and return what it leaves behind without waiting for its end."""
+        children = self.children()
+        self.process.kill()
+        self.process.communicate()
+        return children
+
+    def kill_all(self) -> None:
+        """Kill the driver and all of Ray."""
+        for process in [psutil.Process(self.process.pid), *self.children()]:
+            process.kill()
+        self.process.communicate()
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "RayTrainWorker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.fixture(scope="module")
 def plain(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
     folder = tmp_path_factory.mktemp("train")
     write_pictures(folder / "images", 4)
-    return job(folder, tiny_folder, steps=STEPS, workers=2, checkpoint_every=10)
+    return job(folder, tiny_folder, steps=STEPS, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +121,25 @@ def update_of(run: RunDirectory) -> torch.Tensor:
     return load_concept(run.concept_file).update.dense()
 
 
+def state_of(run: RunDirectory) -> dict[str, torch.Tensor]:
+    """Return all tensors of the last checkpoint in float32: update, tokens, both moments."""
+    path = run.checkpoints / f"step-{STEPS:06d}" / "engine" / "mp_rank_00_model_states.pt"
+    return dict(tensors_in(torch.load(path, weights_only=False)))
+
+
+def tensors_in(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        return [(name, value)]
+    parts = value.items() if isinstance(value, dict) else ()
+    return [found for key, part in parts for found in tensors_in(part, f"{name}/{key}")]
+
+
 def lines_of(run: RunDirectory) -> list[dict[str, Any]]:
     return [{**line, "seconds": 0} for line in run.read_metrics()]
+
+
+def is_past(run: RunDirectory, step: int) -> bool:
+    return any(line["step"] >= step for line in run.read_metrics())
 
 
 @pytest.mark.ray
@@ -122,7 +164,10 @@ def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_ba
     assert [line["step"] for line in run.read_metrics()] == list(range(1, STEPS + 1))
     assert yaml.safe_load(run.config_file.read_text())["learning_rate"] == 2e-3
     assert len(list((run.path / "tensorboard").iterdir())) == 1
-    assert len(list(run.checkpoints.glob("step-*"))) == 2
+    assert sorted(path.name for path in run.checkpoints.glob("step-*")) == [
+        f"step-{STEPS - 10:06d}",
+        f"step-{STEPS:06d}",
+    ]
     concept = load_concept(run.concept_file)
     concept.check_base(tiny_base)
     assert concept.training["steps"] == STEPS
@@ -166,22 +211,65 @@ def test_two_concepts_trained_jointly_are_one_file_with_a_token_each(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(
+@pytest.mark.timeout(1800)
+def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     finished: Ended, plain: TrainJob
 ) -> None:
+    seed = int.from_bytes(os.urandom(4), "little")
+    sys.stderr.write(f"kills of seed {seed}\n")
+    draw = random.Random(seed)
     killed = replace(plain, output=plain.output.parent / "killed")
     run = RunDirectory(killed.output / killed.name)
-    script = Script(*flags(killed), folder=plain.output.parent)
-    script.stop_after(25, run, signal.SIGKILL)
+
+    def started() -> Script:
+        return Script(*flags(killed), folder=plain.output.parent)
+
+    # Everything at once, while a checkpoint is being written.
+    script = started()
+    script.wait_until(lambda: is_past(run, 5) and any(run.checkpoints.glob(".writing-*")))
+    script.kill_all()
     assert run.read_summary()["status"] == "running"
-    # As a kill in the middle of writing leaves them.
+
+    # The driver alone, after any step: the next start meets the workers that it leaves behind.
+    script = started()
+    step = draw.randrange(11, 20)
+    script.wait_until(lambda: is_past(run, step))
+    left_behind = script.kill_driver()
+
+    # One worker, at any time: the driver ends with one line.
+    script = started()
+    step = draw.randrange(21, 30)
+    script.wait_until(lambda: is_past(run, step))
+    time.sleep(draw.uniform(0, 0.3))
+    status, _, err = script.kill_worker()
+    assert (status, err.count("\n")) == (2, 1), err
+    assert "worker 1 was lost after step" in err
+    summary = run.read_summary()
+    assert (summary["status"], summary["error"]) == ("failed", err.strip().removeprefix("error: "))
+    assert not list(run.checkpoints.glob(".*"))
+
+    # Everything, after any time from the first of the last steps to the pictures at the end.
+    script = started()
+    script.wait_until(lambda: is_past(run, 31))
+    time.sleep(draw.uniform(0, 2))
+    if script.process.poll() is None:
+        script.kill_all()
+
+    # As a kill in the middle of writing leaves Ray's own list, and a copy of a checkpoint.
     (run.checkpoints / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
-    (run.checkpoints / "step-000035").mkdir()
-    status, _, err = Script(*flags(killed), folder=plain.output.parent).wait()
+    (run.checkpoints / "step-000039").mkdir(exist_ok=True)
+    status, _, err = started().wait()
     assert (status, err) == (0, "")
+    assert run.read_summary()["status"] == "finished"
+    ours, theirs = state_of(run), state_of(finished.run)
+    assert ours.keys() == theirs.keys()
+    assert sum("exp_avg" in name for name in ours) == 4
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert torch.equal(update_of(run), update_of(finished.run))
     assert lines_of(run) == lines_of(finished.run)
+    assert not [path for path in run.path.glob(".*") if path.name not in (".lock", ".session")]
+    _, alive = psutil.wait_procs(left_behind, timeout=60)
+    assert not [process for process in alive if is_worker(process)]
 
 
 @pytest.mark.ray
@@ -192,8 +280,8 @@ def test_an_interrupted_run_under_zero_2_says_so_and_goes_on(
     stopped = replace(plain, output=plain.output.parent / "stopped", zero_stage=2)
     run = RunDirectory(stopped.output / stopped.name)
     script = Script(*flags(stopped), folder=plain.output.parent)
-    script.stop_after(15, run, signal.SIGINT)
-    status, out, err = script.wait()
+    script.wait_until(lambda: is_past(run, 15))
+    status, out, err = script.interrupt()
     assert (status, err) == (130, "interrupted\n")
     assert out.endswith("the same command goes on from the last checkpoint\n")
     assert run.read_summary()["status"] == "interrupted"

@@ -1,59 +1,22 @@
-import errno
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray.train
 from PIL import Image
 from rich.console import Console
 
-from cdcore.errors import CustomDiffusionError, RunError
+from cdcore.errors import ConfigError, CustomDiffusionError, RunError
 from cdcore.run_directory import RunDirectory
 from rayjobs import train_driver
 from rayjobs.concept_source import ConceptSource
 from rayjobs.train_driver import train
 from rayjobs.train_job import TrainJob
-from rayjobs.train_worker import TrainTask
+from tests.rayjobs.stand_in import Cluster
 from tests.rayjobs.train_case import job, write_pictures
-
-
-class Cluster:
-    """Stands for Ray: counts the starts, and trains nothing."""
-
-    def __init__(self, workers: int = 64) -> None:
-        self.workers = workers
-        self.tasks: list[TrainTask] = []
-        self.error: BaseException | None = None
-
-    @contextmanager
-    def connected(self) -> Iterator[None]:
-        yield
-
-    def scaling(self, workers: int) -> int:
-        if workers > self.workers:
-            raise CustomDiffusionError("too many workers for this cluster")
-        return workers
-
-    def fit(self, task: TrainTask, _: int) -> dict[str, Any]:
-        self.tasks.append(task)
-        if self.error is not None:
-            raise self.error
-        task.run.concept_file.write_bytes(b"")
-        return {"name": task.run.name, "status": "finished", "seconds": {}, "metrics": {}}
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    made = Cluster()
-    monkeypatch.setattr(train_driver, "connected", made.connected)
-    monkeypatch.setattr(train_driver, "scaling", made.scaling)
-    monkeypatch.setattr(train_driver, "_fit", made.fit)
-    return made
 
 
 @pytest.fixture
@@ -222,17 +185,27 @@ def test_too_many_workers_leave_the_run_that_was_to_be_overwritten(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError("defect"), "failed")]
+    ("error", "summary"),
+    [
+        (KeyboardInterrupt(), {"status": "interrupted"}),
+        (ValueError("defect\n  traceback"), {"status": "failed", "error": "defect"}),
+        (ValueError(), {"status": "failed", "error": "ValueError"}),
+    ],
 )
-def test_a_run_that_ends_early_says_how(
-    plain: TrainJob, cluster: Cluster, error: BaseException, status: str
+def test_a_run_that_ends_early_says_how_and_leaves_nothing_half_written(
+    plain: TrainJob, cluster: Cluster, error: BaseException, summary: dict[str, Any]
 ) -> None:
+    torn = plain.output / plain.name / "checkpoints" / ".writing-s-000010"
+    cluster.error = error
+    cluster.before = lambda: torn.mkdir(parents=True)
     cluster.error = error
     with pytest.raises(type(error)):
         train(plain)
     run = RunDirectory(plain.output / plain.name)
-    assert run.read_summary() == {"name": "mycat", "status": status}
+    assert run.read_summary() == {"name": "mycat", **summary}
+    assert not torn.exists()
     cluster.error = None
+    cluster.before = lambda: None
     assert train(plain)["status"] == "finished"
 
 
@@ -337,12 +310,18 @@ def test_a_relative_base_is_the_same_base_from_anywhere(
     assert [task.base for task in cluster.tasks] == [str(tiny_folder)]
 
 
-def test_the_user_s_error_is_found_behind_those_of_ray_and_of_the_other_workers() -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    wrapped = RuntimeError("of Ray")
-    wrapped.__cause__ = full
-    lost = ConnectionResetError("by peer")
-    failure = ray.train.WorkerGroupError("text", {0: lost, 1: wrapped})
-    assert train_driver._mendable(failure) is full
-    defect = ray.train.WorkerGroupError("text", {0: ValueError("defect"), 1: lost})
-    assert train_driver._mendable(defect) is defect
+def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": {"working_dir": "gcs://p.zip"}}'
+    )
+    for changes in ({"output": Path("runs")}, {"cache": Path("c")}, {"registry": "reg"}):
+        elsewhere: dict[str, Any] = {
+            "output": tmp_path.parent / "runs",
+            "cache": tmp_path.parent / "cache",
+        }
+        with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
+            train(replace(plain, **elsewhere | changes))
+    assert not cluster.tasks

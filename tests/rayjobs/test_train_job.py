@@ -13,7 +13,15 @@ from cdcore.training_config import SubjectConfig
 from rayjobs.cli import parse
 from rayjobs.concept_source import ConceptSource
 from rayjobs.settings import settings_of
-from rayjobs.train_job import FIELD_GROUPS, STAND_INS, TrainJob, differences, identity, resolve
+from rayjobs.train_job import (
+    FIELD_GROUPS,
+    STAND_INS,
+    TrainJob,
+    differences,
+    digest,
+    identity,
+    resolve,
+)
 from tests.rayjobs.train_case import job
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
@@ -221,6 +229,17 @@ def test_what_changes_the_result_is_refused_by_name(
     (name,) = changes
     with pytest.raises(RunError, match=f"{name} was .*, now .*--overwrite"):
         differences(described(plain, tiny_base), described(replace(plain, **changes), tiny_base))
+
+
+def test_a_base_that_has_moved_is_the_same_base(plain: TrainJob, tiny_base: Base) -> None:
+    before = described(plain, tiny_base)
+    moved = before | {"base": "/tmp/a/job/s/copy"}
+    differences(before, moved)
+    assert digest(before) == digest(moved) == digest(before | {"steps": 9})
+    assert digest(before) != digest(before | {"seed": 9})
+    for other in (moved | {"base_fingerprint": "0"}, moved | {"base": "sd1.4"}):
+        with pytest.raises(RunError, match="base was"):
+            differences(before, other)
 
 
 def test_other_pictures_are_refused_by_their_file_names(plain: TrainJob, tiny_base: Base) -> None:

@@ -1,18 +1,17 @@
 import pickle
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray.train
 from torch import distributed as dist
 
+from cdcore.errors import RunError
 from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from cdcore.training import StepMetrics
 from rayjobs import train_worker
-from rayjobs.checkpoints import seal, step_of
+from rayjobs.checkpoints import finish_checkpoint, writing_folder
 from rayjobs.train_worker import TrainTask
 from tests.cdcore.training_case import config
 from tests.rayjobs.train_case import write_pictures
@@ -55,57 +54,81 @@ def task(tmp_path: Path) -> TrainTask:
         zero_stage=0,
         checkpoint_every=3,
         sample_seeds=(0,),
+        identity="abc",
+        session="now",
     )
 
 
 @pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What Ray was told: the checkpoint's name, and the step its folder holds."""
-    told: list[tuple[str, int]] = []
+def reported(task: TrainTask, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What Ray was told by the one worker of a run."""
+    told: list[dict[str, Any]] = []
 
-    def report(metrics: dict[str, Any], checkpoint: Any, checkpoint_dir_name: str) -> None:
-        folder = Path(checkpoint.path)
-        assert (folder / "engine.pt").read_bytes() == b"state"
-        told.append((checkpoint_dir_name, step_of(folder)))
+    def report(metrics: dict[str, Any], checkpoint: Any, checkpoint_upload_mode: Any) -> None:
+        told.append(metrics | {"path": Path(checkpoint.path)})
 
     monkeypatch.setattr(ray.train, "report", report)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
-    monkeypatch.setattr(dist, "get_world_size", lambda: 1)
+    monkeypatch.setattr(dist, "barrier", lambda: None)
+    monkeypatch.setattr(dist, "broadcast_object_list", lambda objects, src: None)
+    task.run.claim(task.session)
     return told
 
 
-def test_checkpoints_are_made_at_their_steps_and_at_the_end(
-    task: TrainTask, reported: list[tuple[str, int]]
+def checkpoints(task: TrainTask) -> list[str]:
+    return sorted(path.name for path in task.run.checkpoints.iterdir())
+
+
+def train(task: TrainTask, steps: int, first: int = 0) -> None:
+    train_worker._train(task, Trainer(steps), Engine(), first)  # type: ignore[arg-type]
+
+
+def test_checkpoints_are_made_at_their_steps_and_ray_hears_of_the_last(
+    task: TrainTask, reported: list[dict[str, Any]]
 ) -> None:
-    train_worker._train(task, Trainer(7), Engine(), 0)  # type: ignore[arg-type]
-    assert reported == [("step-000003", 3), ("step-000006", 6), ("step-000007", 7)]
+    train(task, 6)
+    assert checkpoints(task) == ["step-000003", "step-000006"]
+    assert reported == []
+    train(task, 7, 6)
+    assert checkpoints(task) == ["step-000006", "step-000007"]
+    last = task.run.checkpoints / "step-000007"
+    assert reported == [{"step": 7, "loss": 1, "path": last}]
+    assert (last / "engine.pt").read_bytes() == b"state"
     assert [line["step"] for line in task.run.read_metrics()] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_steps_that_are_done_again_are_written_once(
-    task: TrainTask, reported: list[tuple[str, int]]
-) -> None:
-    train_worker._train(task, Trainer(5), Engine(), 0)  # type: ignore[arg-type]
-    train_worker._train(task, Trainer(7), Engine(), 3)  # type: ignore[arg-type]
+@pytest.mark.usefixtures("reported")
+def test_steps_that_are_done_again_are_written_once(task: TrainTask) -> None:
+    train(task, 5)
+    train(task, 7, 3)
     assert [line["step"] for line in task.run.read_metrics()] == [1, 2, 3, 4, 5, 6, 7]
-    assert [step for _, step in reported] == [3, 6, 7]
 
 
-def test_a_worker_goes_on_from_ray_s_checkpoint_else_from_the_driver_s(
-    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folders = [tmp_path / "ray", tmp_path / "driver"]
-    for folder, step in zip(folders, (8, 4), strict=True):
-        folder.mkdir()
-        seal(folder, step=step, worker=0, workers=1)
+@pytest.mark.usefixtures("reported")
+def test_workers_of_an_earlier_start_stop_at_their_next_step(task: TrainTask) -> None:
+    train(task, 4)
+    task.run.claim("later")
+    with pytest.raises(RunError, match="started again"):
+        train(task, 7, 4)
+    with pytest.raises(RunError, match="started again"):
+        train_worker._resume(Engine(), task)  # type: ignore[arg-type]
+    assert [line["step"] for line in task.run.read_metrics()] == [1, 2, 3, 4]
+    assert checkpoints(task) == ["step-000003"]
+
+
+@pytest.mark.usefixtures("reported")
+def test_a_worker_goes_on_from_the_last_whole_checkpoint(task: TrainTask) -> None:
     engine = Engine()
-    monkeypatch.setattr(ray.train, "get_checkpoint", lambda: None)
     assert train_worker._resume(engine, task) == 0  # type: ignore[arg-type]
-    later = replace(task, checkpoint=folders[1])
-    assert train_worker._resume(engine, later) == 4  # type: ignore[arg-type]
-    monkeypatch.setattr(ray.train, "get_checkpoint", lambda: SimpleNamespace(path=str(folders[0])))
-    assert train_worker._resume(engine, later) == 8  # type: ignore[arg-type]
-    assert engine.loaded == [folders[1], folders[0]]
+    for step in (4, 8):
+        writing = writing_folder(task.run.checkpoints, session="s", step=step)
+        writing.mkdir(parents=True)
+        engine.save(writing)
+        finish_checkpoint(writing, step=step, identity=task.identity)
+    (task.run.checkpoints / "step-000008" / "engine.pt").write_bytes(b"")
+    assert train_worker._resume(engine, task) == 4  # type: ignore[arg-type]
+    assert engine.loaded == [task.run.checkpoints / "step-000004"]
+    assert checkpoints(task) == ["step-000004"]
 
 
 def test_a_task_crosses_to_another_process_with_its_pictures(task: TrainTask) -> None:

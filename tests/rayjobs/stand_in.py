@@ -1,0 +1,46 @@
+"""A cluster that trains nothing, for what a driver decides before and after."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.train import ScalingConfig
+
+from cdcore.errors import CustomDiffusionError
+from rayjobs.train_worker import TrainTask
+
+
+class Cluster:
+    """Stands for Ray: counts the starts, and trains nothing.
+
+    Attributes:
+        workers: How many it can hold.
+        tasks: What it was asked to train.
+        error: How training ends, if not well.
+        concept: Content of the concept file that training leaves.
+        before: Called while training.
+    """
+
+    def __init__(self, workers: int = 64) -> None:
+        self.workers = workers
+        self.tasks: list[TrainTask] = []
+        self.error: BaseException | None = None
+        self.concept = b""
+        self.before: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        yield
+
+    def scaling(self, workers: int) -> ScalingConfig:
+        if workers > self.workers:
+            raise CustomDiffusionError("too many workers for this cluster")
+        return ScalingConfig(num_workers=workers)
+
+    def fit(self, task: TrainTask, _: ScalingConfig) -> dict[str, Any]:
+        self.tasks.append(task)
+        self.before()
+        if self.error is not None:
+            raise self.error
+        task.run.concept_file.write_bytes(self.concept)
+        return {"name": task.run.name, "status": "finished", "seconds": {}, "metrics": {}}

@@ -1,0 +1,221 @@
+"""The training job on a running cluster: submitted from a checkout, from a head's own folder, and
+started from an installed package; with the right token, a wrong one and none.
+
+The cluster's Python has the libraries and not this project, as a cluster's image has.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdcore.registry import Registry
+from cdcore.run_directory import RunDirectory
+from rayjobs.places import ROOT_VARIABLE
+from rayjobs.train_job import TrainJob
+from tests.ray_head import Head, bare_python, environment
+from tests.rayjobs.train_case import flags, job, write_pictures
+from tests.test_trouble import can_mount, on_a_small_disk
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("cdcore", "rayjobs", "serve", "tune", "examples", "pyproject.toml", "README.md", "LICENSE")
+WRONG = "fedcba9876543210-some-other-token"
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what a checkout has, without what tools have left in it."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        else:
+            shutil.copy(ROOT / part, folder / part)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = bare_python(tmp_path_factory.mktemp("python"))
+    seen = subprocess.run(
+        [str(made), "-c", "import ray, torch; import cdcore"],
+        # Python looks in the working directory first.
+        cwd=made.parent,
+        env=environment(made),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No module named 'cdcore'" in seen.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the head was started in; empty but for one test."""
+    return tmp_path_factory.mktemp("head")
+
+
+@pytest.fixture(scope="module")
+def head(python: Path, place: Path) -> Iterator[Head]:
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as sessions:
+        started = Head(python, place, Path(sessions))
+        yield started
+        started.stop()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkout")
+    copy_checkout(folder)
+    return folder
+
+
+@pytest.fixture
+def plain(tiny_folder: Path, tmp_path: Path) -> TrainJob:
+    write_pictures(tmp_path / "images")
+    return replace(job(tmp_path, tiny_folder), output=Path("runs"))
+
+
+def own_lines(printed: str) -> list[str]:
+    """Return the lines of the job among those of ``ray job submit``."""
+    lines = printed.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("Running entrypoint"))
+    return [line for line in lines[start + 1 :] if " -- " not in line and line.strip("- \x1b")]
+
+
+def test_submitted_with_its_working_directory_it_writes_to_the_configured_root(
+    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    variables = json.dumps({"env_vars": {ROOT_VARIABLE: str(root)}})
+    wanted = replace(plain, registry="concepts")
+    done = head.submit(
+        *("--working-dir", ".", "--runtime-env-json", variables, "--"),
+        *("python", "rayjobs/train.py", *flags(wanted)),
+        folder=checkout,
+    )
+    assert done.returncode == 0, done.stdout
+    run = RunDirectory(root / "runs" / "mycat")
+    assert run.read_summary()["status"] == "finished"
+    published = Registry(root / "concepts").resolve("mycat")
+    assert published.read_bytes() == run.concept_file.read_bytes()
+    assert own_lines(done.stdout)[-2:] == [
+        f"published: {published}",
+        f"concept:  {run.concept_file}",
+    ]
+
+
+def test_submitted_without_a_root_a_relative_output_is_refused_with_the_remedy(
+    head: Head, checkout: Path, plain: TrainJob
+) -> None:
+    done = head.submit(
+        *("--working-dir", ".", "--", "python", "rayjobs/train.py", *flags(plain)), folder=checkout
+    )
+    assert done.returncode != 0
+    (line,) = [line for line in own_lines(done.stdout) if line.startswith("error: ")]
+    assert line.startswith("error: --output is 'runs', which lies in the job's temporary copy")
+    assert ROOT_VARIABLE in line
+
+
+def test_submitted_to_a_head_in_a_checkout_the_plain_command_is_enough(
+    head: Head, place: Path, plain: TrainJob
+) -> None:
+    copy_checkout(place)
+    try:
+        done = head.submit("--", "python", "rayjobs/train.py", *flags(plain), folder=place.parent)
+        assert done.returncode == 0, done.stdout
+        run = RunDirectory(place / "runs" / "mycat")
+        assert own_lines(done.stdout)[-1] == f"concept:  {run.concept_file}"
+        assert run.read_summary()["status"] == "finished"
+    finally:
+        for path in place.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_an_installed_package_trains_on_a_cluster_it_joins(
+    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    installed = tmp_path / "installed"
+    # pip builds inside the sources.
+    sources = shutil.copytree(checkout, tmp_path / "sources")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(installed)]
+    subprocess.run([*pip, *options, str(sources)], check=True, capture_output=True)
+    assert (installed / "rayjobs" / "examples" / "demo.yaml").is_file()
+    paths = f"{installed}:{environment(Path(sys.executable))['PYTHONPATH']}"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = head.run(*("-m", "rayjobs.train", *flags(plain)), folder=elsewhere, PYTHONPATH=paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = RunDirectory(elsewhere / "runs" / "mycat")
+    assert done.stdout.splitlines()[-1] == f"concept:  {run.concept_file}"
+    assert run.concept_file.is_file()
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"), [(WRONG, "invalid or incorrect"), ("", "find an authentication token")]
+)
+def test_without_the_cluster_s_token_nothing_is_submitted(
+    head: Head, tmp_path: Path, token: str, reason: str
+) -> None:
+    done = head.submit(
+        *("--", "touch", str(tmp_path / "was-here")),
+        folder=tmp_path,
+        RAY_AUTH_TOKEN=token,
+        HOME=str(tmp_path),
+    )
+    assert done.returncode != 0
+    assert reason in done.stdout
+    assert not (tmp_path / "was-here").exists()
+
+
+@pytest.mark.parametrize("token", [WRONG, ""])
+def test_a_driver_without_the_cluster_s_token_ends_with_one_line(
+    head: Head, checkout: Path, plain: TrainJob, token: str
+) -> None:
+    assert plain.images is not None
+    folder = plain.images.parent
+    done = head.run(
+        *(str(checkout / "rayjobs" / "train.py"), *flags(plain)),
+        folder=folder,
+        RAY_AUTH_TOKEN=token,
+        HOME=str(folder),
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: the Ray cluster at {head.address} cannot be joined")
+    assert done.stderr.count("\n") == 1
+    assert not (folder / "runs" / "mycat").exists()
+
+
+def test_an_output_that_another_node_does_not_share_is_refused_before_the_start(
+    python: Path, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    private, shared = tmp_path / "private", tmp_path / "shared"
+    private.mkdir()
+    if not can_mount(private):
+        pytest.skip("needs the right to mount another disk for another node")
+    train = str(checkout / "rayjobs" / "train.py")
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as sessions:
+        head = Head(python, tmp_path, Path(sessions))
+        try:
+            head.add_node(on_a_small_disk(private, "1m"), tmp_path)
+            lost = replace(plain, output=private / "runs")
+            done = head.run(train, *flags(lost), folder=tmp_path)
+            assert done.returncode == 2, done.stderr
+            assert "does not share" in done.stderr
+            assert "--output" in done.stderr
+            assert done.stderr.count("\n") == 1
+            assert not list((private / "runs").iterdir())
+            kept = replace(plain, output=shared, workers=2)
+            done = head.run(train, *flags(kept), folder=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert RunDirectory(shared / "mycat").concept_file.is_file()
+        finally:
+            head.stop()
