@@ -26,10 +26,11 @@ from cdcore.files import replacing
 from cdcore.subject import Subject
 from cdcore.update import Update
 
-__all__ = ["SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
+__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
 
 SCHEMA_VERSION = 1
-_KEY = "custom_diffusion"
+METADATA_KEY = "custom_diffusion"
+"""Of the JSON text in a concept file's metadata."""
 _DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
@@ -141,7 +142,7 @@ def save_concept(concept: Concept, path: Path, base: Base) -> None:
     tensors["constraint.values"] = update.to("cpu", torch.float32).apply(features.float())
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(halves, temporary, metadata={_KEY: json.dumps(_metadata(concept))})
+        save_file(halves, temporary, metadata={METADATA_KEY: json.dumps(_metadata(concept))})
 
 
 def load_concept(path: Path) -> Concept:
@@ -157,7 +158,7 @@ def load_concept(path: Path) -> Concept:
         raise ConceptFileError(f"{path}: no such file; give a concept file (NAME.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}).get(_KEY)
+            metadata = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ConceptFileError(
