@@ -21,6 +21,8 @@ from cdcore.evaluation import (
     evaluate_pair,
     joint_metrics,
 )
+from cdcore.formats.kv_base import KVBase
+from cdcore.formats.tools import export_for_tools
 from cdcore.grid import grid, save_picture
 from cdcore.inputs import inputs_sheet
 from cdcore.pictures import Picture
@@ -57,6 +59,7 @@ def finish_run(
     samples = _save_samples([*subjects, *pairs], concept.name, run.samples)
     samples.append(_save_inputs(base, task))
     plot_curves(run.read_metrics(), run.path / "curves.png")
+    exports = export_for_tools(concept, KVBase.of(base), task.exports, run.path / "exports")
     return {
         "name": run.name,
         "status": "finished",
@@ -65,6 +68,7 @@ def finish_run(
         "seconds": seconds,
         "concept_file": str(run.concept_file),
         "samples": samples,
+        "exports": {export.tool: str(export.folder) for export in exports},
         "metrics": metrics,
     }
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cdcore.base import ALIASES, load_base
 from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.formats.tools import TOOLS, tools_named
 from cdcore.pictures import (
     Picture,
     are_photographs,
@@ -98,6 +99,7 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
         zero_stage=job.zero_stage,
         checkpoint_every=job.checkpoint_every,
         sample_seeds=job.sample_seeds,
+        exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, identity(job, config, base, training)
@@ -227,6 +229,8 @@ def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) 
         console.print(f"{label}: {', '.join(f'{name} {text}' for name, text in _figures(of_part))}")
     console.print(f"pictures: {run.samples}", soft_wrap=True)
     console.print(f"concept:  {run.concept_file}", soft_wrap=True)
+    for tool, folder in summary.get("exports", {}).items():
+        console.print(f"for {tool}: {folder} (see USE.md there)", soft_wrap=True)
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

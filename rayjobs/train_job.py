@@ -40,7 +40,7 @@ FIELD_GROUPS = {
         "seed",
     ),
     "cluster": ("workers", "zero_stage", "checkpoint_every"),
-    "results": ("output", "cache", "sample_seeds", "overwrite"),
+    "results": ("output", "cache", "sample_seeds", "export", "overwrite"),
 }
 """Where each optional field stands in the help."""
 
@@ -111,6 +111,9 @@ class TrainJob:
     """Folder of regularization images and latents, shared by all runs."""
     sample_seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the before/after pictures."""
+    export: str | None = None
+    """Tools to write files for into exports/: comfyui,a1111,diffusers,peft, or 'all' or 'none';
+    default all, and none for a pocket base."""
     overwrite: bool = False
     """Delete a run of the same name first."""
 

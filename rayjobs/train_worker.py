@@ -14,6 +14,7 @@ from torch import distributed as dist
 from torch.utils.tensorboard import SummaryWriter
 
 from cdcore.base import Base, load_base
+from cdcore.formats.tools import ToolName
 from cdcore.pictures import Picture
 from cdcore.preparation import prepare
 from cdcore.run_directory import RunDirectory
@@ -42,6 +43,7 @@ class TrainTask:
         zero_stage: 0, 1 or 2.
         checkpoint_every: Steps between checkpoints.
         sample_seeds: Seeds of the before/after pictures.
+        exports: Tools to write files for.
         checkpoint: Of an earlier session of this run, or None to start.
     """
 
@@ -54,6 +56,7 @@ class TrainTask:
     zero_stage: int
     checkpoint_every: int
     sample_seeds: tuple[int, ...]
+    exports: tuple[ToolName, ...] = ()
     checkpoint: Path | None = None
 
 
