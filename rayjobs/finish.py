@@ -31,7 +31,7 @@ from cdcore.pocket.judge import Judge
 if TYPE_CHECKING:
     from rayjobs.train_worker import TrainTask
 
-__all__ = ["finish_run"]
+__all__ = ["finish_run", "picture_pixels"]
 
 
 def finish_run(
@@ -77,7 +77,7 @@ def _evaluations(
     base: Base, concept: Concept, task: "TrainTask"
 ) -> tuple[list[Evaluation], list[Evaluation]]:
     """Evaluate every subject, and of several each with the next one."""
-    targets = [_pixels(base, shown) for shown in task.targets]
+    targets = [picture_pixels(base, shown) for shown in task.targets]
     shared: dict[str, Any] = {"embedder": _embedder(base), "seeds": task.sample_seeds}
     names = concept.phrases
 
@@ -111,7 +111,8 @@ def _embedder(base: Base) -> Embedder | None:
     return Judge.load(POCKET_FOLDER / "judge")
 
 
-def _pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
+def picture_pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
+    """Return pixels (N, 3, S, S) in [-1, 1] of pictures, whole and upright."""
     resolution = base.profile.resolution
     variant = plain_variant(resolution, flip=False)
     shown = [

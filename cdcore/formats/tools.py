@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import torch
 
+from cdcore.compression import Compressed
 from cdcore.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
@@ -102,7 +103,15 @@ def export_for_tools(
         UpdateShapeError: The concept is not of this base.
         OSError: A file cannot be written.
     """
-    return tuple(export_for_tool(concept, base, tool, folder / tool) for tool in tools)
+    base.layout.check(concept.update)
+    exports = []
+    low_rank = None
+    for tool in tools:
+        if low_rank is None and _format(concept, base, tool).holds == "factors":
+            # Once for all of them: of a dense update it takes seconds.
+            low_rank = factored(concept, base.layout)
+        exports.append(_export(concept, base, tool, folder / tool, low_rank))
+    return tuple(exports)
 
 
 def export_for_tool(
@@ -127,11 +136,22 @@ def export_for_tool(
         OSError: A file cannot be written.
     """
     base.layout.check(concept.update)
+    return _export(concept, base, tool, folder, None, dtype)
+
+
+def _export(
+    concept: Concept,
+    base: KVBase,
+    tool: ToolName,
+    folder: Path,
+    low_rank: tuple[Concept, Compressed | None] | None,
+    dtype: torch.dtype = torch.float16,
+) -> ToolExport:
     places = _PLACES[tool]
     format_ = _format(concept, base, tool)
     error, used = 0.0, concept
     if format_.holds == "factors":
-        used, lost = factored(concept, base.layout)
+        used, lost = low_rank or factored(concept, base.layout)
         error = lost.error if lost is not None else 0.0
     artifacts = [
         replace(artifact, path=places.weights + artifact.path)
