@@ -222,7 +222,8 @@ class _Stack:
             left, right = self._update.blocks[number]
             return left.double() @ right.double()
         rows = self._rows[number].double()
-        return rows if self._update.right is None else rows @ self._update.right.double()
+        matrix: Tensor = rows if self._update.right is None else rows @ self._update.right.double()
+        return matrix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -79,7 +79,9 @@ class Update:
         unknown = sorted(set(tensors) - {"weight", "left", "right"})
         if unknown:
             raise UpdateShapeError(f"an update has no part named {', '.join(unknown)}")
-        return cls(**tensors)
+        return cls(
+            weight=tensors.get("weight"), left=tensors.get("left"), right=tensors.get("right")
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the parts by name: what is stored, and what `of_tensors` reads."""

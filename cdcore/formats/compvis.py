@@ -75,7 +75,9 @@ def _read(content: Content, base: KVBase) -> Foreign:
             "is it a whole checkpoint? Give the delta file"
         )
     plain = {sgm: name for name, sgm in _names(base).items()}
-    entries = {plain.get(key, key): entry for key, entry in state.items() if key != _EMBED}
+    entries: dict[str, Any] = {
+        plain.get(str(key), str(key)): entry for key, entry in state.items() if key != _EMBED
+    }
     rows = _rows(content, state.get(_EMBED, content.tree.get(_EMBED)), base)
     if is_compressed(entries):
         return Foreign(update=update_of_factors(content.path, entries, base.layout), tokens=rows)

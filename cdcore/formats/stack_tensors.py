@@ -132,7 +132,8 @@ def rows_of(path: object, token: str, rows: Any, base: KVBase) -> Tensor:
 
 def split_row(row: Tensor, base: KVBase) -> tuple[Tensor, ...]:
     """Return the part (width,) of a token's row (d,) for each text encoder."""
-    return row.float().split(list(base.encoder_widths))
+    parts: tuple[Tensor, ...] = row.float().split(list(base.encoder_widths))
+    return parts
 
 
 def check_names(path: object, given: Mapping[str, Any], layout: KVLayout) -> None:

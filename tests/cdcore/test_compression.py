@@ -1,5 +1,6 @@
 """Tests of `cdcore.compression`."""
 
+import math
 from typing import Any
 
 import pytest
@@ -25,14 +26,16 @@ HALF = 2e-3
 
 
 def matrices(update: Update) -> tuple[Tensor, ...]:
-    return update.dense().double().split(WIDTHS)
+    made: tuple[Tensor, ...] = update.dense().double().split(WIDTHS)
+    return made
 
 
 def best_error(parts: Any, ranks: Any) -> float:
     """The error of the nearest matrices, from a plain SVD."""
     values = [torch.linalg.svdvals(part) for part in parts]
     lost = sum(float(own[rank:].square().sum()) for own, rank in zip(values, ranks, strict=True))
-    return (lost / sum(float(own.square().sum()) for own in values)) ** 0.5
+    whole = sum(float(own.square().sum()) for own in values)
+    return math.sqrt(lost / whole)
 
 
 @pytest.mark.parametrize("form", FORMS)

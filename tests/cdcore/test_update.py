@@ -130,4 +130,4 @@ def test_gradients_reach_every_part() -> None:
 )
 def test_tensors_that_make_no_update_are_refused(shapes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(UpdateShapeError, match="expected weight"):
-        Update(**{name: torch.zeros(shape) for name, shape in shapes.items()})
+        Update.of_tensors({name: torch.zeros(shape) for name, shape in shapes.items()})

@@ -12,7 +12,9 @@ import ray.train
 from PIL import Image
 from rich.console import Console
 
+from cdcore.base import Base
 from cdcore.errors import CustomDiffusionError, RunError
+from cdcore.formats.tools import TOOLS
 from cdcore.run_directory import RunDirectory
 from rayjobs import train_driver
 from rayjobs.concept_source import ConceptSource
@@ -154,6 +156,14 @@ def test_exports_are_made_where_asked_for_and_never_unasked_on_a_pocket_base(
 ) -> None:
     train(replace(plain, export=export))
     assert cluster.tasks[0].exports == tools
+
+
+def test_on_any_other_base_they_are_made_for_every_tool(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Base, "is_pocket", False)
+    train(plain)
+    assert cluster.tasks[0].exports == TOOLS
 
 
 def test_an_output_that_is_a_file_is_refused(plain: TrainJob, cluster: Cluster) -> None:

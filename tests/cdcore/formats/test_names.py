@@ -1,5 +1,6 @@
 import random
 import re
+from typing import Any
 
 from cdcore.base import Base
 from cdcore.formats.families import FAMILIES, Family
@@ -70,6 +71,7 @@ def test_processors_and_modules_are_parts_of_the_plain_name() -> None:
 
 
 def test_processor_names_are_those_of_diffusers(tiny_base: Base) -> None:
-    known = set(tiny_base.seam.unet.attn_processors)
+    unet: Any = tiny_base.seam.unet
+    known = set(unet.attn_processors)
     made = {name.partition(".to_")[0] for name in processor_names(tiny_base.seam.layout).values()}
     assert made == {name for name in known if ".attn2." in name}
