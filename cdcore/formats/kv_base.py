@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.base import ALIASES, Base, load_base
+from cdcore.base import ALIASES, POCKET_FOLDER, Base
+from cdcore.base_folder import base_folder
 from cdcore.errors import BaseModelError, ConceptFileError, ConfigError
 from cdcore.formats.container import read_selected
 from cdcore.formats.families import FAMILIES, Family, family_of_layout
@@ -72,16 +73,18 @@ class KVBase:
         """Read the keys and values of a base, and nothing else of it where that is possible.
 
         Args:
-            name: A diffusers folder, a checkpoint in one file, or a name that `load_base` knows.
+            name: A diffusers folder, a checkpoint in one file, an alias or a hub id.
 
         Raises:
             BaseModelError: There is no such base, or it cannot be read.
         """
         path = Path(name).expanduser()
-        if name == "pocket" or name in ALIASES or not path.exists():
-            return cls.of(load_base(name))
         try:
-            return _of_folder(name, path) if path.is_dir() else _of_checkpoint(name, path)
+            if path.is_file():
+                return _of_checkpoint(name, path)
+            if name == "pocket":
+                return _of_folder(name, POCKET_FOLDER)
+            return _of_folder(name, base_folder(ALIASES.get(name, str(path))))
         except (ConceptFileError, OSError, ValueError, KeyError) as error:
             raise BaseModelError(f"base {name!r} cannot be read: {error}") from error
 
@@ -126,7 +129,7 @@ def _of_folder(name: str, folder: Path) -> KVBase:
     schedule = _config(folder, "scheduler/scheduler_config.json")
     return replace(
         base,
-        encoder_widths=widths or base.encoder_widths,
+        encoder_widths=base.encoder_widths if base.family else widths or base.encoder_widths,
         is_v_prediction=schedule.get("prediction_type") == "v_prediction",
     )
 

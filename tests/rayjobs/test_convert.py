@@ -131,7 +131,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "o.bin", "--to", "adobe", "--energy", "0.5"), "for formats of low rank"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--energy", "3"), "energy is 3"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--rank", "1", "--mass", "1"), "not both"),
-    (("CONCEPT", "o.bin", "--to", "adobe", "--base", "none"), "base 'none' cannot be loaded"),
+    (("CONCEPT", "o.bin", "--to", "adobe", "--base", "none"), "base 'none' cannot be read"),
     (("none.bin", "o.safetensors", "--to", "concept"), "none.bin: no such file"),
     (("text.bin", "o.safetensors", "--to", "kohya"), "text.bin: neither a safetensors file nor"),
     (("pickle.bin", "o.safetensors", "--to", "kohya"), "pickle.bin: not read"),
