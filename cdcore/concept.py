@@ -1,9 +1,10 @@
 """A concept and its file: an update, the rows of its modifier tokens, and where they come from.
 
-``NAME.safetensors`` holds ``update.weight`` or ``update.left`` and ``update.right``; ``token.0``,
-``token.1`` ..., the rows of its subjects' tokens in their order; ``constraint.features`` (s, d),
-the text features of each subject's target prompts from the subject's first word on; and
-``constraint.values`` (s, D), the update applied to them. The metadata is one JSON text.
+``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
+``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
+its subjects' tokens in their order; ``constraint.features`` (s, d), the text features of each
+subject's target prompts from the subject's first word on; and ``constraint.values`` (s, D), the
+update applied to them. The metadata is one JSON text.
 """
 
 import json
@@ -25,10 +26,11 @@ from cdcore.files import replacing
 from cdcore.subject import Subject
 from cdcore.update import Update
 
-__all__ = ["SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
+__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
 
 SCHEMA_VERSION = 1
-_KEY = "custom_diffusion"
+METADATA_KEY = "custom_diffusion"
+"""Of the JSON text in a concept file's metadata."""
 _DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
@@ -134,17 +136,13 @@ def save_concept(concept: Concept, path: Path, base: Base) -> None:
     rows = {token: row.detach().cpu().half() for token, row in concept.tokens.items()}
     # All that follows comes from the rounded tensors: it describes the concept that is stored.
     features = _constraint_features(replace(concept, tokens=rows), base).half()
-    tensors = {
-        f"update.{part}": tensor
-        for part in ("weight", "left", "right")
-        if (tensor := getattr(update, part)) is not None
-    }
+    tensors = {f"update.{part}": tensor for part, tensor in update.tensors().items()}
     tensors |= {f"token.{number}": row for number, row in enumerate(rows.values())}
     tensors["constraint.features"] = features
     tensors["constraint.values"] = update.to("cpu", torch.float32).apply(features.float())
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(halves, temporary, metadata={_KEY: json.dumps(_metadata(concept))})
+        save_file(halves, temporary, metadata={METADATA_KEY: json.dumps(_metadata(concept))})
 
 
 def load_concept(path: Path) -> Concept:
@@ -160,7 +158,7 @@ def load_concept(path: Path) -> Concept:
         raise ConceptFileError(f"{path}: no such file; give a concept file (NAME.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}).get(_KEY)
+            metadata = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ConceptFileError(
@@ -189,10 +187,12 @@ def _concept(metadata: dict[str, Any], tensors: dict[str, Tensor], path: Path) -
     return Concept(
         **metadata,
         subjects=subjects,
-        update=Update(
-            weight=tensors.get("update.weight"),
-            left=tensors.get("update.left"),
-            right=tensors.get("update.right"),
+        update=Update.of_tensors(
+            {
+                name.removeprefix("update."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith("update.")
+            }
         ),
         tokens={name: tensors[f"token.{number}"] for number, name in enumerate(names)},
     )

@@ -97,6 +97,12 @@ class KVLayout:
                 f"the update has shape {update.shape}, the K/V stack of this base {self.shape}; "
                 "use the base that the concept was trained on"
             )
+        if update.blocks and tuple(len(left) for left, _ in update.blocks) != self.widths:
+            raise UpdateShapeError(
+                f"the update has factors for {len(update.blocks)} matrices, whose rows are not "
+                f"those of the {len(self.widths)} of this base; use the base that the concept was "
+                "trained on"
+            )
 
 
 class Seam:

@@ -41,6 +41,7 @@ def parse(  # noqa: PLR0913 - most are keywords
     groups: Mapping[str, Sequence[str]] | None = None,
     stand_ins: Mapping[str, Sequence[str]] | None = None,
     default_file: Path | None = None,
+    leading: Sequence[str] = (),
 ) -> Config:
     """Make a configuration from a command line; ``--help`` prints and exits.
 
@@ -55,6 +56,7 @@ def parse(  # noqa: PLR0913 - most are keywords
             are None then.
         default_file: Taken as ``--config`` when neither that nor any required flag, nor one that
             stands in for it, is given.
+        leading: Names of fields whose values may stand first, in this order, without their flags.
 
     Returns:
         The configuration.
@@ -64,6 +66,7 @@ def parse(  # noqa: PLR0913 - most are keywords
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     settings = settings_of(config_class)
+    argv = _with_flags(argv, [settings[name].flag for name in leading])
     stand_ins = stand_ins or {}
     decisive = {s.flag for s in settings.values() if s.default is REQUIRED or s.name in stand_ins}
     file = _chosen_file(argv, decisive, default_file)
@@ -111,6 +114,14 @@ def run_command(main: Callable[[], None]) -> NoReturn:
 def _exit(status: int, message: str) -> NoReturn:
     sys.stderr.write(" ".join(message.split()) + "\n")
     sys.exit(status)
+
+
+def _with_flags(argv: list[str], flags: Sequence[str]) -> list[str]:
+    """Put its flag before each word that stands before the first flag."""
+    count = next((at for at, word in enumerate(argv) if word.startswith("-")), len(argv))
+    words = argv[: min(count, len(flags))]
+    named = [part for pair in zip(flags, words, strict=False) for part in pair]
+    return named + argv[len(words) :]
 
 
 def _chosen_file(argv: Sequence[str], decisive: Set[str], default_file: Path | None) -> Path | None:

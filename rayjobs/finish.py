@@ -21,6 +21,8 @@ from cdcore.evaluation import (
     evaluate_pair,
     joint_metrics,
 )
+from cdcore.formats.kv_base import KVBase
+from cdcore.formats.tools import export_for_tools
 from cdcore.grid import grid, save_picture
 from cdcore.inputs import inputs_sheet
 from cdcore.pictures import Picture
@@ -29,7 +31,7 @@ from cdcore.pocket.judge import Judge
 if TYPE_CHECKING:
     from rayjobs.train_worker import TrainTask
 
-__all__ = ["finish_run"]
+__all__ = ["finish_run", "picture_pixels"]
 
 
 def finish_run(
@@ -57,6 +59,7 @@ def finish_run(
     samples = _save_samples([*subjects, *pairs], concept.name, run.samples)
     samples.append(_save_inputs(base, task))
     plot_curves(run.read_metrics(), run.path / "curves.png")
+    exports = export_for_tools(concept, KVBase.of(base), task.exports, run.path / "exports")
     return {
         "name": run.name,
         "status": "finished",
@@ -65,6 +68,7 @@ def finish_run(
         "seconds": seconds,
         "concept_file": str(run.concept_file),
         "samples": samples,
+        "exports": {export.tool: str(export.folder) for export in exports},
         "metrics": metrics,
     }
 
@@ -73,7 +77,7 @@ def _evaluations(
     base: Base, concept: Concept, task: "TrainTask"
 ) -> tuple[list[Evaluation], list[Evaluation]]:
     """Evaluate every subject, and of several each with the next one."""
-    targets = [_pixels(base, shown) for shown in task.targets]
+    targets = [picture_pixels(base, shown) for shown in task.targets]
     shared: dict[str, Any] = {"embedder": _embedder(base), "seeds": task.sample_seeds}
     names = concept.phrases
 
@@ -107,7 +111,8 @@ def _embedder(base: Base) -> Embedder | None:
     return Judge.load(POCKET_FOLDER / "judge")
 
 
-def _pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
+def picture_pixels(base: Base, pictures: Sequence[Picture]) -> Tensor:
+    """Return pixels (N, 3, S, S) in [-1, 1] of pictures, whole and upright."""
     resolution = base.profile.resolution
     variant = plain_variant(resolution, flip=False)
     shown = [

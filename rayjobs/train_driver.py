@@ -12,6 +12,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
 from cdcore.base import load_base
+from cdcore.formats.tools import TOOLS, tools_named
 from cdcore.pictures import (
     Picture,
     are_photographs,
@@ -109,6 +110,7 @@ def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]
         sample_seeds=job.sample_seeds,
         identity=digest(asked),
         session=uuid.uuid4().hex[:12],
+        exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, asked
@@ -220,6 +222,8 @@ def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) 
     console.print(f"pictures: {run.samples}", soft_wrap=True)
     if "published" in summary:
         console.print(f"published: {summary['published']['file']}", soft_wrap=True)
+    for tool, folder in summary.get("exports", {}).items():
+        console.print(f"for {tool}: {folder} (see USE.md there)", soft_wrap=True)
     console.print(f"concept:  {run.concept_file}", soft_wrap=True)
 
 

@@ -44,7 +44,16 @@ FIELD_GROUPS = {
         "seed",
     ),
     "cluster": ("workers", "zero_stage", "checkpoint_every"),
-    "results": ("output", "cache", "registry", "sample_seeds", "overwrite", "dry_run", "tflops"),
+    "results": (
+        "output",
+        "cache",
+        "registry",
+        "sample_seeds",
+        "export",
+        "overwrite",
+        "dry_run",
+        "tflops",
+    ),
 }
 """Where each optional field stands in the help."""
 
@@ -117,6 +126,9 @@ class TrainJob:
     """Folder, or URI such as s3://bucket/concepts, in which the finished concept is published."""
     sample_seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the before/after pictures."""
+    export: str | None = None
+    """Tools to write files for into exports/: comfyui,a1111,diffusers,peft, or 'all' or 'none';
+    default all, and none for a pocket base."""
     overwrite: bool = False
     """Delete a run of the same name first."""
     dry_run: bool = False

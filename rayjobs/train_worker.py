@@ -13,6 +13,7 @@ from torch import distributed as dist
 from torch.utils.tensorboard import SummaryWriter
 
 from cdcore.base import Base, load_base
+from cdcore.formats.tools import ToolName
 from cdcore.pictures import Picture
 from cdcore.preparation import prepare
 from cdcore.run_directory import RunDirectory
@@ -43,6 +44,7 @@ class TrainTask:
         sample_seeds: Seeds of the before/after pictures.
         identity: Of the run: checkpoints of another are none of its own.
         session: Of this start of the run; a later one takes the run over.
+        exports: Tools to write files for.
     """
 
     config: TrainingConfig
@@ -56,6 +58,7 @@ class TrainTask:
     sample_seeds: tuple[int, ...]
     identity: str
     session: str
+    exports: tuple[ToolName, ...] = ()
 
 
 def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:

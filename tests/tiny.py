@@ -1,5 +1,6 @@
 """A Stable-Diffusion-1-shaped model with random weights, small enough for every test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,20 @@ def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> 
     pipeline.save_pretrained(folder)
 
 
-def random_update(shape: tuple[int, int], *, seed: int = 0, rank: int | None = None) -> Update:
+def random_update(
+    shape: tuple[int, int],
+    *,
+    seed: int = 0,
+    rank: int | None = None,
+    widths: Sequence[int] | None = None,
+) -> Update:
     """Return an update large enough to show: dense, or factored when a rank is given.
 
     Args:
         shape: (D, d) of the K/V stack.
         seed: Of its values.
         rank: Of the two factors.
+        widths: Rows of each matrix: then each has factors of its own, the first of one rank more.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -104,4 +112,12 @@ def random_update(shape: tuple[int, int], *, seed: int = 0, rank: int | None = N
 
     if rank is None:
         return Update(weight=draw(*shape))
+    if widths is not None:
+        ranks = [rank + (number == 0) for number in range(len(widths))]
+        return Update(
+            blocks=tuple(
+                (draw(width, own), draw(own, shape[1]))
+                for width, own in zip(widths, ranks, strict=True)
+            )
+        )
     return Update(left=draw(shape[0], rank), right=draw(rank, shape[1]))

@@ -105,6 +105,17 @@ def test_a_file_holds_the_concept_in_half_precision(
     assert [found.name for found in path.parent.iterdir()] == ["mycat.safetensors"]
 
 
+def test_a_file_holds_the_factors_of_each_matrix(tiny_base: Base, tmp_path: Path) -> None:
+    layout = tiny_base.seam.layout
+    update = random_update(layout.shape, rank=2, widths=layout.widths)
+    concept = replace(make_concept(tiny_base), update=update)
+    save_concept(concept, tmp_path / "mycat.safetensors", tiny_base)
+    read = load_concept(tmp_path / "mycat.safetensors").update.tensors()
+    assert read.keys() == update.tensors().keys()
+    for name, tensor in update.tensors().items():
+        assert torch.equal(read[name], tensor.half().float())
+
+
 def test_saving_again_what_was_read_changes_nothing(
     path: Path, tiny_base: Base, tmp_path: Path
 ) -> None:

@@ -147,6 +147,14 @@ def test_what_does_not_fit_is_refused(tiny_base: Base) -> None:
         seam.project(features, [None] * 3)
 
 
+def test_factors_of_other_matrices_are_refused(tiny_base: Base) -> None:
+    layout = tiny_base.seam.layout
+    layout.check(random_update(layout.shape, rank=2, widths=layout.widths))
+    merged = (layout.widths[0] + layout.widths[1], *layout.widths[2:])
+    with pytest.raises(UpdateShapeError, match="whose rows are not"):
+        layout.check(random_update(layout.shape, rank=2, widths=merged))
+
+
 def test_a_network_without_text_attention_is_refused() -> None:
     with pytest.raises(BaseModelError, match="expected exactly one"):
         Seam(nn.Linear(2, 2))

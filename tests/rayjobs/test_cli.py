@@ -48,6 +48,17 @@ def _parse(argv: Sequence[str], **options: Any) -> Job:
     return parse(Job, argv, prog="job.py", description="Do it.", **options)
 
 
+def test_leading_words_may_go_without_their_flags() -> None:
+    both = _parse(["pictures", "cat", "--steps", "3"], leading=("images", "class_noun"))
+    assert both == _parse([*REQUIRED_FLAGS, "--steps", "3"])
+    argv = ["pictures", "--class-noun", "cat"]
+    assert _parse(argv, leading=("images", "class_noun")) == _parse(REQUIRED_FLAGS)
+    with pytest.raises(ConfigError, match="unknown argument more"):
+        _parse(["pictures", "cat", "more"], leading=("images", "class_noun"))
+    with pytest.raises(ConfigError, match="--class-noun must be given"):
+        _parse(["pictures"], leading=("images", "class_noun"))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "job.yaml"

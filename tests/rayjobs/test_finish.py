@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cdcore.base import Base
 from cdcore.concept import load_concept
+from cdcore.formats.names import lora_modules
 from cdcore.grid import SETTINGS_KEY
 from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
@@ -32,6 +35,7 @@ def task(tmp_path_factory: pytest.TempPathFactory, tiny_base: Base) -> TrainTask
         zero_stage=0,
         checkpoint_every=5,
         sample_seeds=(4, 9),
+        exports=("comfyui", "diffusers"),
     )
 
 
@@ -59,6 +63,20 @@ def test_the_concept_file_knows_how_it_was_trained(
     concept.check_base(tiny_base)
     assert concept.training["learning_rate"] == task.config.learning_rate
     assert concept.phrases == ("<mycat> cat",)
+
+
+def test_the_files_of_other_tools_lie_beside_the_concept(
+    task: TrainTask, summary: dict[str, Any], tiny_base: Base
+) -> None:
+    folder = task.run.path / "exports"
+    assert summary["exports"] == {tool: str(folder / tool) for tool in ("comfyui", "diffusers")}
+    use = (folder / "comfyui" / "USE.md").read_text()
+    assert "embedding:mycat cat" in use
+    weights = load_file(folder / "comfyui" / "models" / "loras" / "mycat.safetensors")
+    stored = load_concept(Path(summary["concept_file"])).update.dense()
+    modules = lora_modules(tiny_base.seam.layout).values()
+    made = torch.cat([weights[f"{module}.diff"] for module in modules])
+    assert torch.equal(made.float(), stored)
 
 
 def test_the_grid_names_its_prompts_and_its_seed(task: TrainTask, summary: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from cdcore.base import Base
 from cdcore.errors import ConfigError, CustomDiffusionError, RunError
+from cdcore.formats.tools import TOOLS
 from cdcore.run_directory import RunDirectory
 from rayjobs import train_driver
 from rayjobs.concept_source import ConceptSource
@@ -97,6 +99,7 @@ def test_a_folder_that_cannot_be_used_is_refused(
         ({"workers": 3}, "too many workers"),
         ({"holdout": 3}, "hold out 3 of 3"),
         ({"steps": 0}, "steps is 0"),
+        ({"export": "comfyui,photoshop"}, "expected some of comfyui,a1111,diffusers,peft"),
         ({"regularization_images": 0}, "regularization_images is 0"),
     ],
 )
@@ -106,6 +109,24 @@ def test_a_setting_that_cannot_be_used_is_refused(
     cluster.workers = 2
     refused(replace(plain, **changes), match)
     assert not cluster.tasks
+
+
+@pytest.mark.parametrize(
+    ("export", "tools"), [(None, ()), ("none", ()), ("peft,comfyui", ("comfyui", "peft"))]
+)
+def test_exports_are_made_where_asked_for_and_never_unasked_on_a_pocket_base(
+    plain: TrainJob, cluster: Cluster, export: str | None, tools: tuple[str, ...]
+) -> None:
+    train(replace(plain, export=export))
+    assert cluster.tasks[0].exports == tools
+
+
+def test_on_any_other_base_they_are_made_for_every_tool(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Base, "is_pocket", False)
+    train(plain)
+    assert cluster.tasks[0].exports == TOOLS
 
 
 def test_an_output_that_is_a_file_is_refused(plain: TrainJob, cluster: Cluster) -> None:

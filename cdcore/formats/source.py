@@ -1,0 +1,163 @@
+"""Reading a concept from any file that holds one: this project's own, or another tool's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cdcore.concept import METADATA_KEY, Concept, load_concept
+from cdcore.errors import ConceptFileError, ConfigError
+from cdcore.formats.container import Content, open_content
+from cdcore.formats.custom_diffusion import WEIGHTS_STEM
+from cdcore.formats.families import family_of_width
+from cdcore.formats.file_names import file_stem, valid_tokens
+from cdcore.formats.kv_base import KVBase
+from cdcore.formats.registry import recognise
+from cdcore.subject import Subject
+
+__all__ = ["Source", "read_source"]
+
+_IN_FOLDERS = (
+    f"{WEIGHTS_STEM}.bin",
+    f"{WEIGHTS_STEM}.safetensors",
+    "delta.bin",
+    "delta*.ckpt",
+    "checkpoints/delta*.ckpt",
+    "delta-*.bin",
+    "compressed_delta*",
+)
+"""What to look for in a folder; of several, the last by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Source:
+    """A concept that was read.
+
+    Attributes:
+        title: What kind of file it was.
+        concept: With no fingerprint of a base where the file has none.
+        base: The base it is of, with weights where they were read.
+        notes: What the user should know.
+    """
+
+    title: str
+    concept: Concept
+    base: KVBase
+    notes: tuple[str, ...] = ()
+
+
+def read_source(
+    path: Path,
+    *,
+    base: KVBase | None = None,
+    nouns: Sequence[str] = (),
+    name: str | None = None,
+    needs_weights: bool = False,
+) -> Source:
+    """Read a concept; the format is found out.
+
+    Args:
+        path: A file, or a folder that a training script has written.
+        base: The base it is of; None finds it out as far as that goes: the family by its shape, or
+            the one that a concept file names.
+        nouns: Class nouns, in the order of the tokens; only for other tools' files.
+        name: Of the concept; None takes the file's own.
+        needs_weights: Whether the base's weights will be wanted.
+
+    Raises:
+        ConceptFileError: The file cannot be read, or is of another base.
+        BaseModelError: The base that a concept file names cannot be read.
+        ConfigError: A noun or the base must be given.
+    """
+    file = _file_in(path) if path.is_dir() else path
+    content = open_content(file)
+    if METADATA_KEY in content.metadata:
+        return _own(file, base, name, needs_weights)
+    return _foreign(content, base, nouns, name)
+
+
+def _file_in(folder: Path) -> Path:
+    for pattern in _IN_FOLDERS:
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found[-1]
+    raise ConceptFileError(
+        f"{folder}: no delta file or {WEIGHTS_STEM} in this folder; give the file itself"
+    )
+
+
+def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool) -> Source:
+    concept = load_concept(path)
+    notes = []
+    if base is None:
+        family = family_of_width(concept.update.shape[1])
+        is_known = family is not None and family.layout.shape == concept.update.shape
+        if family is not None and is_known and not needs_weights:
+            base = KVBase.of_family(family)
+        else:
+            base = KVBase.load(concept.base_name)
+    elif base.stack is not None and base.name != concept.base_name:
+        notes.append(f"the concept was trained on {concept.base_name}, and {base.name} is used")
+    base.layout.check(concept.update)
+    concept = concept.renamed(name or concept.name)
+    return Source(title="a concept file", concept=concept, base=base, notes=tuple(notes))
+
+
+def _foreign(
+    content: Content, base: KVBase | None, nouns: Sequence[str], name: str | None
+) -> Source:
+    format_ = recognise(content)
+    assert format_.read is not None
+    base = base or _family_base(content)
+    read = format_.read(content, base)
+    tokens = valid_tokens(read.tokens)
+    notes = [*read.notes]
+    notes += [f"token {old!r} is called {new} here" for old, new in tokens.items() if old != new]
+    concept = Concept(
+        name=name or file_stem(content.path.stem),
+        update=read.update,
+        tokens={tokens[old]: row for old, row in read.tokens.items()},
+        subjects=_subjects(content.path, list(tokens.values()), nouns),
+        base_name=base.name,
+        base_fingerprint="",
+        training={"converted_from": format_.name},
+    )
+    return Source(title=format_.title, concept=concept, base=base, notes=tuple(notes))
+
+
+def _subjects(path: Path, tokens: list[str], nouns: Sequence[str]) -> tuple[Subject, ...]:
+    if tokens and len(nouns) != len(tokens):
+        raise ConfigError(
+            f"{path}: teaches {', '.join(tokens)} and does not say what kind of thing that is; "
+            f"give --class-noun with {len(tokens)} nouns in this order, such as cat"
+        )
+    if not nouns:
+        raise ConfigError(f"{path}: has no token; give the noun that is taught: --class-noun cat")
+    return tuple(
+        Subject(class_noun=noun.strip(), token=tokens[number] if tokens else None)
+        for number, noun in enumerate(nouns)
+    )
+
+
+def _family_base(content: Content) -> KVBase:
+    width = _text_width(content.tree)
+    family = None if width is None else family_of_width(width)
+    if family is None:
+        raise ConfigError(
+            f"{content.path}: is of no base that is known by its shape; give --base FOLDER"
+        )
+    return KVBase.of_family(family)
+
+
+def _text_width(node: Any, name: str = "") -> int | None:
+    """Return the columns of the first key or value matrix in a tree of tensors."""
+    if isinstance(node, Tensor):
+        return node.shape[1] if node.ndim == 2 and ".attn2." in name else None
+    if not isinstance(node, Mapping):
+        return None
+    if "v" in node and ".attn2." in name:
+        return _text_width(node["v"], name)
+    found = (_text_width(value, key if ".attn2." in key else name) for key, value in node.items())
+    return next((width for width in found if width is not None), None)

@@ -1,0 +1,100 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdcore.base import Base
+from cdcore.concept import Concept, save_concept
+from cdcore.errors import ConceptFileError, ConfigError
+from cdcore.formats.families import FAMILIES
+from cdcore.formats.kv_base import KVBase
+from cdcore.formats.registry import FORMATS
+from cdcore.formats.source import read_source
+from tests.cdcore.formats.cases import make_concept, write
+
+READABLE = [name for name, format_ in FORMATS.items() if format_.holds == "weights"]
+
+
+@pytest.fixture
+def own_file(tiny_base: Base, kv_base: KVBase, tmp_path: Path) -> Path:
+    path = tmp_path / "own.safetensors"
+    concept = make_concept(kv_base)
+    save_concept(replace(concept, base_fingerprint=tiny_base.fingerprint), path, tiny_base)
+    return path
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_another_tool_s_file_becomes_a_concept(
+    name: str, low_rank: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    path = write(FORMATS[name], low_rank, kv_base, folder)[0]
+    source = read_source(path, base=kv_base, nouns=["cat", "wooden pot"], name="mine")
+    concept = source.concept
+    torch.testing.assert_close(concept.update.dense(), low_rank.update.dense(), rtol=0, atol=1e-6)
+    assert [subject.class_noun for subject in concept.subjects] == ["cat", "wooden pot"]
+    assert (concept.name, concept.base_name) == ("mine", kv_base.name)
+    assert source.title == FORMATS[name].title
+
+
+def test_a_folder_of_a_training_script_is_looked_through(
+    dense: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    for name in ("adobe", "compvis", "custom-diffusion"):
+        write(FORMATS[name], dense, kv_base, folder / name)
+        assert read_source(folder / name, base=kv_base, nouns=["cat"]).title == FORMATS[name].title
+    with pytest.raises(ConceptFileError, match="no delta file"):
+        read_source(folder, base=kv_base, nouns=["cat"])
+
+
+def test_the_family_is_found_by_the_width_of_the_matrices(folder: Path) -> None:
+    for family in FAMILIES:
+        base = KVBase.of_family(family)
+        concept = make_concept(base, rank=1)
+        for name in ("adobe-compressed", "compvis-compressed"):
+            path = write(FORMATS[name], concept, base, folder / family.name)[0]
+            assert read_source(path, nouns=["cat"]).base.family is family
+
+
+def test_a_concept_file_needs_no_base_unless_its_weights_are_wanted(
+    own_file: Path, kv_base: KVBase
+) -> None:
+    source = read_source(own_file, needs_weights=True)
+    assert source.concept.name == "mycat"
+    assert torch.equal(source.base.weights, kv_base.weights)
+    assert read_source(own_file, base=kv_base).base is kv_base
+
+
+def test_another_base_than_the_concept_s_own_is_mentioned(own_file: Path, kv_base: KVBase) -> None:
+    other = replace(kv_base, name="another")
+    assert "another is used" in " ".join(read_source(own_file, base=other).notes)
+
+
+def test_tokens_that_no_prompt_could_name_are_renamed_and_said(
+    dense: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    (path,) = write(FORMATS["adobe"], dense, kv_base, folder)
+    tree = torch.load(path, weights_only=True)
+    tree["modifier_token"] = {"SKS *": tree["modifier_token"]["<my0>"]}
+    torch.save(tree, path)
+    source = read_source(path, base=kv_base, nouns=["cat"])
+    assert list(source.concept.tokens) == ["<sks>"]
+    assert "'SKS *' is called <sks> here" in " ".join(source.notes)
+
+
+@pytest.mark.parametrize("nouns", [(), ("cat", "dog", "pot")])
+def test_the_nouns_must_be_told(
+    nouns: tuple[str, ...], low_rank: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    (path,) = write(FORMATS["adobe"], low_rank, kv_base, folder)
+    with pytest.raises(ConfigError, match=r"<my0>, <my1>.*--class-noun with 2 nouns"):
+        read_source(path, base=kv_base, nouns=nouns)
+    (path,) = write(FORMATS["adobe"], make_concept(kv_base, has_tokens=False), kv_base, folder)
+    with pytest.raises(ConfigError, match="has no token"):
+        read_source(path, base=kv_base)
+
+
+def test_a_base_of_no_family_must_be_told(dense: Concept, kv_base: KVBase, folder: Path) -> None:
+    (path,) = write(FORMATS["adobe"], dense, kv_base, folder)
+    with pytest.raises(ConfigError, match="give --base"):
+        read_source(path, nouns=["cat"])

@@ -1,0 +1,111 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cdcore.concept import load_concept
+from rayjobs import compress
+from rayjobs.cli import run_command
+
+
+def _command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["compress.py", *map(str, argv)])
+    with pytest.raises(SystemExit) as caught:
+        run_command(compress.main)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def _difference(path: Path, other: Path) -> float:
+    before, after = load_concept(path).update.dense(), load_concept(other).update.dense()
+    return float((before - after).norm() / before.norm())
+
+
+def test_the_table_says_what_each_matrix_lost(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = tmp_path / "small.safetensors"
+    assert _command(monkeypatch, concept_file, small, "--energy", "0.8") == 0
+    out = capsys.readouterr().out
+    made = load_concept(small)
+    assert made.name == "small"
+    assert made.phrases == load_concept(concept_file).phrases
+    assert made.update.blocks is not None
+    for line in ("attn2.to_k", "attn2.to_v", f"-> {small.stat().st_size / 1e6:.2f} MB: {small}"):
+        assert line in out
+    error = _difference(concept_file, small)
+    assert f"error of the whole stack: {error:.2%}" in out
+    assert made.training["compression"]["rule"] == "energy"
+    assert made.training["compression"]["error"] == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scope", "megabytes"), [("matrix", 0.02), ("matrix", 0.025), ("stack", 0.02)]
+)
+def test_a_file_is_as_large_as_asked_at_most(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scope: str,
+    megabytes: float,
+) -> None:
+    small = tmp_path / "small.safetensors"
+    argv = ("--source", concept_file, "--output", small, "--size", megabytes, "--scope", scope)
+    assert _command(monkeypatch, *argv) == 0
+    assert megabytes * 1e6 - 4000 < small.stat().st_size <= megabytes * 1e6
+
+
+def test_the_whole_stack_may_share_one_pair(
+    concept_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = []
+    for rank in (2, 8, 32):
+        small = tmp_path / f"rank-{rank}.safetensors"
+        argv = (concept_file, small, "--rank", rank, "--scope", "stack")
+        assert _command(monkeypatch, *argv) == 0
+        left = load_concept(small).update.left
+        assert left is not None
+        assert left.shape[1] == rank
+        errors.append(_difference(concept_file, small))
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("CONCEPT", "out.safetensors"), "give one of --rank or --energy or --mass or --size"),
+        (("CONCEPT", "out.safetensors", "--rank", "2", "--mass", "0.5"), "2 were given"),
+        (("CONCEPT", "out.safetensors", "--rank", "0"), "rank is 0"),
+        (("CONCEPT", "out.safetensors", "--energy", "2"), "energy is 2"),
+        (("CONCEPT", "out.safetensors", "--size", "0.001"), "all but the update takes"),
+        (("CONCEPT", "out.safetensors", "--size", "0.009"), "rank 1 everywhere takes"),
+        (("CONCEPT", "out.bin", "--rank", "2"), "expected a name in .safetensors"),
+        (("CONCEPT", "CONCEPT", "--rank", "2"), "the source itself"),
+        (("CONCEPT", "--rank", "2"), "--output must be given"),
+        (("none.safetensors", "out.safetensors", "--rank", "2"), "no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    argv: tuple[str, ...],
+    message: str,
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words: list[Any] = [concept_file if word == "CONCEPT" else word for word in argv]
+    before = torch.tensor(list(concept_file.read_bytes()[-64:]))
+    assert _command(monkeypatch, *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not list(tmp_path.iterdir())
+    assert torch.equal(torch.tensor(list(concept_file.read_bytes()[-64:])), before)
