@@ -18,8 +18,12 @@ _ITERATIONS = 5
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
-    """Return whether Muon suits a parameter: a matrix or a kernel that is no embedding."""
-    return parameter.ndim in (2, 4) and "embed" not in name and min(parameter.flatten(1).shape) >= 8
+    """Return whether Muon suits a parameter: a matrix or a kernel between hidden layers.
+
+    Its steps have one size whatever the gradient's, which keeps first and last layers from settling.
+    """
+    is_border = any(part in name for part in ("embed", "conv_in", "conv_out"))
+    return parameter.ndim in (2, 4) and not is_border and min(parameter.flatten(1).shape) >= 8
 
 
 class Muon(torch.optim.Optimizer):

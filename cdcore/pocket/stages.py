@@ -159,7 +159,6 @@ class _Unet(Stage):
     name = "unet"
     steps = 4000
     batch = 40
-    matrix_learning_rate = 0.04
     average_decay = 0.998
 
     def __init__(
