@@ -41,13 +41,20 @@ FILES: tuple[str, ...] = (
 """Patterns of all that is fetched of a repository, pickled weights aside."""
 
 
-def base_folder(source: str) -> Path:
+_DESCRIPTION = tuple(
+    pattern for pattern in FILES if pattern.partition("/")[0] not in _WEIGHTS
+) + tuple(f"{part}/config.json" for part in _WEIGHTS)
+"""Those of `FILES` that hold no weights: the words and the shapes of a base."""
+
+
+def base_folder(source: str, *, with_weights: bool = True) -> Path:
     """Return the folder that holds a base, fetching it first if need be.
 
     Processes of one node that need the same base wait for the first of them to fetch it.
 
     Args:
         source: A folder, or a hub id such as ``CompVis/stable-diffusion-v1-4``.
+        with_weights: False asks for the words and the shapes alone, kilobytes.
 
     Returns:
         A folder with the subfolders tokenizer, text_encoder, unet, vae and scheduler; of a hub id
@@ -60,37 +67,37 @@ def base_folder(source: str) -> Path:
     if source and Path(source).is_dir():
         return Path(source)
     try:
-        found = _cached(source)
+        found = _cached(source, with_weights)
         if found is not None:
             return found
         with _alone(source):
             # Another process may have fetched it in the meantime.
-            return _cached(source) or _fetched(source)
+            return _cached(source, with_weights) or _fetched(source, with_weights)
     except HFValidationError as error:
         raise FileNotFoundError("there is no such folder, and this is no hub id") from error
 
 
-def _cached(hub_id: str) -> Path | None:
+def _cached(hub_id: str, with_weights: bool) -> Path | None:
     """Return the base in the local cache, or None when it is not there or not whole."""
     try:
         # No pattern: what must be there is decided here, because there are several ways to have it.
         folder = Path(snapshot_download(hub_id, allow_patterns=[], local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    return folder if not _missing(folder) else None
+    return folder if not _missing(folder, with_weights) else None
 
 
-def _fetched(hub_id: str) -> Path:
-    folder = _download(hub_id, FILES)
+def _fetched(hub_id: str, with_weights: bool) -> Path:
+    folder = _download(hub_id, FILES if with_weights else _DESCRIPTION)
     pickled = [
         f"{part}/{stem}{ending}"
         for part, (_, stem) in _WEIGHTS.items()
-        if f"{part} weights" in _missing(folder)
+        if f"{part} weights" in _missing(folder, with_weights)
         for ending in (".bin", ".bin.index.json", "-*-of-*.bin")
     ]
     if pickled:
         _download(hub_id, pickled)
-    if missing := _missing(folder):
+    if missing := _missing(folder, with_weights):
         # The client takes what the cache has for the whole where it cannot ask the hub.
         reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub gave no more"
         raise FileNotFoundError(
@@ -114,7 +121,7 @@ def _download(hub_id: str, patterns: tuple[str, ...] | list[str]) -> Path:
         ) from error
 
 
-def _missing(folder: Path) -> list[str]:
+def _missing(folder: Path, with_weights: bool) -> list[str]:
     """Name what a folder lacks of a base."""
     tokenizer = folder / "tokenizer"
     is_spelled = all((tokenizer / name).is_file() for name in ("vocab.json", "merges.txt"))
@@ -124,7 +131,7 @@ def _missing(folder: Path) -> list[str]:
     for part, stems in _WEIGHTS.items():
         if not (folder / part / "config.json").is_file():
             missing.append(f"{part} config.json")
-        if not any(
+        if with_weights and not any(
             _has_weights(folder / part, stem + suffix)
             for stem, suffix in zip(stems, (".safetensors", ".bin"), strict=True)
         ):

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from cdcore.base import ALIASES, POCKET_FOLDER, Base
+from cdcore.base_folder import base_folder
 from cdcore.errors import BaseModelError
 from cdcore.noise_schedule import NoiseSchedule
 from cdcore.profiles import profile_of
@@ -33,8 +34,8 @@ def outline_base(name: str) -> Base:
     Raises:
         BaseModelError: There is no such base, or a configuration file cannot be read.
     """
-    source = str(POCKET_FOLDER) if name == "pocket" else ALIASES.get(name, name)
     try:
+        source = _configuration(name)
         tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
         text_config = CLIPTextConfig.from_pretrained(source, subfolder="text_encoder")
         scheduler = DDPMScheduler.from_pretrained(source, subfolder="scheduler")
@@ -62,8 +63,13 @@ def outline_base(name: str) -> Base:
     )
 
 
-def _shaped(kind: Any, source: str, subfolder: str) -> Any:
-    folder = Path(source) / subfolder
-    if Path(source).is_dir() and not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} has no config.json")
+def _configuration(name: str) -> Path:
+    if name == "pocket":
+        return POCKET_FOLDER
+    return base_folder(ALIASES.get(name, name), with_weights=False)
+
+
+def _shaped(kind: Any, source: Path, subfolder: str) -> Any:
+    if not (source / subfolder / "config.json").is_file():
+        raise FileNotFoundError(f"{source / subfolder} has no config.json")
     return kind.from_config(kind.load_config(source, subfolder=subfolder))

@@ -119,7 +119,8 @@ def test_submitted_without_a_root_a_relative_output_is_refused_with_the_remedy(
         *("--working-dir", ".", "--", "python", "rayjobs/train.py", *flags(plain)), folder=checkout
     )
     assert done.returncode != 0
-    (line,) = [line for line in own_lines(done.stdout) if line.startswith("error: ")]
+    # The client repeats the last lines of a job that has failed.
+    (line,) = {line for line in own_lines(done.stdout) if line.startswith("error: ")}
     assert line.startswith("error: --output is 'runs', which lies in the job's temporary copy")
     assert ROOT_VARIABLE in line
 

@@ -15,7 +15,11 @@ from tests.hub import HubServer, hub_environment, hub_server, lay_out
 
 HUB_ID = "owner/tiny"
 ROOT = Path(__file__).resolve().parents[2]
-FETCH = "import sys; from cdcore.base_folder import base_folder; print(base_folder(sys.argv[1]))"
+FETCH = """
+import sys
+from cdcore.base_folder import base_folder
+print(base_folder(sys.argv[1], with_weights=sys.argv[2] == "True"))
+"""
 SHARD = "diffusion_pytorch_model-00001-of-00002.safetensors"
 
 # What a repository of Stable Diffusion 1 holds besides the base itself.
@@ -67,9 +71,11 @@ def _needed() -> tuple[str, ...]:
     )
 
 
-def _start(server: HubServer, cache: Path, hub_id: str = HUB_ID) -> subprocess.Popen[str]:
+def _start(
+    server: HubServer, cache: Path, hub_id: str = HUB_ID, *, with_weights: bool = True
+) -> subprocess.Popen[str]:
     environment = hub_environment(cache, HF_ENDPOINT=server.url, HF_HUB_DISABLE_PROGRESS_BARS="1")
-    command = [sys.executable, "-c", FETCH, hub_id]
+    command = [sys.executable, "-c", FETCH, hub_id, str(with_weights)]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -80,8 +86,10 @@ def _start(server: HubServer, cache: Path, hub_id: str = HUB_ID) -> subprocess.P
     )
 
 
-def _fetch(server: HubServer, cache: Path, hub_id: str = HUB_ID) -> Path:
-    process = _start(server, cache, hub_id)
+def _fetch(
+    server: HubServer, cache: Path, hub_id: str = HUB_ID, *, with_weights: bool = True
+) -> Path:
+    process = _start(server, cache, hub_id, with_weights=with_weights)
     printed, complaint = process.communicate(timeout=120)
     assert process.returncode == 0, complaint
     return Path(printed.strip())
@@ -156,6 +164,19 @@ def test_only_the_files_of_a_base_are_fetched(repository: Path, tmp_path: Path) 
         assert _names(folder) == sorted(_needed())
         assert _fetch(server, cache) == folder
         assert len(server.fetched) == len(_needed())
+
+
+def test_words_and_shapes_are_fetched_without_weights_and_the_base_after_them(
+    repository: Path, tmp_path: Path
+) -> None:
+    cache, words = tmp_path / "hub", [name for name in _needed() if "model" not in name]
+    with hub_server({HUB_ID: repository}) as server:
+        folder = _fetch(server, cache, with_weights=False)
+        assert sorted(server.fetched) == sorted(words)
+        assert _fetch(server, cache, with_weights=False) == folder
+        assert len(server.fetched) == len(words)
+        assert _fetch(server, cache) == folder
+        assert sorted(server.fetched) == sorted(_needed())
 
 
 def test_pickled_weights_are_fetched_only_where_there_are_no_others(
