@@ -19,7 +19,7 @@ TRAIN = Path(__file__).resolve().parent.parent / "rayjobs" / "train.py"
 
 @pytest.fixture
 def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
-    write_pictures(tmp_path / "images")
+    write_pictures(tmp_path / "images", 4)
     return job(tmp_path, tiny_folder, steps=40)
 
 

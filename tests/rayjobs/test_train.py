@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.rayjobs.train_case import flags, job, write_pictures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STEPS = 40
+MANY_STEPS = 200
+"""More than workers take in the seconds that they outlive their driver."""
 
 
 class Ended(NamedTuple):
@@ -38,7 +41,9 @@ class Ended(NamedTuple):
 class Script:
     """``rayjobs/train.py`` in a process of its own."""
 
-    def __init__(self, *arguments: str, folder: Path) -> None:
+    def __init__(self, *arguments: str, folder: Path, run: RunDirectory | None = None) -> None:
+        self.run = run
+        self.before = self._claim()
         self.extensions = folder / "extensions"
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "rayjobs" / "train.py"), *arguments],
@@ -60,6 +65,22 @@ class Script:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.002)
+
+    def steps(self) -> int:
+        """Return how many steps this start of its run has taken."""
+        assert self.run is not None
+        try:
+            phase = json.loads(self.run.phase_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        # What an earlier start has left is gone before the claim changes.
+        if self._claim() == self.before or phase["phase"] != "training":
+            return 0
+        return last_step(self.run) - int(phase["done"])
+
+    def _claim(self) -> str:
+        path = self.run.path / ".session" if self.run is not None else Path("none")
+        return path.read_text() if path.is_file() else ""
 
     def children(self) -> list[psutil.Process]:
         found = psutil.Process(self.process.pid).children(recursive=True)
@@ -123,7 +144,7 @@ def update_of(run: RunDirectory) -> torch.Tensor:
 
 def state_of(run: RunDirectory) -> dict[str, torch.Tensor]:
     """Return all tensors of the last checkpoint in float32: update, tokens, both moments."""
-    path = run.checkpoints / f"step-{STEPS:06d}" / "engine" / "mp_rank_00_model_states.pt"
+    path = run.checkpoints / f"step-{MANY_STEPS:06d}" / "engine" / "mp_rank_00_model_states.pt"
     return dict(tensors_in(torch.load(path, weights_only=False)))
 
 
@@ -138,8 +159,8 @@ def lines_of(run: RunDirectory) -> list[dict[str, Any]]:
     return [{**line, "seconds": 0} for line in run.read_metrics()]
 
 
-def is_past(run: RunDirectory, step: int) -> bool:
-    return any(line["step"] >= step for line in run.read_metrics())
+def last_step(run: RunDirectory) -> int:
+    return max((line["step"] for line in run.read_metrics()), default=0)
 
 
 @pytest.mark.ray
@@ -215,31 +236,32 @@ def test_two_concepts_trained_jointly_are_one_file_with_a_token_each(
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     finished: Ended, plain: TrainJob
 ) -> None:
+    folder = plain.output.parent
+    whole = replace(plain, output=folder / "whole", steps=MANY_STEPS)
+    shutil.copytree(finished.run.path, whole.output / whole.name)
+    reference = RunDirectory(whole.output / whole.name)
+    assert Script(*flags(whole), folder=folder).wait()[0] == 0
+
     seed = int.from_bytes(os.urandom(4), "little")
     sys.stderr.write(f"kills of seed {seed}\n")
     draw = random.Random(seed)
-    killed = replace(plain, output=plain.output.parent / "killed")
+    killed = replace(whole, output=folder / "killed")
     run = RunDirectory(killed.output / killed.name)
 
-    def started() -> Script:
-        return Script(*flags(killed), folder=plain.output.parent)
-
     # Everything at once, while a checkpoint is being written.
-    script = started()
-    script.wait_until(lambda: is_past(run, 5) and any(run.checkpoints.glob(".writing-*")))
+    script = Script(*flags(killed), folder=folder, run=run)
+    script.wait_until(lambda: script.steps() > 5 and any(run.checkpoints.glob(".writing-*")))
     script.kill_all()
     assert run.read_summary()["status"] == "running"
 
     # The driver alone, after any step: the next start meets the workers that it leaves behind.
-    script = started()
-    step = draw.randrange(11, 20)
-    script.wait_until(lambda: is_past(run, step))
+    script, step = Script(*flags(killed), folder=folder, run=run), draw.randrange(1, 15)
+    script.wait_until(lambda: script.steps() >= step)
     left_behind = script.kill_driver()
 
     # One worker, at any time: the driver ends with one line.
-    script = started()
-    step = draw.randrange(21, 30)
-    script.wait_until(lambda: is_past(run, step))
+    script, step = Script(*flags(killed), folder=folder, run=run), draw.randrange(1, 15)
+    script.wait_until(lambda: script.steps() >= step)
     time.sleep(draw.uniform(0, 0.3))
     status, _, err = script.kill_worker()
     assert (status, err.count("\n")) == (2, 1), err
@@ -248,25 +270,24 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     assert (summary["status"], summary["error"]) == ("failed", err.strip().removeprefix("error: "))
     assert not list(run.checkpoints.glob(".*"))
 
-    # Everything, after any time from the first of the last steps to the pictures at the end.
-    script = started()
-    script.wait_until(lambda: is_past(run, 31))
-    time.sleep(draw.uniform(0, 2))
-    if script.process.poll() is None:
-        script.kill_all()
+    # Everything, at any time: in a step, between two, or in a checkpoint.
+    script = Script(*flags(killed), folder=folder, run=run)
+    script.wait_until(lambda: script.steps() >= 1)
+    time.sleep(draw.uniform(0, 1))
+    script.kill_all()
 
     # As a kill in the middle of writing leaves Ray's own list, and a copy of a checkpoint.
     (run.checkpoints / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
-    (run.checkpoints / "step-000039").mkdir(exist_ok=True)
-    status, _, err = started().wait()
+    (run.checkpoints / f"step-{MANY_STEPS - 1:06d}").mkdir(exist_ok=True)
+    status, _, err = Script(*flags(killed), folder=folder).wait()
     assert (status, err) == (0, "")
     assert run.read_summary()["status"] == "finished"
-    ours, theirs = state_of(run), state_of(finished.run)
+    ours, theirs = state_of(run), state_of(reference)
     assert ours.keys() == theirs.keys()
     assert sum("exp_avg" in name for name in ours) == 4
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert torch.equal(update_of(run), update_of(finished.run))
-    assert lines_of(run) == lines_of(finished.run)
+    assert torch.equal(update_of(run), update_of(reference))
+    assert lines_of(run) == lines_of(reference)
     assert not [path for path in run.path.glob(".*") if path.name not in (".lock", ".session")]
     _, alive = psutil.wait_procs(left_behind, timeout=60)
     assert not [process for process in alive if is_worker(process)]
@@ -280,7 +301,7 @@ def test_an_interrupted_run_under_zero_2_says_so_and_goes_on(
     stopped = replace(plain, output=plain.output.parent / "stopped", zero_stage=2)
     run = RunDirectory(stopped.output / stopped.name)
     script = Script(*flags(stopped), folder=plain.output.parent)
-    script.wait_until(lambda: is_past(run, 15))
+    script.wait_until(lambda: last_step(run) >= 15)
     status, out, err = script.interrupt()
     assert (status, err) == (130, "interrupted\n")
     assert out.endswith("the same command goes on from the last checkpoint\n")
