@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from cdcore.base import Base
 from cdcore.concept import Concept, save_concept
@@ -63,6 +65,24 @@ def test_a_concept_file_needs_no_base_unless_its_weights_are_wanted(
     assert source.concept.name == "mycat"
     assert torch.equal(source.base.weights, kv_base.weights)
     assert read_source(own_file, base=kv_base).base is kv_base
+
+
+def test_a_concept_file_of_a_known_family_needs_no_base_at_all(
+    own_file: Path, tmp_path: Path
+) -> None:
+    layout = FAMILIES[0].layout
+    with safe_open(own_file, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = {
+        "update.left": torch.ones(layout.shape[0], 1),
+        "update.right": torch.ones(1, layout.text_width),
+        "token.0": torch.zeros(layout.text_width),
+        "constraint.features": torch.zeros(2, layout.text_width),
+        "constraint.values": torch.zeros(2, layout.shape[0]),
+    }
+    path = tmp_path / "sd1.safetensors"
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, path, metadata=metadata)
+    assert read_source(path).base.family is FAMILIES[0]
 
 
 def test_another_base_than_the_concept_s_own_is_mentioned(own_file: Path, kv_base: KVBase) -> None:
