@@ -127,7 +127,7 @@ def stored_statistics(
 
 
 def statistics_of_rows(
-    fitted: Tensor, held_out: Tensor, *, base_energy: float, base_fingerprint: str = ""
+    fitted: Tensor, held_out: Tensor, *, base_energy: float, fingerprint: str
 ) -> CaptionStatistics:
     """Return the statistics of rows of equal weight, from wherever they come.
 
@@ -135,7 +135,7 @@ def statistics_of_rows(
         fitted: (n, d), at least two for each column.
         held_out: (k, d).
         base_energy: Mean square length of a row of the base's keys and values.
-        base_fingerprint: Of the base.
+        fingerprint: Of the base.
 
     Raises:
         MergeError: There are too few rows.
@@ -146,7 +146,7 @@ def statistics_of_rows(
         moment,
         held_out=held_out.double().T @ held_out.double() / len(held_out),
         base_energy=base_energy,
-        base_fingerprint=base_fingerprint,
+        base_fingerprint=fingerprint,
         bank="",
         captions=0,
     )

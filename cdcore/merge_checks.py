@@ -15,10 +15,10 @@ __all__ = ["check_merge"]
 
 _MOST_AMPLIFICATION = 10.0
 """Two target rows of equal weight reach it at a whitened cosine of 0.995."""
-_MOST_RESIDUAL = 0.05
-"""Of a constraint that is to be met exactly."""
-_MOST_RIDGE_RESIDUAL = 0.5
-"""Of what a concept does on its own prompts, when half of it is lost."""
+_MOST_CONSTRAINT = 0.05
+"""Residual of target prompts that are to be met exactly."""
+_MOST_HELD_OUT = 0.5
+"""Residual of a ridge merge on held-out prompts: half of what was taught is lost."""
 
 
 def check_merge(
@@ -31,14 +31,7 @@ def check_merge(
         cards: Of the concepts, in the report's order.
         statistics: It was made with.
     """
-    limit = {"constrained": _MOST_RESIDUAL, "ridge": _MOST_RIDGE_RESIDUAL}.get(report.method)
-    if limit is None:
-        return None
-    lost = [
-        f"{error.name} keeps {100 * (1 - error.constraint):.0f} %"
-        for error in report.concepts
-        if error.constraint is not None and error.constraint > limit
-    ]
+    lost = _lost(report)
     amplified = report.amplification is not None and report.amplification > _MOST_AMPLIFICATION
     if not lost and not amplified:
         return None
@@ -48,18 +41,35 @@ def check_merge(
             "concepts alone do"
         )
     else:
-        what = f"of what they were taught {' and '.join(lost)}"
+        what = f"it would miss {' and '.join(lost)}"
+    softer = "" if report.penalty is None else f"; or merge with a penalty below {report.penalty}"
     if len(cards) < 2:
         return (
-            f"ill-posed merge: {what}; the target prompts of {cards[0].name} contradict each "
-            "other: train it again, or use the concept itself instead of a merge"
+            f"ill-posed merge: {what}, alone as it is; use the concept itself instead of a merge"
+            f"{softer}"
         )
     one, other = _nearest(cards, statistics)
     return (
         f"ill-posed merge: {what}; {one.name} ({one.phrases[0]}) and {other.name} "
         f"({other.phrases[0]}) want different things of nearly equal targets: train one of them "
-        "with another token or class noun, or both jointly"
+        f"with another token or class noun, or both jointly{softer}"
     )
+
+
+def _lost(report: MergeReport) -> list[str]:
+    """Return the concepts that a merge would miss, with how much of each."""
+    match report.method:
+        case "constrained":
+            errors = [(error.name, error.constraint, _MOST_CONSTRAINT) for error in report.concepts]
+        case "ridge":
+            errors = [(error.name, error.held_out, _MOST_HELD_OUT) for error in report.concepts]
+        case _:
+            errors = []
+    return [
+        f"{name} by {min(100 * error, 100):.0f} %"
+        for name, error, most in errors
+        if error is not None and error > most
+    ]
 
 
 def _nearest(cards: Sequence[Card], statistics: CaptionStatistics) -> tuple[Card, Card]:
