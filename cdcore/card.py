@@ -147,10 +147,15 @@ def features_of(concept: "Concept", base: "Base") -> CardFeatures:
     Args:
         concept: Its tokens are rounded before they are used.
         base: The base it was trained on.
+
+    Raises:
+        TokenError: The tokenizer cannot use a class noun.
     """
     encoder = base.text_encoder
     tokens = {token: _rounded(row) for token, row in concept.tokens.items()}
     prompts = concept_prompts(pocket=base.is_pocket)
+    for subject in concept.subjects:
+        encoder.word_ids(subject.class_noun)
     targets = [
         prompt_rows(
             encoder,

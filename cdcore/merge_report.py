@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from cdcore.caption_statistics import CaptionStatistics
@@ -98,11 +99,9 @@ def residual(update: Update, rows: Rows, weight: float = 1.0) -> float:
     """
     wanted = float(rows.values.norm()) * (abs(weight) or 1.0)
     missed = 0.0
-    if update.weight is not None:
+    if update.left is None or update.right is None:
         missed = float((update.apply(rows.features) - weight * rows.values).square().sum())
     else:
-        assert update.left is not None
-        assert update.right is not None
         inner = functional.linear(rows.features, update.right)
         for left, values in zip(
             update.left.split(_ROWS_PER_BLOCK),
@@ -124,8 +123,13 @@ def drift(update: Update, statistics: CaptionStatistics) -> float:
             for block in update.weight.split(_ROWS_PER_BLOCK)
         )
     else:
-        assert update.left is not None
-        assert update.right is not None
-        inner = update.right.double() @ statistics.held_out @ update.right.double().T
-        change = float(((update.left.T @ update.left).double() * inner).sum())
+        change = sum(
+            float(((left.T @ left).double() * _through(right, statistics.held_out)).sum())
+            for left, right in update.pairs
+        )
     return math.sqrt(max(change, 0.0) / statistics.base_energy)
+
+
+def _through(right: Tensor, moment: Tensor) -> Tensor:
+    """Return ``right @ moment @ right.T``, (r, r) float64."""
+    return right.double() @ moment @ right.double().T
