@@ -34,7 +34,8 @@ def literal_layer(
         [torch.linalg.lu_solve(factors, pivots, row[:, None]).squeeze(1) for row in rows]
     )
     multipliers = torch.linalg.inv(solved @ rows.T)
-    return base + (wanted - rows @ base.T).T @ multipliers @ solved
+    merged: Tensor = base + (wanted - rows @ base.T).T @ multipliers @ solved
+    return merged
 
 
 def literal_merge(

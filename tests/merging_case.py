@@ -24,7 +24,8 @@ def draw_features(count: int, width: int, seed: int, *, basis_seed: int = 0) -> 
     mean = torch.randn(width, generator=shared)
     scale = torch.logspace(0, -_DECADES, width)
     noise = torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
-    return mean + (noise * scale) @ rotation * width**0.5
+    features: Tensor = mean + (noise * scale) @ rotation * width**0.5
+    return features
 
 
 def make_statistics(width: int, *, rows: int | None = None, seed: int = 77) -> CaptionStatistics:

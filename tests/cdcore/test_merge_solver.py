@@ -35,7 +35,8 @@ def bordered(features: Tensor, values: Tensor, moment: Tensor) -> Tensor:
     system[:width, width:] = features.T
     system[width:, :width] = features
     right = torch.cat([torch.zeros(width, values.shape[1], dtype=torch.float64), values])
-    return torch.linalg.solve(system, right)[:width].T
+    solution: Tensor = torch.linalg.solve(system, right)
+    return solution[:width].T
 
 
 def relative(one: Tensor, other: Tensor) -> float:
