@@ -10,7 +10,7 @@ X the merged update (D, d), W0 the base's K/V stack, C features (s, d).
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -55,32 +55,32 @@ class MergeReport:
 
     Attributes:
         method: How it was merged.
-        penalty: Of a ridge merge.
         concepts: In the order of the merge.
-        rank: Of the update; None for a dense one.
         drift: On held-out captions.
+        captions: How many captions it was fitted to.
+        caption_condition: Condition number of their second moment.
+        penalty: Of a ridge merge.
+        rank: Of the update; None for a dense one.
         amplification: Change on fitted captions over that of the concepts alone, root sum of
             squares: 1 where they do not touch, large where nearly equal targets want different
             values.
-        caption_condition: Condition number of the captions' second moment.
         target_condition: Of the whitened targets in use.
         dropped: Directions of the targets that were too weak to ask for.
-        captions: How many captions it was fitted to.
         renamed: New token of each concept's token that collided, as ``name: <old>``.
         notes: What else the user should know.
     """
 
     method: str
     concepts: tuple[ConceptError, ...]
-    captions: int
-    caption_condition: float
     drift: float
+    captions: int = 0
+    caption_condition: float | None = None
     penalty: float | None = None
     rank: int | None = None
     amplification: float | None = None
     target_condition: float | None = None
     dropped: int = 0
-    renamed: Mapping[str, str]
+    renamed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ it kept, and is refused where it would not keep what it promises.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,17 +19,12 @@ from cdcore.concept import Concept
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merge_checks import check_merge
 from cdcore.merge_report import ConceptError, MergeReport, drift, residual
+from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeMethod
 from cdcore.merge_solver import applied, gram, least_energy, solve, whitened
 from cdcore.subject import Subject, distinct_subjects
 from cdcore.update import Update
 
-__all__ = ["DEFAULT_METHOD", "DEFAULT_PENALTY", "Merge", "MergeMethod", "merge"]
-
-MergeMethod = Literal["constrained", "ridge", "sum"]
-
-DEFAULT_METHOD: MergeMethod = "constrained"
-DEFAULT_PENALTY = 0.1
-"""Of a ridge merge: how much a mean square change on captions weighs against one on a concept."""
+__all__ = ["Merge", "merge"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -12,7 +12,8 @@ from torch import Tensor
 from cdcore.caption_statistics import CaptionStatistics
 from cdcore.card import Card, Rows
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
-from cdcore.merging import Merge, MergeMethod, merge
+from cdcore.merge_settings import MergeMethod
+from cdcore.merging import Merge, merge
 from cdcore.subject import Subject
 from cdcore.update import Update
 from tests.literal_merge import literal_merge
