@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ METADATA_KEY = "custom_diffusion"
 """Of the JSON text in a concept file's metadata."""
 _DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Return the versions of the libraries; reading them takes longer than a merge."""
+    return {library: version(library) for library in _LIBRARIES}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,9 +84,7 @@ class Concept:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parents: tuple[Mapping[str, Any], ...] = ()
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    libraries: Mapping[str, str] = field(
-        default_factory=lambda: {library: version(library) for library in _LIBRARIES}
-    )
+    libraries: Mapping[str, str] = field(default_factory=lambda: dict(_versions()))
 
     def __post_init__(self) -> None:
         """Refuse rows that do not belong to the subjects."""

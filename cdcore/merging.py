@@ -8,47 +8,44 @@ it kept, and is refused where it would not keep what it promises.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cdcore.caption_statistics import CaptionStatistics
-from cdcore.card import Card, CardFeatures, Rows, make_card
+from cdcore.card import Card, CardFeatures, make_card
 from cdcore.concept import Concept
-from cdcore.errors import BaseMismatchError, ConfigError, MergeError
+from cdcore.errors import ConfigError, MergeError
 from cdcore.merge_checks import check_merge
+from cdcore.merge_parts import Part, arrange, check_bases
 from cdcore.merge_report import ConceptError, MergeReport, drift, residual
 from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeMethod
-from cdcore.merge_solver import applied, gram, least_energy, solve, whitened
-from cdcore.subject import Subject, distinct_subjects
+from cdcore.merge_solver import Solution, applied, gram, least_energy, solve, whitened
 from cdcore.update import Update
 
 __all__ = ["Merge", "merge"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Merge:
-    """A merged concept, its card, and what the merge kept."""
+    """A merged concept, and what the merge kept.
+
+    Attributes:
+        concept: The result.
+        features: Those of the concepts that it was made of.
+        report: Figures of the merge.
+    """
 
     concept: Concept
-    card: Card
+    features: CardFeatures
     report: MergeReport
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Part:
-    """A concept in a merge: its card, its weight, and its subjects as the merge names them."""
-
-    card: Card
-    weight: float
-    subjects: tuple[Subject, ...]
-    update: Update | None
-
-    @property
-    def tokens(self) -> dict[str, Tensor]:
-        named = [subject.token for subject in self.subjects if subject.token is not None]
-        return dict(zip(named, self.card.tokens.values(), strict=True))
+    @cached_property
+    def card(self) -> Card:
+        """Of the merged concept, to save it or to merge it again."""
+        return make_card(self.concept, self.features)
 
 
 @torch.no_grad()
@@ -86,9 +83,9 @@ def merge(  # noqa: PLR0913 - most are keywords
     """
     weights = [1.0] * len(cards) if weights is None else list(weights)
     _check_settings(cards, weights, penalty, updates, method)
-    _check_bases(cards, statistics)
+    check_bases(cards, statistics)
     figures: dict[str, Any] = {}
-    parts, renamed, notes = _parts(cards, weights, updates)
+    parts, renamed, notes = arrange(cards, weights, updates)
     if method == "sum":
         update = _summed(parts)
     elif method == "ridge":
@@ -143,71 +140,25 @@ def _check_settings(
         )
 
 
-def _check_bases(cards: Sequence[Card], statistics: CaptionStatistics) -> None:
-    """Refuse concepts that do not share the base of the statistics.
-
-    Raises:
-        BaseMismatchError: They do not.
-    """
-    wanted, width = statistics.base_fingerprint, len(statistics.factor)
-    rows = cards[0].constraint.values.shape[1]
-    for card in cards:
-        shape = card.constraint.values.shape[1], card.constraint.features.shape[1]
-        if card.base_fingerprint != wanted or shape != (rows, width):
-            raise BaseMismatchError(
-                f"concept {card.name!r} was trained on base {card.base_name!r} "
-                f"({card.base_fingerprint[:12]}, K/V stack {shape}), the merge is for "
-                f"{wanted[:12]} {(rows, width)}; merge concepts of one base only, or train it again"
-            )
-
-
-def _parts(
-    cards: Sequence[Card], weights: Sequence[float], updates: Sequence[Update] | None
-) -> tuple[list[_Part], dict[str, str], list[str]]:
-    """Sort by content, take what is given twice once, and give every subject a token of its own."""
-    order = sorted(
-        range(len(cards)), key=lambda at: (cards[at].digest, cards[at].name, weights[at])
-    )
-    seen: set[tuple[str, float]] = set()
-    chosen, notes = [], []
-    for at in order:
-        key = cards[at].digest, weights[at]
-        if key in seen:
-            notes.append(f"{cards[at].name} is given twice, and counts once")
-        else:
-            chosen.append(at)
-        seen.add(key)
-    subjects, renamed = distinct_subjects([cards[at].subjects for at in chosen])
-    parts = [
-        _Part(
-            card=cards[at],
-            weight=weights[at],
-            subjects=named,
-            update=None if updates is None else updates[at],
-        )
-        for at, named in zip(chosen, subjects, strict=True)
-    ]
-    names = {f"{cards[chosen[index]].name}: {old}": new for (index, old), new in renamed.items()}
-    return parts, names, notes
-
-
 def _constrained(
-    parts: Sequence[_Part], statistics: CaptionStatistics
+    parts: Sequence[Part], statistics: CaptionStatistics
 ) -> tuple[Update, dict[str, Any]]:
-    asked = _distinct(
-        torch.cat([part.card.constraint.features for part in parts]),
-        torch.cat([part.weight * part.card.constraint.values for part in parts]),
-    )
-    targets = whitened(asked.features, statistics.factor)
-    solution = solve(targets, statistics.factor)
-    energies = []
+    features = torch.cat([part.card.constraint.features for part in parts])
+    values = torch.cat([part.weight * part.card.constraint.values for part in parts])
+    targets, products = whitened(features, statistics.factor), gram(values)
+    energies, start = [], 0
     for part in parts:
-        own = part.card.constraint
-        values_gram = part.weight**2 * gram(own.values)
-        energies.append(least_energy(whitened(own.features, statistics.factor), values_gram))
-    merged = float((solution.filtered.T @ gram(asked.values) @ solution.filtered).trace())
+        own = slice(start, start + len(part.card.constraint.features))
+        energies.append(least_energy(targets[:, own], products[own, own]))
+        start = own.stop
+    mean, first = _distinct(features)
+    if len(first) < len(features):
+        targets, products = targets[:, first], mean @ products @ mean.T
+        values = mean.to(values) @ values
+    solution = solve(targets, statistics.factor)
+    merged = float((solution.filtered.T @ products @ solution.filtered).trace())
     apart = sum(energies)
-    return _update(solution.mix, solution.right, asked.values), {
+    return _update(solution, values), {
         "rank": len(solution.kept),
         "dropped": solution.dropped,
         "target_condition": solution.condition,
@@ -217,13 +168,13 @@ def _constrained(
 
 
 def _ridge(
-    parts: Sequence[_Part], statistics: CaptionStatistics, penalty: float
+    parts: Sequence[Part], statistics: CaptionStatistics, penalty: float
 ) -> tuple[Update, dict[str, Any]]:
     sketches = [(part.weight, part.card.sketch) for part in parts if part.card.sketch is not None]
     features = torch.cat([sketch.features for _, sketch in sketches])
     values = torch.cat([weight * sketch.values for weight, sketch in sketches])
     solution = solve(whitened(features, statistics.factor), statistics.factor, penalty)
-    return _update(solution.mix, solution.right, values), {
+    return _update(solution, values), {
         "penalty": penalty,
         "rank": len(solution.kept),
         "dropped": solution.dropped,
@@ -231,11 +182,12 @@ def _ridge(
     }
 
 
-def _update(mix: Tensor, right: Tensor, values: Tensor) -> Update:
-    return Update(left=applied(mix, values), right=right.float().contiguous())
+def _update(solution: Solution, values: Tensor) -> Update:
+    left = applied(solution.mix, values)
+    return Update(left=left, right=solution.right.float().contiguous())
 
 
-def _summed(parts: Sequence[_Part]) -> Update:
+def _summed(parts: Sequence[Part]) -> Update:
     weighted = [part.update.scaled(part.weight) for part in parts if part.update is not None]
     lefts = [update.left for update in weighted if update.left is not None]
     rights = [update.right for update in weighted if update.right is not None]
@@ -244,21 +196,22 @@ def _summed(parts: Sequence[_Part]) -> Update:
     return Update(weight=torch.stack([update.dense() for update in weighted]).sum(dim=0))
 
 
-def _distinct(features: Tensor, values: Tensor) -> Rows:
-    """Merge bit-identical rows of features: least squares gives them the mean of their values."""
+def _distinct(features: Tensor) -> tuple[Tensor, list[int]]:
+    """Find bit-identical rows of features: least squares gives them the mean of their values.
+
+    Returns:
+        The matrix (k, K) float64 that takes the mean of equal rows, and the first of each.
+    """
     places: dict[bytes, list[int]] = {}
     for at, row in enumerate(features):
         places.setdefault(row.numpy().tobytes(), []).append(at)
-    if len(places) == len(features):
-        return Rows(features=features, values=values)
-    groups = list(places.values())
-    return Rows(
-        features=features[[group[0] for group in groups]],
-        values=torch.stack([values[group].mean(dim=0) for group in groups]),
-    )
+    mean = torch.zeros(len(places), len(features), dtype=torch.float64)
+    for index, group in enumerate(places.values()):
+        mean[index, group] = 1 / len(group)
+    return mean, [group[0] for group in places.values()]
 
 
-def _error(part: _Part, update: Update, alone: float | None) -> ConceptError:
+def _error(part: Part, update: Update, alone: float | None) -> ConceptError:
     card = part.card
     return ConceptError(
         name=card.name,
@@ -270,7 +223,7 @@ def _error(part: _Part, update: Update, alone: float | None) -> ConceptError:
     )
 
 
-def _finish(name: str | None, update: Update, parts: Sequence[_Part], report: MergeReport) -> Merge:
+def _finish(name: str | None, update: Update, parts: Sequence[Part], report: MergeReport) -> Merge:
     first = parts[0].card
     concept = Concept(
         name=name or "+".join(part.card.name for part in parts),
@@ -290,10 +243,10 @@ def _finish(name: str | None, update: Update, parts: Sequence[_Part], report: Me
             for part in parts
         ),
     )
-    return Merge(concept=concept, card=make_card(concept, _features(parts)), report=report)
+    return Merge(concept=concept, features=_features(parts), report=report)
 
 
-def _features(parts: Sequence[_Part]) -> CardFeatures:
+def _features(parts: Sequence[Part]) -> CardFeatures:
     """Return the features of all parts: text features do not change with a token's name."""
 
     def joined(name: str) -> Tensor | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.merging_case import draw_features
 from cdcore.base import Base, load_base
 from cdcore.caption_bank import CaptionBank, written_captions
 from cdcore.caption_statistics import (
@@ -16,7 +17,6 @@ from cdcore.caption_statistics import (
 )
 from cdcore.errors import MergeError
 from cdcore.prompt_rows import RowWeights, prompt_rows
-from tests.merging_case import draw_features
 
 BANK = CaptionBank.split(written_captions(pocket=True).fitted[:60])
 

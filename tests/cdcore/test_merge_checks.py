@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.merging_case import make_statistics
 from cdcore.merge_checks import check_merge
 from cdcore.merge_report import ConceptError, MergeReport
-from tests.merging_case import make_cards, make_statistics
+from tests.cdcore.merging_case import make_cards
 
 WIDTH = 16
 STATISTICS = make_statistics(WIDTH)

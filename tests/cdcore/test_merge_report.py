@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
+from benchmarks.merging_case import draw_features, make_statistics, values_of
 from cdcore.card import Rows
 from cdcore.merge_report import ConceptError, MergeReport, drift, residual
 from cdcore.update import Update
-from tests.merging_case import draw_features, make_statistics, values_of
 from tests.tiny import random_update
 
 WIDTH = 16

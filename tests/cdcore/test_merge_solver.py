@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.literal_merge import literal_merge
+from benchmarks.merging_case import draw_features, make_statistics
 from cdcore.merge_solver import applied, gram, least_energy, solve, whitened
-from tests.literal_merge import literal_merge
-from tests.merging_case import draw_features, make_statistics
 
 WIDTH, ROWS = 24, 40
 

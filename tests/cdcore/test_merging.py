@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.literal_merge import literal_merge
+from benchmarks.merging_case import draw_features, make_statistics, values_of
 from cdcore.caption_statistics import CaptionStatistics
 from cdcore.card import Card, Rows
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
@@ -16,8 +18,7 @@ from cdcore.merge_settings import MergeMethod
 from cdcore.merging import Merge, merge
 from cdcore.subject import Subject
 from cdcore.update import Update
-from tests.literal_merge import literal_merge
-from tests.merging_case import draw_features, make_cards, make_statistics, values_of
+from tests.cdcore.merging_case import make_cards
 from tests.tiny import random_update
 
 WIDTH = 32
@@ -199,7 +200,8 @@ def test_a_merge_says_what_it_was_made_of_and_what_it_kept() -> None:
     }
     assert {parent["digest"] for parent in concept.parents} == {card.digest for card in cards}
     assert concept.metrics["merge"] == report.as_json()
-    assert report.amplification == pytest.approx(1, abs=1)
+    assert report.amplification is not None
+    assert 0.5 < report.amplification < 2
     assert report.caption_condition > 1
     assert report.target_condition is not None
     assert report.drift > 0
