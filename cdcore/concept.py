@@ -2,15 +2,18 @@
 
 ``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
 ``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
-its subjects' tokens in their order; ``constraint.features`` (s, d), the text features of each
-subject's target prompts from the subject's first word on; and ``constraint.values`` (s, D), the
-update applied to them. The metadata is one JSON text.
+its subjects' tokens in their order; and its card (`cdcore.card`):
+``constraint.features`` (s, d), ``sketch.features`` and ``heldout.features``, and under
+``constraint.values`` (s, D) and so on the update applied to them, where the update is dense: those
+of a factored one follow at once. The metadata is one JSON text.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,18 +24,32 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cdcore.base import Base
+from cdcore.card import CARD_PARTS, Card, Rows, describe
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
 from cdcore.files import replacing
 from cdcore.subject import Subject
 from cdcore.update import Update
 
-__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "Concept", "load_concept", "save_concept"]
+__all__ = [
+    "METADATA_KEY",
+    "SCHEMA_VERSION",
+    "Concept",
+    "load_card",
+    "load_concept",
+    "save_concept",
+]
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "custom_diffusion"
 """Of the JSON text in a concept file's metadata."""
 _DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Return the versions of the libraries; reading them takes longer than a merge."""
+    return {library: version(library) for library in _LIBRARIES}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,9 +84,7 @@ class Concept:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parents: tuple[Mapping[str, Any], ...] = ()
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    libraries: Mapping[str, str] = field(
-        default_factory=lambda: {library: version(library) for library in _LIBRARIES}
-    )
+    libraries: Mapping[str, str] = field(default_factory=lambda: dict(_versions()))
 
     def __post_init__(self) -> None:
         """Refuse rows that do not belong to the subjects."""
@@ -119,28 +134,27 @@ class Concept:
         return replace(self, name=name)
 
 
-def save_concept(concept: Concept, path: Path, base: Base) -> None:
+def save_concept(concept: Concept, path: Path, source: Base | Card) -> None:
     """Write a concept file in one durable step, update and rows in half precision.
 
     Args:
         concept: What to write.
         path: Ends in ``.safetensors``.
-        base: The base it was trained on, for the features of its target prompts.
+        source: The base it was trained on, for the features of its card; or the card itself.
 
     Raises:
         BaseMismatchError: It was trained on another base.
         OSError: The file cannot be written.
     """
-    concept.check_base(base)
+    card = source if isinstance(source, Card) else describe(concept, source)
     update = concept.update.to("cpu", torch.float16)
-    rows = {token: row.detach().cpu().half() for token, row in concept.tokens.items()}
-    # All that follows comes from the rounded tensors: it describes the concept that is stored.
-    features = _constraint_features(replace(concept, tokens=rows), base).half()
     tensors = {f"update.{part}": tensor for part, tensor in update.tensors().items()}
-    tensors |= {f"token.{number}": row for number, row in enumerate(rows.values())}
-    tensors["constraint.features"] = features
-    tensors["constraint.values"] = update.to("cpu", torch.float32).apply(features.float())
-    halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
+    tensors |= {f"token.{number}": row for number, row in enumerate(concept.tokens.values())}
+    for name, rows in card.rows.items():
+        tensors[f"{name}.features"] = rows.features
+        if update.weight is not None:
+            tensors[f"{name}.values"] = rows.values
+    halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(halves, temporary, metadata={METADATA_KEY: json.dumps(_metadata(concept))})
 
@@ -154,47 +168,110 @@ def load_concept(path: Path) -> Concept:
     Raises:
         ConceptFileError: There is no such file, it is no concept file, or a newer version wrote it.
     """
+    with _reading(path) as file:
+        metadata = _read_metadata(file, path)
+        tensors = _read_tensors(file, ("update.", "token."))
+        return Concept(
+            **metadata, update=_update(tensors), tokens=_tokens(metadata["subjects"], tensors)
+        )
+
+
+def load_card(path: Path) -> Card:
+    """Read the card of a concept file, without its update where that is dense.
+
+    Raises:
+        ConceptFileError: As for `load_concept`; or the file holds more than keys and values, which
+            a merge would lose.
+    """
+    with _reading(path) as file:
+        metadata = _read_metadata(file, path)
+        names = set(file.keys())
+        foreign = sorted(
+            name for name in names if not name.startswith(("update.", "token.", *CARD_PARTS))
+        )
+        if foreign:
+            raise ConceptFileError(
+                f"{path}: it changes more than keys and values ({foreign[0]}), which a merge would "
+                "lose; merge concepts of which only keys and values were trained"
+            )
+        # What a factored update makes of the features follows at once, and is not stored.
+        factors = () if "update.weight" in names else ("update.",)
+        tensors = _read_tensors(file, ("token.", *CARD_PARTS, *factors))
+        return _card(metadata, tensors)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """Open a concept file, and turn what can be wrong with it into one error."""
     if not path.is_file():
         raise ConceptFileError(f"{path}: no such file; give a concept file (NAME.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise ConceptFileError(
             f"{path}: not a readable safetensors file ({error}); train or export it again"
         ) from error
-    if metadata is None:
-        raise ConceptFileError(
-            f"{path}: a safetensors file, but not a concept file of this project"
-        )
-    try:
-        return _concept(json.loads(metadata), tensors, path)
     except _DAMAGE as error:
         raise ConceptFileError(f"{path}: the concept file is damaged: {error!r}") from error
 
 
-def _concept(metadata: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Concept:
+def _read_metadata(file: Any, path: Path) -> dict[str, Any]:
+    text = (file.metadata() or {}).get(METADATA_KEY)
+    if text is None:
+        raise ConceptFileError(
+            f"{path}: a safetensors file, but not a concept file of this project"
+        )
+    metadata: dict[str, Any] = json.loads(text)
     schema = metadata.pop("schema_version")
     if schema > SCHEMA_VERSION:
         raise ConceptFileError(
             f"{path}: concept file of schema {schema}, this version reads up to {SCHEMA_VERSION}; "
             "update this software"
         )
-    subjects = tuple(Subject(**described) for described in metadata.pop("subjects"))
-    names = [subject.token for subject in subjects if subject.token is not None]
+    metadata["subjects"] = tuple(Subject(**described) for described in metadata["subjects"])
     metadata["parents"] = tuple(metadata["parents"])
-    return Concept(
-        **metadata,
-        subjects=subjects,
-        update=Update.of_tensors(
-            {
-                name.removeprefix("update."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith("update.")
-            }
-        ),
-        tokens={name: tensors[f"token.{number}"] for number, name in enumerate(names)},
+    return metadata
+
+
+def _read_tensors(file: Any, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    return {
+        name: file.get_tensor(name).float()
+        for name in file.keys()  # noqa: SIM118 - no mapping
+        if name.startswith(prefixes)
+    }
+
+
+def _tokens(subjects: Sequence[Subject], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = [subject.token for subject in subjects if subject.token is not None]
+    return {name: tensors[f"token.{number}"] for number, name in enumerate(named)}
+
+
+def _update(tensors: Mapping[str, Tensor]) -> Update:
+    return Update.of_tensors(
+        {
+            name.removeprefix("update."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("update.")
+        }
+    )
+
+
+def _card(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Card:
+    is_factored = any(name.startswith("update.") for name in tensors)
+    update = _update(tensors) if is_factored else None
+    rows = {}
+    for part in CARD_PARTS:
+        features = tensors.get(f"{part}.features")
+        if features is not None:
+            values = tensors[f"{part}.values"] if update is None else update.apply(features)
+            rows[part] = Rows(features=features, values=values)
+    return Card(
+        **{name: metadata[name] for name in ("name", "subjects", "base_name", "base_fingerprint")},
+        tokens=_tokens(metadata["subjects"], tensors),
+        constraint=rows["constraint"],
+        sketch=rows.get("sketch"),
+        held_out=rows.get("heldout"),
     )
 
 
@@ -206,18 +283,3 @@ def _metadata(concept: Concept) -> dict[str, Any]:
     }
     described["subjects"] = [asdict(subject) for subject in concept.subjects]
     return {"schema_version": SCHEMA_VERSION, **described}
-
-
-@torch.no_grad()
-def _constraint_features(concept: Concept, base: Base) -> Tensor:
-    """Return the features (s, d) of the target prompts, each from its subject to the end."""
-    encoder = base.text_encoder
-    features = encoder.encode(concept.target_prompts, concept.tokens).float().cpu()
-    subjects = [subject for subject in concept.subjects for _ in subject.target_prompts]
-    rows = []
-    for subject, prompt, row in zip(subjects, concept.target_prompts, features, strict=True):
-        before = prompt[: prompt.index(subject.phrase)]
-        first = 1 + (len(encoder.word_ids(before)) if before else 0)
-        words = (subject.token is not None) + len(encoder.word_ids(subject.class_noun))
-        rows.append(row[first : first + words + 1])
-    return torch.cat(rows)

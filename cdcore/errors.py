@@ -8,6 +8,7 @@
     ├── ConceptFileError       a concept file cannot be read, or is of a newer schema
     │   └── BaseMismatchError  a concept was trained on another base
     ├── UpdateShapeError       an update does not fit the K/V stack it is meant for
+    ├── MergeError             a merge would not keep what it promises
     ├── RunError               a run directory cannot be used as asked
     └── RegistryError          a registry of concepts cannot be used as asked
         └── UnknownConceptError    it has no such concept or version
@@ -22,6 +23,7 @@ __all__ = [
     "ConceptFileError",
     "ConfigError",
     "CustomDiffusionError",
+    "MergeError",
     "PictureError",
     "RegistryError",
     "RunError",
@@ -61,6 +63,10 @@ class BaseMismatchError(ConceptFileError):
 
 class UpdateShapeError(CustomDiffusionError):
     """An update does not fit the K/V stack it is meant for."""
+
+
+class MergeError(CustomDiffusionError):
+    """A merge is ill-posed: it would lose a concept, or change what has nothing to do with any."""
 
 
 class RunError(CustomDiffusionError):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cdcore.base import Base
 from cdcore.errors import ConfigError
+from cdcore.masked_sum import MaskedSum
 from cdcore.sampler import Row, SamplerName, guided, plan, sample_rows
 from cdcore.seam import TextKV
 from cdcore.update import Update
@@ -31,8 +32,8 @@ class Request:
         sampler: Which solver.
         eta: Share of fresh noise per step, "ddim" only.
         negative_prompt: What guidance leads away from.
-        update: Of the concept, on the base's device, or None for the base itself; used in both
-            rows of guidance.
+        update: Of the concept or of several, on the base's device, or None for the base itself;
+            used in both rows of guidance.
         tokens: The embedding row (d,) of each modifier token.
 
     Raises:
@@ -46,7 +47,7 @@ class Request:
     sampler: SamplerName = "dpm++"
     eta: float = 0.0
     negative_prompt: str = ""
-    update: Update | None = None
+    update: Update | MaskedSum | None = None
     tokens: Mapping[str, Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Request:
         prompt: str,
         seed: int,
         *,
-        update: Update | None = None,
+        update: Update | MaskedSum | None = None,
         tokens: Mapping[str, Tensor] | None = None,
     ) -> "Request":
         """Ask for a picture with the base's own solver, steps and guidance."""
@@ -158,4 +159,10 @@ def _text_kv(base: Base, requests: Sequence[Request]) -> TextKV:
             for text, row_tokens in zip(texts, tokens, strict=True)
         ]
     )
-    return base.seam.project(features, [request.update for request in requests] * 2)
+    updates = [
+        request.update.at(base.text_encoder, text, request.tokens or {})
+        if isinstance(request.update, MaskedSum)
+        else request.update
+        for text, request in zip(texts, [*requests, *requests], strict=True)
+    ]
+    return base.seam.project(features, updates)

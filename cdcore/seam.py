@@ -22,9 +22,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdcore.errors import BaseModelError, UpdateShapeError
-from cdcore.update import Update
+from cdcore.update import Block, Update
 
-__all__ = ["KVLayout", "Seam", "TextKV"]
+__all__ = ["KVLayout", "Seam", "TextKV", "TextUpdate"]
+
+
+class TextUpdate(Protocol):
+    """What `Seam.project` needs of an update: an `Update` is one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(D, d)."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...] | None:
+        """Factors of each matrix, where it has that form."""
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Return what it adds to the keys and values of features (B, L, d): (B, L, D)."""
+
 
 TextKV = tuple[Tensor, ...]
 """Key and value of each cross-attention layer, in stack order: (B, L, width) each."""
@@ -86,7 +102,7 @@ class KVLayout:
         """Return the part (width, d) of ``stack`` (D, d) for each parameter name, as views."""
         return dict(zip(self.names, stack.split(list(self.widths)), strict=True))
 
-    def check(self, update: Update) -> None:
+    def check(self, update: TextUpdate) -> None:
         """Refuse an update that does not fit the stack.
 
         Raises:
@@ -140,7 +156,7 @@ class Seam:
     def project(
         self,
         features: Tensor,
-        updates: Update | Sequence[Update | None] | None = None,
+        updates: Update | Sequence[TextUpdate | None] | None = None,
         *,
         first_token_gradient: bool = True,
     ) -> TextKV:
@@ -193,9 +209,9 @@ class Seam:
         return output
 
     def _rows_by_update(
-        self, count: int, updates: Sequence[Update | None]
-    ) -> list[tuple[list[int], Update]]:
-        groups: dict[int, tuple[list[int], Update]] = {}
+        self, count: int, updates: Sequence[TextUpdate | None]
+    ) -> list[tuple[list[int], TextUpdate]]:
+        groups: dict[int, tuple[list[int], TextUpdate]] = {}
         for row, update in zip(range(count), updates, strict=True):
             if update is not None:
                 self.layout.check(update)
@@ -203,7 +219,7 @@ class Seam:
         return list(groups.values())
 
 
-def _applied(update: Update, features: Tensor, first_token_gradient: bool) -> Tensor:
+def _applied(update: TextUpdate, features: Tensor, first_token_gradient: bool) -> Tensor:
     applied = update.apply(features)
     if first_token_gradient or not torch.is_grad_enabled():
         return applied

@@ -13,27 +13,26 @@ from rayjobs.quiet import silence
 
 silence()
 
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from cdcore.errors import ConfigError
+from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY
 from cdcore.sampler import SamplerName
+from rayjobs.bar import bar
+from rayjobs.blend_settings import BlendMethod, BlendSettings
 from rayjobs.cli import parse, run_command
+from rayjobs.weighted_file import weighted_file
 
 if TYPE_CHECKING:
     from cdcore.base import Base
     from cdcore.concept import Concept
     from cdcore.sampling import Request
+    from cdcore.subject import Subject
 
-__all__ = ["SampleJob", "main", "run", "weighted_file"]
+__all__ = ["SampleJob", "main", "run"]
 
 _DEFAULT_BASE = "pocket"
 
@@ -47,7 +46,8 @@ class SampleJob:
     """
 
     concepts: tuple[str, ...] = ()
-    """Concept file, or FILE:WEIGHT to scale what was taught; without one the base is sampled."""
+    """Concept files, or FILE:WEIGHT to scale what was taught; several are merged, without one the
+    base is sampled."""
     prompt: str | None = None
     """What to draw, such as "a <mycat> cat on the beach"."""
     prompts: Path | None = None
@@ -66,6 +66,18 @@ class SampleJob:
     """How strongly to follow the prompt, at least 1 (off); unset, the base decides."""
     sampler: SamplerName | None = None
     """Solver; unset, the base decides."""
+    method: BlendMethod = DEFAULT_METHOD
+    """How several concepts are put together: merged so that the target prompts of all are met
+    exactly, or many prompts of each as well as may be; or, to compare with, updates added, or each
+    acting on its own words alone."""
+    penalty: float = DEFAULT_PENALTY
+    """Of ridge: how much a change on captions weighs against one on a concept."""
+    captions: Path | None = None
+    """File with ordinary captions for merging, one on each line; unset, the project's own."""
+    allow_ill_posed: bool = False
+    """Merge even what would be refused."""
+    cache: Path = Path("~/.cache/customdiffusion")
+    """Folder of caption statistics, shared by all merges."""
     base: str | None = None
     """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id; unset, the concept's own,
     or pocket."""
@@ -78,11 +90,18 @@ class SampleJob:
             raise ConfigError("give either --prompt TEXT or --prompts FILE, and not both")
         if self.count < 1:
             raise ConfigError(f"--count is {self.count}, expected 1 or more")
-        if len(self.concepts) > 1:
-            raise ConfigError(
-                f"{len(self.concepts)} concepts were given, but concepts cannot be merged yet; "
-                "give one"
-            )
+
+    @property
+    def blending(self) -> BlendSettings:
+        """How several concepts are put together."""
+        return BlendSettings(
+            method=self.method,
+            penalty=self.penalty,
+            captions=self.captions,
+            cache=self.cache.expanduser(),
+            allow_ill_posed=self.allow_ill_posed,
+            allow_other_base=self.allow_other_base,
+        )
 
     def read_prompts(self) -> tuple[str, ...]:
         """Return the prompts.
@@ -104,26 +123,6 @@ class SampleJob:
         return prompts
 
 
-def weighted_file(text: str) -> tuple[Path, float]:
-    """Split ``FILE`` or ``FILE:WEIGHT``; without a weight it is 1.
-
-    Raises:
-        ConfigError: The weight is not a finite number.
-    """
-    file, colon, weight = text.rpartition(":")
-    if not colon or not file or "/" in weight or Path(text).exists():
-        return Path(text), 1.0
-    try:
-        factor = float(weight)
-    except ValueError:
-        factor = math.nan
-    if not math.isfinite(factor):
-        raise ConfigError(
-            f"concept {text!r}: the weight is {weight!r}, expected a number as in {file}:0.8"
-        )
-    return Path(file), factor
-
-
 def run(job: SampleJob) -> None:
     """Sample, save and say where.
 
@@ -135,23 +134,18 @@ def run(job: SampleJob) -> None:
     files = [weighted_file(text) for text in job.concepts]
     _check_writable(job.output)
     # Model libraries take seconds to import: bad input and --help should not wait for them.
-    from cdcore.base import load_base
     from cdcore.concept import load_concept
     from cdcore.sampling import sample
+    from rayjobs.local_base import load_local_base
     from rayjobs.sheet import sheets
 
     concepts = [load_concept(file) for file, _ in files]
-    name = job.base or (concepts[0].base_name if concepts else _DEFAULT_BASE)
-    on_gpu = torch.cuda.is_available()
-    base = load_base(
-        name,
-        device="cuda" if on_gpu else "cpu",
-        dtype=torch.bfloat16 if on_gpu else torch.float32,
-    )
+    base = load_local_base(job.base or (concepts[0].base_name if concepts else _DEFAULT_BASE))
     for concept in concepts:
         concept.check_base(base, allow_other_base=job.allow_other_base)
-        _hint(concept, prompts)
-    first = _first_request(job, base, concepts, [weight for _, weight in files])
+    first, subjects = _first_request(job, base, concepts, files)
+    if subjects:
+        _hint(subjects, prompts)
     settings = {
         "base": base.name,
         "base_fingerprint": base.fingerprint,
@@ -159,15 +153,20 @@ def run(job: SampleJob) -> None:
             {"file": file.name, "name": concept.name, "weight": weight}
             for (file, weight), concept in zip(files, concepts, strict=True)
         ],
+        **({"method": job.method} if len(concepts) > 1 else {}),
     }
     # All prompts are looked at before the first is sampled, so that bad ones leave nothing behind.
     base.text_encoder.tokenize([*prompts, job.negative_prompt], list(first.tokens or ()))
     planned = sheets(prompts, job.count, first)
     saved = []
-    with _progress(len(planned) * first.steps) as advance:
-        for sheet in planned:
-            pixels = sample(base, sheet.requests, on_step=advance)
-            stem = files[0][0].stem if files else "base"
+    stem = "+".join(file.stem for file, _ in files) or "base"
+    with bar("sampling", "steps") as advance:
+        for number, sheet in enumerate(planned):
+
+            def on_step(step: int, steps: int, number: int = number) -> None:
+                advance(number * steps + step, len(planned) * steps)
+
+            pixels = sample(base, sheet.requests, on_step=on_step)
             saved.append(sheet.save(pixels, job.output, stem, settings))
     for grid, singles in saved:
         last = f" to {singles[-1].name}" if len(singles) > 1 else ""
@@ -184,6 +183,7 @@ def main() -> None:
             "settings inside.",
             groups={
                 "sampling": ("seed", "steps", "guidance", "sampler"),
+                "merging": ("method", "penalty", "captions", "allow_ill_posed", "cache"),
                 "base": ("base", "allow_other_base"),
             },
         )
@@ -191,16 +191,31 @@ def main() -> None:
 
 
 def _first_request(
-    job: SampleJob, base: "Base", concepts: Sequence["Concept"], weights: Sequence[float]
-) -> "Request":
+    job: SampleJob,
+    base: "Base",
+    concepts: Sequence["Concept"],
+    files: Sequence[tuple[Path, float]],
+) -> tuple["Request", list["Subject"]]:
+    """Return the settings of all pictures, and what was taught."""
     from cdcore.sampling import Request
 
-    update, tokens = None, None
-    for concept, weight in zip(concepts, weights, strict=True):
-        update = concept.update.scaled(weight).to(base.device, base.seam.dtype)
-        tokens = concept.tokens
+    update, tokens, subjects = None, None, []
+    if len(concepts) > 1:
+        from rayjobs.blend import make_blend
+
+        with bar("reading", "captions") as advance:
+            blend = make_blend(files, job.blending, base=base, on_progress=advance)
+        for remark in blend.remarks:
+            sys.stderr.write(f"note: {remark}\n")
+        update = blend.update.to(base.device, base.seam.dtype)
+        tokens = blend.tokens
+        subjects = [subject for named in blend.subjects for subject in named]
+    elif concepts:
+        update = concepts[0].update.scaled(files[0][1]).to(base.device, base.seam.dtype)
+        tokens = concepts[0].tokens
+        subjects = list(concepts[0].subjects)
     profile = base.profile
-    return Request(
+    first = Request(
         prompt="",
         seed=job.seed,
         steps=profile.sampling_steps if job.steps is None else job.steps,
@@ -210,6 +225,7 @@ def _first_request(
         update=update,
         tokens=tokens,
     )
+    return first, subjects
 
 
 def _check_writable(folder: Path) -> None:
@@ -225,28 +241,13 @@ def _check_writable(folder: Path) -> None:
         raise ConfigError(f"--output {folder}: {existing} is {kind}; choose another folder")
 
 
-def _hint(concept: "Concept", prompts: Sequence[str]) -> None:
-    """Tell a user who forgot it how prompts name the concept."""
-    if not any(token in prompt for token in concept.tokens for prompt in prompts):
-        phrases = " and ".join(map(repr, concept.phrases))
-        sys.stderr.write(f"note: prompts name this concept as {phrases}; none here does\n")
-
-
-@contextmanager
-def _progress(total_steps: int) -> Iterator[Callable[[int, int], Any]]:
-    """Show a bar on a terminal; the value is to be called after each step."""
-    columns = (
-        TextColumn("sampling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total_steps)
-        yield lambda _done, _total: bar.advance(task)
+def _hint(subjects: Sequence["Subject"], prompts: Sequence[str]) -> None:
+    """Tell a user who forgot it how prompts name what was taught."""
+    names = [subject.token or subject.class_noun for subject in subjects]
+    if not any(name in prompt.lower() for name in names for prompt in prompts):
+        phrases = " and ".join(repr(subject.phrase) for subject in subjects)
+        what = "this concept" if len(subjects) == 1 else "these concepts"
+        sys.stderr.write(f"note: prompts name {what} as {phrases}; none here does\n")
 
 
 if __name__ == "__main__":

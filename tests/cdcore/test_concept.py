@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cdcore.base import Base, load_base
-from cdcore.concept import SCHEMA_VERSION, Concept, load_concept, save_concept
+from cdcore.card import describe
+from cdcore.concept import SCHEMA_VERSION, Concept, load_card, load_concept, save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError
 from cdcore.subject import Subject
 from cdcore.update import Update
@@ -128,15 +129,78 @@ def test_saving_again_what_was_read_changes_nothing(
 
 
 @pytest.mark.parametrize("rank", [None, 2])
-def test_constraint_values_are_what_the_stored_update_gives(
+def test_values_are_stored_for_a_dense_update_and_follow_from_a_factored_one(
     tiny_base: Base, tmp_path: Path, rank: int | None
 ) -> None:
     path = tmp_path / "mycat.safetensors"
     save_concept(make_concept(tiny_base, rank=rank), path, tiny_base)
     stored = load_file(path)
-    features = stored["constraint.features"].float()
-    expected = load_concept(path).update.apply(features)
-    torch.testing.assert_close(stored["constraint.values"].float(), expected, rtol=1e-3, atol=1e-5)
+    card = load_card(path)
+    update = load_concept(path).update
+    for name in ("constraint", "sketch", "heldout"):
+        features = stored[f"{name}.features"].float()
+        expected = update.apply(features)
+        assert torch.equal(card.rows[name].features, features)
+        torch.testing.assert_close(card.rows[name].values, expected, rtol=1e-3, atol=1e-5)
+        values = stored.get(f"{name}.values")
+        assert (values is None) == (rank is not None)
+        assert values is None or torch.equal(card.rows[name].values, values.float())
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_the_card_of_a_file_is_that_of_the_concept(
+    tiny_base: Base, tmp_path: Path, rank: int | None
+) -> None:
+    path = tmp_path / "mycat.safetensors"
+    concept = make_concept(tiny_base, rank=rank, subjects=2)
+    save_concept(concept, path, tiny_base)
+    read, made = load_card(path), describe(concept, tiny_base)
+    assert (read.name, read.subjects) == (concept.name, concept.subjects)
+    assert (read.base_name, read.base_fingerprint) == (tiny_base.name, tiny_base.fingerprint)
+    assert read.digest == made.digest
+    assert list(read.tokens) == list(made.tokens)
+    for name, rows in made.rows.items():
+        assert torch.equal(read.rows[name].features, rows.features)
+        assert torch.equal(read.rows[name].values, rows.values)
+
+
+def test_a_card_stands_for_the_base_when_a_concept_is_saved(
+    path: Path, tiny_base: Base, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.safetensors"
+    save_concept(load_concept(path), again, load_card(path))
+    first, second = load_file(path), load_file(again)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_file_of_an_older_version_has_a_card_without_sketch(path: Path) -> None:
+    tensors = {
+        name: tensor
+        for name, tensor in load_file(path).items()
+        if not name.startswith(("sketch", "heldout"))
+    }
+    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
+    card = load_card(path)
+    assert card.sketch is None
+    assert card.held_out is None
+    assert torch.equal(card.constraint.features, tensors["constraint.features"].float())
+
+
+def test_the_card_of_what_changes_more_than_keys_and_values_is_refused(path: Path) -> None:
+    tensors = load_file(path) | {"mid.attn2.to_q.weight": torch.zeros(2, 2)}
+    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
+    with pytest.raises(ConceptFileError, match=r"more than keys and values \(mid.attn2.to_q"):
+        load_card(path)
+
+
+@pytest.mark.parametrize("missing", ["constraint.features", "constraint.values", "token.0"])
+def test_the_card_of_a_damaged_file_is_refused(path: Path, missing: str) -> None:
+    tensors = load_file(path)
+    del tensors[missing]
+    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
+    with pytest.raises(ConceptFileError, match="damaged"):
+        load_card(path)
 
 
 @torch.no_grad()

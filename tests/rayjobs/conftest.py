@@ -15,19 +15,30 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mycat.safetensors`` with the token ``<mycat>`` and an update that shows."""
+    return _concept_file(tiny_base, tmp_path_factory.mktemp("concepts"), "mycat", "cat", seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``mypot.safetensors`` with the token ``<mypot>``."""
+    folder = tmp_path_factory.mktemp("concepts")
+    return _concept_file(tiny_base, folder, "mypot", "wooden pot", seed=1)
+
+
+def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int) -> Path:
     from cdcore.concept import Concept, save_concept
     from cdcore.subject import Subject
 
     concept = Concept(
-        name="mycat",
-        update=random_update(tiny_base.seam.layout.shape),
-        tokens={"<mycat>": tiny_base.text_encoder.initial_embedding("cat")},
-        subjects=(Subject(class_noun="cat", token="<mycat>"),),
-        base_name=tiny_base.name,
-        base_fingerprint=tiny_base.fingerprint,
+        name=name,
+        update=random_update(base.seam.layout.shape, seed=seed),
+        tokens={f"<{name}>": base.text_encoder.initial_embedding(noun)},
+        subjects=(Subject(class_noun=noun, token=f"<{name}>"),),
+        base_name=base.name,
+        base_fingerprint=base.fingerprint,
     )
-    path = tmp_path_factory.mktemp("concepts") / "mycat.safetensors"
-    save_concept(concept, path, tiny_base)
+    path = folder / f"{name}.safetensors"
+    save_concept(concept, path, base)
     return path
 
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from cdcore.base import Base
-from cdcore.errors import ConfigError
 from cdcore.grid import SETTINGS_KEY
 from cdcore.sampling import Request
 from cdcore.sampling import sample as sample_requests
 from rayjobs import sample
 from rayjobs.cli import run_command
-from rayjobs.sample import SampleJob, weighted_file
+from rayjobs.sample import SampleJob
 
 SCRIPT = Path(sample.__file__)
 QUICK = ("--steps", "2", "--count", "1", "--guidance", "2")
@@ -143,7 +144,11 @@ def test_a_concept_that_no_prompt_names_is_pointed_out(
         (("--prompts", "empty.txt"), "empty.txt: no prompt in it"),
         (("--prompts", "latin.txt"), "latin.txt: cannot be read (not a text in UTF-8)"),
         (("--prompt", "a", "--count", "0"), "--count is 0"),
-        (("--prompt", "a", "--concepts", "a.safetensors", "b.safetensors"), "cannot be merged yet"),
+        (("--prompt", "a", "--concepts", "a.safetensors", "b.safetensors"), "no such file"),
+        (
+            ("--prompt", "a", "--concepts", "a", "b", "--method", "best"),
+            "one of constrained, ridge",
+        ),
         (("--prompt", "a", "--concepts", "a.safetensors:x"), "the weight is 'x'"),
         (("--prompt", "a", "--concepts", "a.safetensors"), "a.safetensors: no such file"),
         (("--prompt", "a", "--concepts", "empty.txt"), "empty.txt: not a readable safetensors"),
@@ -196,17 +201,51 @@ def test_a_concept_of_another_base_is_refused_unless_allowed(
     assert _command(monkeypatch, *argv, "--allow-other-base") == 0
 
 
-def test_a_file_may_have_a_weight_and_a_colon_in_its_path(tmp_path: Path) -> None:
-    odd = tmp_path / "a:2"
-    odd.touch()
-    assert weighted_file("a.safetensors") == (Path("a.safetensors"), 1.0)
-    assert weighted_file("a.safetensors:-0.5") == (Path("a.safetensors"), -0.5)
-    assert weighted_file("b:c/a.safetensors") == (Path("b:c/a.safetensors"), 1.0)
-    assert weighted_file(str(odd)) == (odd, 1.0)
-    assert weighted_file(f"{odd}:3") == (odd, 3.0)
+def test_several_concepts_are_merged_on_the_fly(
+    concept_file: Path,
+    other_concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    which = ("--concepts", concept_file, f"{other_concept_file}:0.8", "--cache", tmp_path / "cache")
+    argv = (*which, "--prompt", "a <mycat> cat next to a <mypot> wooden pot", *QUICK)
+    for method in ("constrained", "ridge", "sum", "masked"):
+        output = ("--output", tmp_path / method, "--method", method, "--allow-ill-posed")
+        assert _command(monkeypatch, *argv, *output) == 0
+    assert "is now" not in capsys.readouterr().err
+    pictures = {
+        method: _pixels(tmp_path / method / "mycat+mypot-0001.png")
+        for method in ("constrained", "ridge", "sum", "masked")
+    }
+    assert len({picture.tobytes() for picture in pictures.values()}) == 4
+    settings = _settings(tmp_path / "ridge" / "mycat+mypot-0001.png")
+    assert settings["method"] == "ridge"
+    assert [concept["weight"] for concept in settings["concepts"]] == [1.0, 0.8]
 
 
-@pytest.mark.parametrize("weight", ["", "heavy", "nan", "inf"])
-def test_a_weight_is_a_finite_number(weight: str) -> None:
-    with pytest.raises(ConfigError, match="expected a number"):
-        weighted_file(f"a.safetensors:{weight}")
+def test_renamed_tokens_are_told_and_bad_prompts_refused(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    again = tmp_path / "again.safetensors"
+    save_file(
+        {**load_file(concept_file), "token.0": torch.ones_like(load_file(concept_file)["token.0"])},
+        again,
+        metadata=metadata_of(concept_file),
+    )
+    argv = ("--concepts", concept_file, again, "--cache", tmp_path / "cache", *QUICK)
+    argv = (*argv, "--output", tmp_path / "out", "--method", "masked")
+    assert _command(monkeypatch, *argv, "--prompt", "a <mycat-2> cat") == 0
+    assert "note: mycat: <mycat> is now <mycat-2>" in capsys.readouterr().err
+    assert _command(monkeypatch, *argv, "--prompt", "a <mycat-3> cat") == 2
+    assert "names <mycat-3>" in capsys.readouterr().err
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata()
+    return metadata

@@ -1,0 +1,156 @@
+"""Merge concepts into one file, say what was kept of each, and show it.
+
+``python rayjobs/merge.py --concepts a.safetensors b.safetensors:0.8 --output ab.safetensors``. It
+runs in this process and needs no cluster.
+"""
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from rayjobs.quiet import silence
+
+silence()
+
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cdcore.errors import ConfigError
+from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY
+from rayjobs.bar import bar
+from rayjobs.blend_settings import BlendMethod, BlendSettings
+from rayjobs.cli import parse, run_command
+from rayjobs.weighted_file import weighted_file
+
+__all__ = ["MergeJob", "main", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeJob:
+    """What to merge, and how.
+
+    Raises:
+        ConfigError: A setting is impossible.
+    """
+
+    concepts: tuple[str, ...]
+    """Concept files; FILE:WEIGHT scales what was taught."""
+    output: Path
+    """Concept file to write, NAME.safetensors; the pictures go to NAME.png beside it."""
+    method: BlendMethod = DEFAULT_METHOD
+    """How: meet the target prompts of all exactly, fit many prompts of each, or, to compare with,
+    add the updates, or let each act on its own words alone."""
+    penalty: float = DEFAULT_PENALTY
+    """Of ridge: how much a change on captions weighs against one on a concept."""
+    captions: Path | None = None
+    """File with ordinary captions, one on each line; unset, the project's own."""
+    allow_ill_posed: bool = False
+    """Merge even what would be refused."""
+    overwrite: bool = False
+    """Replace an output that exists."""
+    pictures: int = 1
+    """Pictures of each prompt; 0 shows none."""
+    seed: int = 0
+    """Of the first picture of each prompt; the others follow it by one."""
+    steps: int | None = None
+    """Steps of the sampler; unset, the base decides."""
+    base: str | None = None
+    """Base model; unset, the one that the concepts were trained on."""
+    cache: Path = Path("~/.cache/customdiffusion")
+    """Folder of caption statistics, shared by all merges."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no later step would."""
+        if not self.concepts:
+            raise ConfigError("--concepts is empty, expected concept files")
+        if self.output.suffix != ".safetensors":
+            raise ConfigError(f"--output is {self.output}, expected a name in .safetensors")
+        for name, least in (("pictures", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name} is {getattr(self, name)}, expected {least} or more")
+
+    @property
+    def blending(self) -> BlendSettings:
+        """How the concepts are put together."""
+        return BlendSettings(
+            method=self.method,
+            penalty=self.penalty,
+            captions=self.captions,
+            cache=self.cache.expanduser(),
+            allow_ill_posed=self.allow_ill_posed,
+        )
+
+
+def run(job: MergeJob, console: Console) -> None:
+    """Merge, save, report and show.
+
+    Args:
+        job: What to do.
+        console: Prints the report.
+
+    Raises:
+        CustomDiffusionError: A file or a setting cannot be used, or the merge is ill-posed.
+        OSError: A file cannot be written.
+    """
+    files = [weighted_file(text) for text in job.concepts]
+    if job.output.exists() and not job.overwrite:
+        raise ConfigError(f"--output {job.output} exists; choose another, or give --overwrite")
+    # Model libraries take seconds to import: bad input and --help should not wait for them.
+    from cdcore.concept import load_card, load_concept, save_concept
+    from rayjobs.blend import find_statistics, make_blend
+    from rayjobs.blend_sheet import save_blend_sheet
+    from rayjobs.blend_table import print_report
+    from rayjobs.local_base import load_local_base
+
+    settings = job.blending
+    cards = [load_card(file) for file, _ in files]
+    base = None
+    shows = job.pictures > 0
+    if shows or job.method == "masked" or find_statistics(cards, settings) is None:
+        base = load_local_base(job.base or cards[0].base_name)
+    started = time.monotonic()
+    with bar("reading", "captions") as advance:
+        blend = make_blend(files, settings, base=base, name=job.output.stem, on_progress=advance)
+    seconds = time.monotonic() - started
+    print_report(console, blend.report, blend.remarks)
+    if blend.merge is None:
+        console.print(
+            "no concept file: which words an update acts on depends on the prompt; sample with "
+            "rayjobs/sample.py --method masked"
+        )
+    else:
+        save_concept(blend.merge.concept, job.output, blend.merge.card)
+        size = job.output.stat().st_size / 1e6
+        console.print(f"merged in {1000 * seconds:.0f} ms: {job.output}, {size:.2f} MB")
+    if base is not None and shows:
+        concepts = [(load_concept(file), weight) for file, weight in files]
+        seeds = range(job.seed, job.seed + job.pictures)
+        picture = job.output.with_suffix(".png")
+        with bar("sampling", "steps") as advance:
+            save_blend_sheet(
+                picture, base, blend, concepts, seeds=seeds, steps=job.steps, on_step=advance
+            )
+        console.print(f"pictures: {picture}")
+
+
+def main() -> None:
+    """Run the command."""
+    job = parse(
+        MergeJob,
+        prog="merge.py",
+        description="Merge concepts into one file, say what was kept of each, and show it.",
+        groups={
+            "merging": ("method", "penalty", "captions", "allow_ill_posed", "overwrite"),
+            "pictures": ("pictures", "seed", "steps"),
+            "base": ("base", "cache"),
+        },
+    )
+    run(job, Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,85 @@
+"""Tests of `cdcore.merge_checks`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks.merging_case import make_statistics
+from cdcore.merge_checks import check_merge
+from cdcore.merge_report import ConceptError, MergeReport
+from tests.cdcore.merging_case import make_cards
+
+WIDTH = 16
+STATISTICS = make_statistics(WIDTH)
+CARDS = make_cards(3, (20, WIDTH), targets=3)
+
+
+def report(
+    method: str, constraint: float = 0.0, held_out: float | None = 0.1, **figures: Any
+) -> MergeReport:
+    errors = tuple(
+        ConceptError(
+            name=card.name,
+            weight=1.0,
+            phrases=card.phrases,
+            constraint=constraint,
+            held_out=held_out,
+            drift_alone=None,
+        )
+        for card in CARDS
+    )
+    return MergeReport(
+        method=method,
+        concepts=errors,
+        captions=9,
+        caption_condition=2.0,
+        drift=0.1,
+        renamed={},
+        **figures,
+    )
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        report("constrained", amplification=3.0, held_out=0.9),
+        report("constrained", amplification=1.0, held_out=None),
+        report("ridge", constraint=0.4, held_out=0.4, penalty=0.1),
+        report("sum", constraint=2.0, held_out=2.0),
+    ],
+)
+def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
+    assert check_merge(good, CARDS, STATISTICS) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (report("constrained", amplification=30.0), "ordinary captions 30 times as much"),
+        (report("constrained", constraint=0.2), "miss concept0 by 20 % and concept1 by 20 %"),
+        (report("ridge", held_out=0.7, penalty=0.25), "by 70 %"),
+    ],
+)
+def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
+    refusal = check_merge(bad, CARDS, STATISTICS)
+    assert refusal is not None
+    assert reason in refusal
+    assert "another token or class noun, or both jointly" in refusal
+    assert ("a penalty below 0.25" in refusal) == (bad.method == "ridge")
+
+
+def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
+    one, far, other = make_cards(3, (20, WIDTH), targets=2)
+    near = replace(other, constraint=one.constraint)
+    refusal = check_merge(report("constrained", constraint=0.2), [one, far, near], STATISTICS)
+    assert refusal is not None
+    assert f"{one.name} (" in refusal
+    assert f"{near.name} (" in refusal
+    assert f"{far.name} (" not in refusal
+
+
+def test_one_concept_alone_is_no_pair() -> None:
+    refusal = check_merge(report("constrained", constraint=0.2), CARDS[:1], STATISTICS)
+    assert refusal is not None
+    assert "use the concept itself" in refusal

@@ -1,0 +1,159 @@
+"""Tests of `rayjobs.merge`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from cdcore.caption_bank import written_captions
+from cdcore.concept import load_card, load_concept
+from rayjobs import merge
+from rayjobs.cli import run_command
+from rayjobs.merge import MergeJob
+
+SCRIPT = Path(merge.__file__)
+
+
+def _command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["merge.py", *map(str, argv)])
+    with pytest.raises(SystemExit) as caught:
+        run_command(merge.main)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture
+def argv(concept_file: Path, other_concept_file: Path, tmp_path: Path) -> tuple[object, ...]:
+    files = (concept_file, f"{other_concept_file}:0.8")
+    output = ("--output", tmp_path / "pair.safetensors", "--cache", tmp_path / "cache")
+    return ("--concepts", *files, *output, "--steps", 2, "--allow-ill-posed")
+
+
+@pytest.mark.slow
+def test_the_script_merges_reports_and_shows_from_any_folder(
+    argv: tuple[object, ...], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, argv)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Merged by constrained" in done.stdout
+    assert "<mycat> cat" in done.stdout
+    assert "held-out captions change by" in done.stdout
+    assert "condition numbers: captions" in done.stdout
+    assert f"pair.safetensors, {(tmp_path / 'pair.safetensors').stat().st_size / 1e6:.2f} MB" in (
+        done.stdout
+    )
+    with Image.open(tmp_path / "pair.png") as picture:
+        # Both concepts and both in one: three columns, and a row alone above the merged one.
+        assert picture.width > picture.height
+
+
+def test_the_file_holds_the_merged_concept_and_its_report(
+    argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _command(monkeypatch, *argv, "--pictures", 0) == 0
+    concept = load_concept(tmp_path / "pair.safetensors")
+    assert concept.name == "pair"
+    assert set(concept.tokens) == {"<mycat>", "<mypot>"}
+    assert {(parent["name"], parent["weight"]) for parent in concept.parents} == {
+        ("mycat", 1.0),
+        ("mypot", 0.8),
+    }
+    report = concept.metrics["merge"]
+    assert report["method"] == "constrained"
+    assert report["captions"] == len(written_captions(pocket=True).fitted)
+    assert not any(name.endswith(".values") for name in load_file(tmp_path / "pair.safetensors"))
+    assert load_card(tmp_path / "pair.safetensors").sketch is not None
+    assert not (tmp_path / "pair.png").exists()
+
+
+def test_without_pictures_the_base_is_read_only_once_for_all_merges(
+    argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _command(monkeypatch, *argv, "--pictures", 0) == 0
+    monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
+    assert _command(monkeypatch, *argv, "--pictures", 0, "--overwrite", "--method", "ridge") == 0
+    assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["method"] == "ridge"
+
+
+def test_a_masked_sum_is_shown_but_no_file_can_hold_it(
+    argv: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _command(monkeypatch, *argv, "--method", "masked") == 0
+    assert "no concept file" in capsys.readouterr().out
+    assert (tmp_path / "pair.png").exists()
+    assert not (tmp_path / "pair.safetensors").exists()
+
+
+def test_captions_of_the_user_are_taken(
+    argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions = tmp_path / "captions.txt"
+    captions.write_text("\n".join(written_captions(pocket=True).held_out[:120]))
+    assert _command(monkeypatch, *argv, "--pictures", 0, "--captions", captions) == 0
+    assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["captions"] == 100
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--output", "pair.bin"), "expected a name in .safetensors"),
+        (("--output", "HERE"), "exists; choose another, or give --overwrite"),
+        (("--pictures", "-1"), "expected 0 or more"),
+        (("--method", "masks"), "one of constrained, ridge, sum, masked"),
+        (("--method", "ridge", "--penalty", "0", "--pictures", "0"), "the penalty is 0"),
+        (("--concepts", "none.safetensors"), "none.safetensors: no such file"),
+        (("--captions", "none.txt", "--pictures", "0"), "captions cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(
+    argv: tuple[object, ...],
+    extra: tuple[str, ...],
+    message: str,
+    concept_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [str(concept_file) if word == "HERE" else word for word in extra]
+    assert _command(monkeypatch, *argv, *words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_an_ill_posed_merge_is_refused_in_one_line(
+    argv: tuple[object, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    # The tiny base's text features are random: a strong penalty leaves nothing of either concept.
+    strict = [word for word in argv if word != "--allow-ill-posed"]
+    extra = ("--method", "ridge", "--penalty", "1e6", "--pictures", "0")
+    assert _command(monkeypatch, *strict, *extra) == 2
+    err = capsys.readouterr().err
+    assert "ill-posed merge" in err
+    assert "a penalty below" in err
+    assert not (tmp_path / "pair.safetensors").exists()
+
+
+def test_the_help_has_every_flag(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _command(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    for name in ("config", *MergeJob.__dataclass_fields__):
+        assert f"--{name.replace('_', '-')}" in text

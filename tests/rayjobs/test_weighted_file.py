@@ -1,0 +1,24 @@
+"""Tests of `rayjobs.weighted_file`."""
+
+from pathlib import Path
+
+import pytest
+
+from cdcore.errors import ConfigError
+from rayjobs.weighted_file import weighted_file
+
+
+def test_a_file_may_have_a_weight_and_a_colon_in_its_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a:2"
+    odd.touch()
+    assert weighted_file("a.safetensors") == (Path("a.safetensors"), 1.0)
+    assert weighted_file("a.safetensors:-0.5") == (Path("a.safetensors"), -0.5)
+    assert weighted_file("b:c/a.safetensors") == (Path("b:c/a.safetensors"), 1.0)
+    assert weighted_file(str(odd)) == (odd, 1.0)
+    assert weighted_file(f"{odd}:3") == (odd, 3.0)
+
+
+@pytest.mark.parametrize("weight", ["", "heavy", "nan", "inf"])
+def test_a_weight_is_a_finite_number(weight: str) -> None:
+    with pytest.raises(ConfigError, match="expected a number"):
+        weighted_file(f"a.safetensors:{weight}")
