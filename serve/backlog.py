@@ -107,8 +107,10 @@ class Backlog:
 
     def _check_possible(self, job: Job) -> None:
         if job.size not in self._weights:
-            sizes = ", ".join(map(str, self._weights))
-            raise ConfigError(f"size {job.size} is not served; expected one of {sizes}")
+            sizes = ", ".join(f"{width}x{height}" for width, height in self._weights)
+            raise ConfigError(
+                f"size {job.size[0]}x{job.size[1]} is not served; expected one of {sizes}"
+            )
         cost = self.cost(job)
         if cost > self._limits.backlog:
             raise ConfigError(

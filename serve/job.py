@@ -1,12 +1,12 @@
 """A request as the scheduler sees it, and how much is done at once."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["Job", "Limits", "RowKey", "Size"]
 
-Size = Hashable
-"""A picture size, such as (width, height)."""
+Size = tuple[int, int]
+"""(width, height) of a picture, pixels."""
 
 RowKey = tuple[str, int]
 """A job and the number of one of its rows."""

@@ -98,6 +98,16 @@ class Scheduler:
         """Jobs of which no row has joined yet."""
         return sum(entry.joined == 0 for entry in self._entries.values())
 
+    @property
+    def can_join(self) -> bool:
+        """Whether `join` would find a row."""
+        return any(rows and self._has_room(size) for size, rows in self._ready.items())
+
+    def has_free_row(self, size: Size) -> bool:
+        """Whether the batch of a size has a free row that nobody waits for."""
+        is_awaited = any(entry.joined < entry.job.rows for entry in self._entries.values())
+        return not is_awaited and len(self._active.get(size, ())) < self.limits.slots.get(size, 0)
+
     def active(self, size: Size) -> tuple[RowKey, ...]:
         """Return the rows that are in the batch of a size, in the order they joined."""
         return tuple(self._active[size])

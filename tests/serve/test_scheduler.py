@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cdcore.errors import EngineStoppedError, OverloadedError, ServingError
-from serve.job import Job, Limits, RowKey
+from serve.job import Job, Limits, RowKey, Size
 from serve.scheduler import Scheduler
 
-SLOTS = {"small": 4, "large": 2}
+SMALL, LARGE = (64, 64), (128, 64)
+SLOTS = {SMALL: 4, LARGE: 2}
 LIMITS = Limits(slots=SLOTS, backlog=400, joins_per_turn=2)
 
 
-def job(key: str, client: str = "a", *, size: str = "small", rows: int = 1, steps: int = 3) -> Job:
+def job(key: str, client: str = "a", *, size: Size = SMALL, rows: int = 1, steps: int = 3) -> Job:
     return Job(key=key, client=client, size=size, rows=rows, steps=steps)
 
 
@@ -48,12 +49,14 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         client=st.sampled_from("abc"),
-        size=st.sampled_from(["small", "large"]),
+        size=st.sampled_from([SMALL, LARGE]),
         rows=st.integers(1, 5),
         steps=st.integers(1, 6),
         allowance=st.none() | st.floats(0.0, 3.0),
     )
-    def offer(self, client: str, size: str, rows: int, steps: int, allowance: float | None) -> None:
+    def offer(
+        self, client: str, size: Size, rows: int, steps: int, allowance: float | None
+    ) -> None:
         self.count += 1
         deadline = None if allowance is None else self.now + allowance
         new = Job(
@@ -171,11 +174,11 @@ TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=N
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(1, 3),
-    st.sampled_from(["small", "large"]),
+    st.sampled_from([SMALL, LARGE]),
     st.booleans(),
     st.integers(1, 6),
 )
-def test_no_flood_starves_a_job(rows: int, size: str, fresh_clients: bool, steps: int) -> None:
+def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, steps: int) -> None:
     """However many jobs arrive for ever, of one other client or of ever new ones."""
     scheduler = Scheduler(LIMITS)
     for number in range(20):
@@ -183,7 +186,7 @@ def test_no_flood_starves_a_job(rows: int, size: str, fresh_clients: bool, steps
     scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
     number = 0
     for turn in range(400):
-        for kind in ("small", "large"):
+        for kind in (SMALL, LARGE):
             number += 1
             client = f"new {number}" if fresh_clients else "flood"
             with suppress(OverloadedError):
@@ -198,7 +201,7 @@ def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.offer(job("patient", steps=2), 0.0)
     for turn in range(400):
-        urgent = Job(key=str(turn), client="a", size="small", rows=4, steps=1, deadline=turn + 5.0)
+        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
         scheduler.offer(urgent, float(turn))
         take_turn(scheduler)
         if "patient" not in scheduler:
@@ -207,7 +210,7 @@ def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
 
 
 def test_clients_get_equal_shares_of_the_rows() -> None:
-    scheduler = Scheduler(Limits(slots={"small": 4}, backlog=10_000))
+    scheduler = Scheduler(Limits(slots={SMALL: 4}, backlog=10_000))
     done = Counter[str]()
     clients = {}
     number = 0
@@ -236,9 +239,9 @@ def test_no_size_waits_for_another() -> None:
     scheduler = Scheduler(LIMITS)
     for number in range(12):
         scheduler.offer(job(f"small {number}", "a", steps=9), 0.0)
-    scheduler.offer(job("large", "a", size="large", steps=4), 0.0)
+    scheduler.offer(job("wide", "a", size=LARGE, steps=4), 0.0)
     turns = []
-    while "large" in scheduler:
+    while "wide" in scheduler:
         turns.append(scheduler.next_size())
         take_turn(scheduler)
     # It joined at once and had every other turn.
@@ -258,7 +261,7 @@ def test_a_job_that_is_slow_to_prepare_holds_up_nobody() -> None:
 
 
 def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
-    scheduler = Scheduler(Limits(slots={"small": 2}, backlog=1000))
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
     scheduler.offer(job("wide", "a", rows=10, steps=4), 0.0)
     scheduler.offer(job("narrow", "b", rows=1, steps=4), 0.0)
     joined, _ = take_turn(scheduler)
@@ -266,7 +269,7 @@ def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
 
 
 def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
-    scheduler = Scheduler(Limits(slots={"small": 2}, backlog=1000, joins_per_turn=2))
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000, joins_per_turn=2))
     for number in range(9):
         scheduler.offer(job(str(number), str(number), steps=1), 0.0)
     waiting: list[RowKey] = []
@@ -275,7 +278,7 @@ def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
             scheduler.prepared(key)
         scheduler.join()
         if scheduler.next_size() is not None:
-            waiting += scheduler.ticked("small", 0.01)
+            waiting += scheduler.ticked(SMALL, 0.01)
     assert waiting == [("0", 0), ("1", 0)]
     scheduler.decoded(waiting[0])
     assert scheduler.join() == [("2", 0), ("3", 0)]
