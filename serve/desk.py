@@ -105,7 +105,7 @@ class Desk:
         )
         with self._changed:
             if self.error is not None:
-                raise self.error
+                raise EngineStoppedError(str(self.error))
             found_free_row = self._scheduler.has_free_row(size)
             try:
                 self._scheduler.offer(job, now)

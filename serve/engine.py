@@ -148,7 +148,7 @@ class Engine:
             EngineStoppedError: It has stopped, or is in one turn for too long.
         """
         if self.desk.error is not None:
-            raise self.desk.error
+            raise EngineStoppedError(str(self.desk.error))
         age_s = self.turn_age_s
         if age_s > self.config.stall_s:
             raise EngineStoppedError(
