@@ -56,7 +56,8 @@ class Lease:
 
         Args:
             references: Concepts, each once.
-            on_settled: Called once, when it settles; by the thread that asks or by one that loads.
+            on_settled: Called once, when it settles, by the thread that asks or by one that loads;
+                not at all when it is released before.
         """
         self.references = tuple(references)
         self.on_settled = on_settled

@@ -53,8 +53,8 @@ class Preparation:
 
     Attributes:
         blend: Of the request.
-        on_settled: Called once, when it is ready or never will be; by the thread that starts the
-            preparation or by one that loads.
+        on_settled: Called once, when it is ready or never will be, by the thread that starts the
+            preparation or by one that loads; perhaps not at all when it is released before.
         merged: What to project with, or None as long as it is not ready.
         error: Why it never will be.
         lease: On the concepts that ``merged`` uses, or waits for.
