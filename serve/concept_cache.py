@@ -18,12 +18,14 @@ Plain Python, not for several threads.
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from cdcore.errors import ConfigError
 from serve.ledger import Ledger
 
 __all__ = ["Action", "ConceptCache", "Evict", "Fail", "Grant", "Load", "Sizes"]
+
+Key = TypeVar("Key", bound=Hashable)
 
 _MAX_PASSED = 64
 
@@ -71,31 +73,31 @@ Action = Load | Evict | Grant | Fail
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
-    needs: Mapping[Hashable, Sizes]
-    outstanding: set[Hashable] = field(default_factory=set)
+class _Ticket(Generic[Key]):
+    needs: Mapping[Key, Sizes]
+    outstanding: set[Key] = field(default_factory=set)
     passed: int = 0
 
 
-class ConceptCache:
+class ConceptCache(Generic[Key]):
     """The books of both tiers, and the tickets."""
 
     def __init__(self, *, host_bytes: int, disk_bytes: int) -> None:
-        self.host = Ledger(host_bytes)
-        self.disk = Ledger(disk_bytes)
+        self.host: Ledger[Key] = Ledger(host_bytes)
+        self.disk: Ledger[Key] = Ledger(disk_bytes)
         self.lookups: Counter[str] = Counter()
         """How often a needed key was found in "host", already "loading", on "disk", or had to come
         from its "source"."""
-        self._waiting: dict[Hashable, _Ticket] = {}
-        self._leased: dict[Hashable, _Ticket] = {}
-        self._loading: set[Hashable] = set()
+        self._waiting: dict[Hashable, _Ticket[Key]] = {}
+        self._leased: dict[Hashable, _Ticket[Key]] = {}
+        self._loading: set[Key] = set()
 
     @property
     def tickets(self) -> int:
         """Tickets that wait, or hold a lease."""
         return len(self._waiting) + len(self._leased)
 
-    def request(self, ticket: Hashable, needs: Mapping[Hashable, Sizes]) -> list[Action]:
+    def request(self, ticket: Hashable, needs: Mapping[Key, Sizes]) -> list[Action]:
         """Ask for a lease; `Grant` or `Fail` follows, now or later, unless it is released first.
 
         Raises:
@@ -113,7 +115,7 @@ class ConceptCache:
         self._waiting[ticket] = _Ticket(needs)
         return self._advance()
 
-    def loaded(self, key: Hashable, host_bytes: int) -> list[Action]:
+    def loaded(self, key: Key, host_bytes: int) -> list[Action]:
         """Note that a load is done.
 
         Args:
@@ -134,7 +136,7 @@ class ConceptCache:
                     actions.append(Grant(ticket))
         return actions + self._advance()
 
-    def failed(self, key: Hashable) -> list[Action]:
+    def failed(self, key: Key) -> list[Action]:
         """Note that a load has failed: all tickets that wait for it fail, later ones try again."""
         self._loading.remove(key)
         self.host.unpin(key)
@@ -157,7 +159,7 @@ class ConceptCache:
 
     def _advance(self) -> list[Action]:
         actions: list[Action] = []
-        blocked: _Ticket | None = None
+        blocked: _Ticket[Key] | None = None
         for ticket, state in list(self._waiting.items()):
             if blocked is None:
                 if not self._lease(ticket, state, actions):
@@ -169,7 +171,7 @@ class ConceptCache:
                 blocked.passed += 1
         return actions
 
-    def _lease(self, ticket: Hashable, state: _Ticket, actions: list[Action]) -> bool:
+    def _lease(self, ticket: Hashable, state: _Ticket[Key], actions: list[Action]) -> bool:
         """Pin all that a ticket needs, and start to load what is missing, if there is room."""
         missing = {key: sizes for key, sizes in state.needs.items() if key not in self.host}
         unfetched = {key: sizes.disk for key, sizes in missing.items() if key not in self.disk}

@@ -94,7 +94,9 @@ class ConceptStore:
         self._source = source
         self._folder = folder
         self._executor = executor
-        self._policy = ConceptCache(host_bytes=host_bytes, disk_bytes=disk_bytes)
+        self._policy: ConceptCache[ConceptRef] = ConceptCache(
+            host_bytes=host_bytes, disk_bytes=disk_bytes
+        )
         self._concepts: dict[ConceptRef, Concept] = {}
         self._errors: dict[ConceptRef, CustomDiffusionError] = {}
         self._lock = threading.Lock()

@@ -283,9 +283,9 @@ class Engine:
                 preview = Preview(number=key[1], step=row.row.index, pixels=pixels)
                 self._tell(active[key], preview)
         for key, work in self.desk.ticked(size):
-            row = batch.leave(key).row
-            assert row.finished
-            self._undecoded.append((key, work, row.z))
+            done = batch.leave(key).row
+            assert done.finished
+            self._undecoded.append((key, work, done.z))
 
     def _fail(self, key: str, error: CustomDiffusionError) -> None:
         self._tell_failed(self.desk.fail(key, error))

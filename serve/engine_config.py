@@ -1,6 +1,7 @@
 """How large an engine is: rows, sizes, budgets and waits."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from cdcore.base import Base
 from cdcore.errors import ConfigError
@@ -76,7 +77,8 @@ def limits_of(base: Base, config: EngineConfig) -> Limits:
         ConfigError: The base cannot draw a size.
     """
     native = native_size(base)
-    levels = len(base.seam.unet.config.block_out_channels)
+    unet: Any = base.seam.unet
+    levels = len(unet.config.block_out_channels)
     grain = base.latent_factor * 2 ** (levels - 1)
     slots = {native: config.slots}
     for width, height in config.sizes:

@@ -46,7 +46,7 @@ class PreviewMap:
         Returns:
             The map, on the device of ``latents``.
         """
-        colours = functional.adaptive_avg_pool2d(pixels, latents.shape[-2:])
+        colours = functional.adaptive_avg_pool2d(pixels, (latents.shape[-2], latents.shape[-1]))
         # In float64 on the CPU: four unknowns and a constant, whatever the device can do.
         given = latents.movedim(1, -1).flatten(0, -2).double().cpu()
         wanted = colours.movedim(1, -1).flatten(0, -2).double().cpu()

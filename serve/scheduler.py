@@ -141,7 +141,8 @@ class Scheduler:
                 )
                 if found is None:
                     break
-                entry, entry.start = found
+                entry = found[0]
+                entry.start = found[1]
                 entry.state = _State.PREPARING
                 self._places[size, entry.job.client] += 1
                 chosen.append(entry.job.key)

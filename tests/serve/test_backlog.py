@@ -42,7 +42,7 @@ def test_work_is_rows_times_steps_in_rows_of_the_smallest_size() -> None:
     )
 )
 def test_the_budget_is_never_passed_and_a_new_client_finds_half_of_what_is_free(
-    wanted: list[tuple[str, int, int, str]],
+    wanted: list[tuple[str, int, int, Size]],
 ) -> None:
     backlog = Backlog(LIMITS)
     for client, rows, steps, size in wanted:

@@ -1,6 +1,7 @@
 """Tests of `serve.byte_lru`."""
 
 from collections import OrderedDict
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def test_it_is_a_dictionary_that_forgets_the_least_recently_used(
         if kind == "get":
             assert cache.get(key) == (None if known is None else known[0])
         else:
-            found = cache.get_or_make(key, size, lambda number=number: number)
+            found = cache.get_or_make(key, size, partial(int, number))
             assert found == (number if known is None else known[0])
             if known is None:
                 insert(key, number, size)

@@ -24,9 +24,9 @@ def needs(keys: Sequence[str]) -> dict[str, Sizes]:
     return {key: SIZES[key] for key in keys}
 
 
-def cache_with(*keys: str, host: int = HOST, disk: int = DISK) -> ConceptCache:
+def cache_with(*keys: str, host: int = HOST, disk: int = DISK) -> ConceptCache[str]:
     """A cache that has loaded some keys one after the other."""
-    cache = ConceptCache(host_bytes=host, disk_bytes=disk)
+    cache: ConceptCache[str] = ConceptCache(host_bytes=host, disk_bytes=disk)
     for key in keys:
         cache.request(("filling", key), needs(key))
         cache.loaded(key, SIZES[key].host)
@@ -39,7 +39,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cache = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
+        self.cache: ConceptCache[str] = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
         self.in_memory: dict[str, int] = {}
         self.on_disk: dict[str, int] = {}
         self.loading: set[str] = set()
@@ -51,22 +51,22 @@ class Life(RuleBasedStateMachine):
         """Keep what the cache asks for in two plain dictionaries, and check it step by step."""
         for action in actions:
             match action:
-                case Load(key, from_disk):
+                case Load(str() as key, from_disk):
                     assert key not in self.loading
                     assert key not in self.in_memory
                     assert from_disk == (key in self.on_disk)
                     self.loading.add(key)
                     self.on_disk.setdefault(key, SIZES[key].disk)
                     assert sum(self.on_disk.values()) <= DISK
-                case Evict(key, "host"):
+                case Evict(str() as key, "host"):
                     del self.in_memory[key]
-                case Evict(key, "disk"):
+                case Evict(str() as key, "disk"):
                     assert key not in self.loading
                     del self.on_disk[key]
-                case Grant(ticket):
+                case Grant(int() as ticket):
                     assert ticket not in self.granted
                     self.granted.add(ticket)
-                case Fail(ticket, key):
+                case Fail(int() as ticket, key):
                     assert key in self.open.pop(ticket)
                     assert ticket not in self.granted
 
@@ -150,7 +150,7 @@ TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=N
 
 
 def test_a_key_is_loaded_once_for_all_who_wait() -> None:
-    cache = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
+    cache: ConceptCache[str] = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
     assert cache.request(1, needs("a")) == [Load("a", from_disk=False)]
     assert cache.request(2, needs("ae")) == [Load("e", from_disk=False)]
     assert cache.loaded("a", 3) == [Grant(1)]
@@ -175,7 +175,7 @@ def test_the_least_recently_used_concept_goes() -> None:
 
 
 def test_a_failure_reaches_all_who_wait_and_the_next_one_tries_again() -> None:
-    cache = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
+    cache: ConceptCache[str] = ConceptCache(host_bytes=HOST, disk_bytes=DISK)
     cache.request(1, needs("a"))
     cache.request(2, needs("ae"))
     assert cache.failed("a") == [Fail(1, "a"), Fail(2, "a"), Evict("a", "disk")]
@@ -185,7 +185,7 @@ def test_a_failure_reaches_all_who_wait_and_the_next_one_tries_again() -> None:
 
 
 def test_two_sets_that_overlap_cannot_block_each_other() -> None:
-    cache = ConceptCache(host_bytes=10, disk_bytes=DISK)
+    cache: ConceptCache[str] = ConceptCache(host_bytes=10, disk_bytes=DISK)
     assert len(cache.request(1, needs("bd"))) == 2
     assert cache.request(2, needs("ad")) == []
     assert cache.loaded("b", 4) + cache.loaded("d", 6) == [Grant(1)]

@@ -87,10 +87,10 @@ def test_a_known_concept_joins_in_the_turn_after_it_was_asked_for(case: Case) ->
 
 
 def test_a_turn_is_counted_only_while_there_is_one(case: Case) -> None:
-    assert case.desk.turn_started_at is None
+    before = case.desk.turn_started_at
     case.submit(replace(SIMPLE, steps=1))
     assert case.desk.await_turn(has_other_work=False) is not None
-    assert case.desk.turn_started_at is not None
+    assert (before is None, case.desk.turn_started_at is None) == (True, False)
     (finished,) = case.desk.ticked(SIZE)
     assert case.desk.is_open(finished[1].key)
     assert case.desk.decoded(finished[0]) is finished[1]

@@ -5,8 +5,8 @@ import pytest
 from serve.ledger import Ledger
 
 
-def filled() -> Ledger:
-    ledger = Ledger(10)
+def filled() -> Ledger[str]:
+    ledger: Ledger[str] = Ledger(10)
     for key in "abc":
         ledger.add(key, 3)
     return ledger
