@@ -17,6 +17,11 @@ from rayjobs.quiet import silence
 
 silence()
 
+import os
+
+# The libraries that read and write the bases draw a bar for each part.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
 import json
 import time
 from contextlib import ExitStack
