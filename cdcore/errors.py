@@ -10,8 +10,13 @@
     ├── UpdateShapeError       an update does not fit the K/V stack it is meant for
     ├── MergeError             a merge would not keep what it promises
     ├── RunError               a run directory cannot be used as asked
-    └── RegistryError          a registry of concepts cannot be used as asked
-        └── UnknownConceptError    it has no such concept or version
+    ├── RegistryError          a registry of concepts cannot be used as asked
+    │   └── UnknownConceptError    it has no such concept or version
+    └── ServingError           a request for pictures cannot be served
+        ├── OverloadedError        too much work waits already; says when to come again
+        ├── DeadlineError          it cannot be done by its deadline
+        ├── RequestCancelledError  its client has taken it back
+        └── EngineStoppedError     the engine drains, or has stopped
 
 A message says what was given, what was expected and what to do. Errors keep only their message, so
 they cross process borders intact.
@@ -23,10 +28,15 @@ __all__ = [
     "ConceptFileError",
     "ConfigError",
     "CustomDiffusionError",
+    "DeadlineError",
+    "EngineStoppedError",
     "MergeError",
+    "OverloadedError",
     "PictureError",
     "RegistryError",
+    "RequestCancelledError",
     "RunError",
+    "ServingError",
     "TokenError",
     "UnknownConceptError",
     "UpdateShapeError",
@@ -79,3 +89,31 @@ class RegistryError(CustomDiffusionError):
 
 class UnknownConceptError(RegistryError):
     """A registry has no such concept or version."""
+
+
+class ServingError(CustomDiffusionError):
+    """A request for pictures cannot be served."""
+
+
+class OverloadedError(ServingError):
+    """Too much work waits already.
+
+    Attributes:
+        retry_after_s: When there should be room, in seconds from now, at least 1.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(ServingError):
+    """A request cannot be done by its deadline."""
+
+
+class RequestCancelledError(ServingError):
+    """A request was taken back by its client."""
+
+
+class EngineStoppedError(ServingError):
+    """The engine takes no more requests, or has stopped."""

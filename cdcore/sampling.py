@@ -14,7 +14,7 @@ from cdcore.sampler import Row, SamplerName, guided, plan, sample_rows
 from cdcore.seam import TextKV
 from cdcore.update import Update
 
-__all__ = ["Request", "sample"]
+__all__ = ["Request", "condition", "sample"]
 
 _MAX_ROWS = 32
 """Pictures that are sampled at once; each takes two rows of the U-Net under guidance."""
@@ -118,6 +118,35 @@ def sample(
 
 
 @torch.no_grad()
+def condition(
+    base: Base,
+    text: str,
+    update: Update | MaskedSum | None = None,
+    tokens: Mapping[str, Tensor] | None = None,
+) -> TextKV:
+    """Encode one text and project it: all that a row of the U-Net needs to know of a request.
+
+    Texts are never projected together, so that what one becomes does not depend on others.
+
+    Args:
+        base: The base model.
+        text: A prompt, or what guidance leads away from; may name the modifier tokens.
+        update: Of the concept or of several, on the base's device, or None for the base itself.
+        tokens: The embedding row (d,) of each modifier token.
+
+    Returns:
+        Key and value of each layer, (1, L, width) each.
+
+    Raises:
+        TokenError: The text names a modifier token that has no row.
+        UpdateShapeError: The update is not of this base.
+    """
+    if isinstance(update, MaskedSum):
+        update = update.at(base.text_encoder, text, tokens or {})
+    return base.seam.project(base.text_encoder.encode([text], tokens), update)
+
+
+@torch.no_grad()
 def _sample_chunk(
     base: Base, requests: Sequence[Request], on_step: Callable[[int, int], None]
 ) -> Tensor:
@@ -144,25 +173,20 @@ def _sample_chunk(
         return guided(unconditional, conditional, guidance_scale[index])
 
     latents = sample_rows(base.noise_schedule, rows, predict, on_step=on_step)
-    return base.decode_latents(latents).cpu()
+    # One at a time, which costs no more: a picture's bits are then those it has alone.
+    return torch.cat([base.decode_latents(one) for one in latents.split(1)]).cpu()
 
 
 def _text_kv(base: Base, requests: Sequence[Request]) -> TextKV:
     """Project once per request: first the rows that guidance leads away from, then the prompts'."""
-    texts = [request.negative_prompt for request in requests] + [
-        request.prompt for request in requests
-    ]
-    tokens = [request.tokens for request in requests] * 2
-    features = torch.cat(
-        [
-            base.text_encoder.encode([text], row_tokens)
-            for text, row_tokens in zip(texts, tokens, strict=True)
-        ]
-    )
-    updates = [
-        request.update.at(base.text_encoder, text, request.tokens or {})
-        if isinstance(request.update, MaskedSum)
-        else request.update
-        for text, request in zip(texts, [*requests, *requests], strict=True)
-    ]
-    return base.seam.project(features, updates)
+    known: dict[tuple[str, int, int], TextKV] = {}
+
+    def of(text: str, request: Request) -> TextKV:
+        key = text, id(request.update), id(request.tokens)
+        if key not in known:
+            known[key] = condition(base, text, request.update, request.tokens)
+        return known[key]
+
+    rows = [of(request.negative_prompt, request) for request in requests]
+    rows += [of(request.prompt, request) for request in requests]
+    return tuple(torch.cat(parts) for parts in zip(*rows, strict=True))

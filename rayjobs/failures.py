@@ -45,4 +45,6 @@ def _causes(failure: Exception) -> Iterator[BaseException]:
     cause: BaseException | None = failure
     while cause is not None:
         yield cause
-        cause = getattr(cause, "_base_exc", None) or cause.__cause__
+        # Ray wraps what a worker raises, and why it can no longer ask one, each in its own way.
+        wrapped = getattr(cause, "_base_exc", None) or getattr(cause, "health_check_failure", None)
+        cause = wrapped or cause.__cause__

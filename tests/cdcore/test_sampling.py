@@ -53,6 +53,23 @@ def test_many_requests_are_sampled_in_parts(
     assert reports == [(step, 10) for step in range(1, 11)]
 
 
+def test_equal_texts_are_encoded_once_and_each_alone(
+    tiny_base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[list[str]] = []
+    encode = tiny_base.text_encoder.encode
+
+    def watched(prompts: list[str], rows: dict[str, Tensor] | None = None) -> Tensor:
+        encoded.append(prompts)
+        return encode(prompts, rows)
+
+    monkeypatch.setattr(tiny_base.text_encoder, "encode", watched)
+    update = random_update(tiny_base.seam.layout.shape)
+    quick = replace(SIMPLE, steps=1)
+    sample(tiny_base, [quick, replace(quick, seed=8), replace(quick, update=update)])
+    assert encoded == [[""], [""], ["a red cat"], ["a red cat"]]
+
+
 def test_the_seed_makes_the_picture(tiny_base: Base) -> None:
     first, again, other = sample(tiny_base, [SIMPLE, SIMPLE, replace(SIMPLE, seed=8)])
     assert torch.equal(first, again)

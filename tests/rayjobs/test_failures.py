@@ -3,6 +3,7 @@ from pathlib import Path
 
 import ray.exceptions
 import ray.train
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from cdcore.errors import RunError
 from cdcore.run_directory import RunDirectory
@@ -26,7 +27,7 @@ def test_the_user_s_error_is_found_behind_those_of_ray_and_of_the_other_workers(
 
 def test_a_lost_worker_is_named_with_the_last_step(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    gone: Exception = ray.exceptions.ActorDiedError()
+    gone: Exception = WorkerHealthCheckFailedError("of Ray", ray.exceptions.ActorDiedError())
     failure = ray.train.WorkerGroupError("text", {0: RuntimeError("peer"), 1: gone})
     assert "worker 1 was lost after step 0" in str(mendable(failure, run))
     run.append_metrics(StepMetrics(step=1, loss=1, target_loss=1, prior_loss=None, seconds=0.1))

@@ -1,0 +1,145 @@
+"""Concepts of the tiny base as files, and engines that serve them."""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cdcore.base import Base
+from cdcore.concept import Concept, load_concept, save_concept
+from cdcore.errors import ConceptFileError
+from cdcore.sampling import Request, sample
+from cdcore.subject import Subject
+from cdcore.update import Update
+from serve.blend import Blend, ConceptRef
+from serve.engine import Engine
+from serve.engine_config import EngineConfig
+from serve.picture_request import PictureRequest
+from serve.preparation import Merged
+from serve.preview import PreviewMap
+from tests.tiny import random_update
+
+ALICE, BORIS, CLARA = (ConceptRef(name, "1-abc") for name in ("alice", "boris", "clara"))
+FILES = {ALICE: None, BORIS: None, CLARA: 2}
+"""The rank of each concept's update; None is dense."""
+
+SLOTS = 3
+CONFIG = EngineConfig(slots=SLOTS, backlog=2000, max_concepts=3)
+
+SIMPLE = PictureRequest(
+    prompt="a red cat", seeds=(7,), steps=4, guidance_scale=2.0, deterministic=True
+)
+PLAIN_MAP = PreviewMap(torch.eye(3, 4), torch.zeros(3))
+
+
+class FolderSource:
+    """Concept files in a folder, with a gate that loads must pass."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fetched: Counter[ConceptRef] = Counter()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def path(self, reference: ConceptRef) -> Path:
+        return self.folder / f"{reference.name}.safetensors"
+
+    def file_bytes(self, reference: ConceptRef) -> int:
+        if not self.path(reference).is_file():
+            raise ConceptFileError(f"there is no concept {reference.name!r}")
+        return self.path(reference).stat().st_size
+
+    def fetch(self, reference: ConceptRef, path: Path) -> None:
+        self.fetched[reference] += 1
+        assert self.gate.wait(60)
+        path.unlink()
+        os.link(self.path(reference), path)
+
+
+def save_concepts(base: Base, folder: Path) -> None:
+    """Write the files."""
+    shape = base.seam.layout.shape
+    for number, (reference, rank) in enumerate(FILES.items(), start=1):
+        name = reference.name
+        concept = Concept(
+            name=name,
+            update=random_update(shape, seed=number, rank=rank),
+            tokens={f"<{name}>": base.text_encoder.initial_embedding("cat") * 1.5},
+            subjects=(Subject(class_noun="cat", token=f"<{name}>"),),
+            base_name=base.name,
+            base_fingerprint=base.fingerprint,
+        )
+        save_concept(concept, folder / f"{name}.safetensors", base)
+
+
+def weighted_sum(concepts: Sequence[tuple[Concept, float]], method: str) -> Merged:
+    """The simplest merge there is; "broken" makes numbers that are none, "refused" none at all."""
+    if method == "refused":
+        raise ConceptFileError("these concepts do not go together")
+    total = torch.stack([weight * concept.update.dense() for concept, weight in concepts]).sum(0)
+    if method == "broken":
+        total = total * torch.nan
+    tokens: dict[str, Tensor] = {}
+    for concept, _ in concepts:
+        tokens |= concept.tokens
+    return Merged(Update(weight=total), tokens, {"residual": 0.25})
+
+
+def blend(*references: ConceptRef, weight: float = 1.0, method: str = "sum") -> Blend:
+    """Concepts of equal weights."""
+    return Blend.of(*((reference, weight) for reference in references), method=method)
+
+
+@contextmanager
+def running(
+    base: Base,
+    source: FolderSource,
+    folder: Path,
+    config: EngineConfig = CONFIG,
+    preview: PreviewMap | None = PLAIN_MAP,
+) -> Iterator[Engine]:
+    """An engine that is warm; afterwards no lease may be left."""
+    engine = Engine(base, source, folder, config, merge=weighted_sum, preview=preview)
+    engine.start()
+    try:
+        assert engine.wait_ready(120)
+        yield engine
+    finally:
+        engine.close()
+    assert engine.store.leases == 0
+
+
+def expected(
+    base: Base, source: FolderSource, requests: Sequence[PictureRequest]
+) -> Mapping[int, Tensor]:
+    """What `cdcore.sampling` makes of the first pictures of requests, in one batch, by position."""
+    rows = []
+    for request in requests:
+        weighted = [
+            (load_concept(source.path(reference)), weight)
+            for reference, weight in request.blend.parts
+        ]
+        update, tokens = None, None
+        if len(weighted) == 1:
+            update, tokens = weighted[0][0].update.scaled(weighted[0][1]), weighted[0][0].tokens
+        elif weighted:
+            update, tokens, _ = weighted_sum(weighted, request.blend.method)
+        rows.append(
+            Request(
+                prompt=request.prompt,
+                seed=request.seeds[0],
+                steps=request.steps,
+                guidance_scale=request.guidance_scale,
+                sampler=request.sampler,
+                eta=request.eta,
+                negative_prompt=request.negative_prompt,
+                update=update,
+                tokens=tokens,
+            )
+        )
+    return dict(enumerate(sample(base, rows)))
