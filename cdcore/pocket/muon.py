@@ -20,7 +20,7 @@ _ITERATIONS = 5
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     """Return whether Muon suits a parameter: a matrix or a kernel between hidden layers.
 
-    Its steps have one size whatever the gradient's, which keeps first and last layers from settling.
+    Its steps have one size whatever the gradient, which keeps first and last layers unsettled.
     """
     is_border = any(part in name for part in ("embed", "conv_in", "conv_out"))
     return parameter.ndim in (2, 4) and not is_border and min(parameter.flatten(1).shape) >= 8

@@ -1,13 +1,14 @@
 """Tests of `benchmarks.our_recipe`."""
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed as dist
 
-from benchmarks.our_recipe import EngineName, OurRecipe
+from benchmarks.our_recipe import OurRecipe
+from benchmarks.training_case import TrainingCase
 from cdcore.update import Update
 from tests.benchmarks.case import case
 
@@ -28,20 +29,26 @@ def test_training_in_pieces_is_training_at_once(judged_folder: Path, tmp_path: P
     assert _weight(whole).abs().max() > 0
 
 
+def _advance_driven(made: TrainingCase, file: Path) -> None:
+    recipe = replace(made, engine="deepspeed").our_recipe(made.load_base())
+    recipe.advance(2)
+    torch.save(_weight(recipe), file)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["deepspeed"])
-def test_the_engine_of_the_job_trains_the_same(
-    judged_folder: Path, tmp_path: Path, engine: EngineName
-) -> None:
+def test_the_engine_of_the_job_trains_the_same(judged_folder: Path, tmp_path: Path) -> None:
     made = case(tmp_path, judged_folder)
-    base = made.load_base()
-    plain, driven = made.our_recipe(base), replace(made, engine=engine).our_recipe(base)
-    try:
-        for recipe in (plain, driven):
-            recipe.advance(2)
-        torch.testing.assert_close(_weight(driven), _weight(plain), rtol=1e-4, atol=1e-6)
-    finally:
-        dist.destroy_process_group()
+    plain = made.our_recipe(made.load_base())
+    plain.advance(2)
+    # In a process of its own, for DeepSpeed never lets go of its first process group.
+    file = tmp_path / "driven.pt"
+    process = multiprocessing.get_context("spawn").Process(
+        target=_advance_driven, args=(made, file)
+    )
+    process.start()
+    process.join(200)
+    assert process.exitcode == 0
+    torch.testing.assert_close(torch.load(file), _weight(plain), rtol=1e-4, atol=1e-6)
 
 
 def test_all_that_trains_is_the_update_and_a_row(judged_folder: Path, tmp_path: Path) -> None:

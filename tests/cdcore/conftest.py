@@ -77,6 +77,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def concept_files(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Four files of one concept ``mycat``, trained differently."""
     from cdcore.concept import Concept, save_concept
+    from cdcore.subject import Subject
 
     folder, files = tmp_path_factory.mktemp("concepts"), []
     for seed in range(4):
@@ -84,7 +85,7 @@ def concept_files(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -
             name="mycat",
             update=random_update(tiny_base.seam.layout.shape, seed=seed),
             tokens={"<mycat>": tiny_base.text_encoder.initial_embedding("cat")},
-            class_noun="cat",
+            subjects=(Subject(class_noun="cat", token="<mycat>"),),
             base_name="tiny",
             base_fingerprint=tiny_base.fingerprint,
         )

@@ -35,6 +35,8 @@ def task(tmp_path_factory: pytest.TempPathFactory, tiny_base: Base) -> TrainTask
         zero_stage=0,
         checkpoint_every=5,
         sample_seeds=(4, 9),
+        identity="abc",
+        session="now",
         exports=("comfyui", "diffusers"),
     )
 
