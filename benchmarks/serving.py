@@ -17,11 +17,6 @@ from rayjobs.quiet import silence
 
 silence()
 
-import os
-
-# The libraries that read and write the bases draw a bar for each part.
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
 import json
 import time
 from contextlib import ExitStack
@@ -31,6 +26,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from transformers.utils import logging as transformers_logging
 
 from benchmarks.machine import describe_machine
 from benchmarks.serving_load import make_orders
@@ -134,8 +130,11 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     with TemporaryDirectory() as name, ExitStack() as stack:
         work = Path(name)
+        transformers_logging.disable_progress_bar()
         folder = base_folder_of(job.base, work / "base")
         base = load_base(str(folder), device=device, dtype=dtype)
+        # Loading a base turns the bars on again.
+        transformers_logging.disable_progress_bar()
         shelf = Shelf(base, work / "concepts")
         engine = Engine(base, shelf, work / "cache", EngineConfig(slots=job.slots), merge=summed)
         engine.start()

@@ -179,7 +179,8 @@ def cold_merge(system: EngineSystem, shelf: Shelf, *, pairs: int) -> dict[str, f
         plain = Blend.of((reference, 1.0), method=METHOD)
         serve(system, [_order(number, plain, f"a {shelf.token(reference)} cat")])
     before = len(system.engine.preparer.merge_s)
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     for number in range(pairs):
         first, second = references[2 * number : 2 * number + 2]
         blend = Blend.of((first, 1.0), (second, 1.0), method=METHOD)

@@ -38,7 +38,7 @@ class ConceptSource(Protocol):
         """Return the size of a concept's file; called for each request, so it must be quick."""
 
     def fetch(self, reference: ConceptRef, path: Path) -> None:
-        """Write a concept's file to ``path``, which exists and is empty; may replace or link it.
+        """Write a concept's file to ``path``, which exists and is empty; its mode becomes 0644.
 
         Raises:
             CustomDiffusionError: There is no such concept.

@@ -26,7 +26,7 @@ from tests.tiny import random_update
 
 ALICE, BORIS, CLARA = (ConceptRef(name, "1-abc") for name in ("alice", "boris", "clara"))
 FILES = {ALICE: None, BORIS: None, CLARA: 2}
-"""The rank of each concept's update; None is dense."""
+"""The rank of each concept's update, with factors for each matrix; None is dense."""
 
 SLOTS = 3
 CONFIG = EngineConfig(slots=SLOTS, backlog=2000, max_concepts=3)
@@ -68,7 +68,7 @@ def save_concepts(base: Base, folder: Path) -> None:
         name = reference.name
         concept = Concept(
             name=name,
-            update=random_update(shape, seed=number, rank=rank),
+            update=random_update(shape, seed=number, rank=rank, widths=base.seam.layout.widths),
             tokens={f"<{name}>": base.text_encoder.initial_embedding("cat") * 1.5},
             subjects=(Subject(class_noun="cat", token=f"<{name}>"),),
             base_name=base.name,
