@@ -141,9 +141,10 @@ def condition(
         TokenError: The text names a modifier token that has no row.
         UpdateShapeError: The update is not of this base.
     """
+    features = base.text_encoder.encode([text], tokens)
     if isinstance(update, MaskedSum):
-        update = update.at(base.text_encoder, text, tokens or {})
-    return base.seam.project(base.text_encoder.encode([text], tokens), update)
+        return base.seam.project(features, [update.at(base.text_encoder, text, tokens or {})])
+    return base.seam.project(features, update)
 
 
 @torch.no_grad()

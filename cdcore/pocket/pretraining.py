@@ -9,7 +9,7 @@ piece can run wherever there is time for one.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +162,7 @@ def _optimizers(stage: Stage) -> tuple[torch.optim.Optimizer, torch.optim.Optimi
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16"))
 
 

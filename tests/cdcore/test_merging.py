@@ -202,8 +202,10 @@ def test_a_merge_says_what_it_was_made_of_and_what_it_kept() -> None:
     assert concept.metrics["merge"] == report.as_json()
     assert report.amplification is not None
     assert 0.5 < report.amplification < 2
+    assert report.caption_condition is not None
     assert report.caption_condition > 1
     assert report.target_condition is not None
+    assert report.drift is not None
     assert report.drift > 0
     for error in report.concepts:
         assert error.held_out is not None

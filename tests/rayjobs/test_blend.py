@@ -67,7 +67,7 @@ def test_colliding_tokens_are_renamed_for_every_method(
     other = tmp_path / "twin.safetensors"
     save_concept(replace(concept, name="twin", tokens={"<mycat>": row + 0.5}), other, tiny_base)
     for method in ("constrained", "masked"):
-        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)  # type: ignore[arg-type]
+        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
         blend = make_blend([(concept_file, 1.0), (other, 1.0)], settings, base=tiny_base)
         assert set(blend.tokens) == {"<mycat>", "<mycat-2>"}
         assert any("<mycat> is now <mycat-2>" in remark for remark in blend.remarks)
@@ -94,7 +94,7 @@ def test_another_base_is_used_only_when_allowed(
 ) -> None:
     foreign = replace(tiny_base, fingerprint="e" * 64)
     for method in ("constrained", "masked"):
-        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)  # type: ignore[arg-type]
+        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
         with pytest.raises(BaseMismatchError):
             make_blend(files, settings, base=foreign)
         allowed = replace(settings, allow_other_base=True)

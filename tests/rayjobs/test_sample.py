@@ -237,7 +237,14 @@ def test_renamed_tokens_are_told_and_bad_prompts_refused(
         again,
         metadata=metadata_of(concept_file),
     )
-    argv = ("--concepts", concept_file, again, "--cache", tmp_path / "cache", *QUICK)
+    argv: tuple[object, ...] = (
+        "--concepts",
+        concept_file,
+        again,
+        "--cache",
+        tmp_path / "cache",
+        *QUICK,
+    )
     argv = (*argv, "--output", tmp_path / "out", "--method", "masked")
     assert _command(monkeypatch, *argv, "--prompt", "a <mycat-2> cat") == 0
     assert "note: mycat: <mycat> is now <mycat-2>" in capsys.readouterr().err

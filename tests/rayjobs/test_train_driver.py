@@ -314,6 +314,7 @@ def test_photographs_on_the_pocket_base_get_one_line(
 ) -> None:
     train(plain)
     assert "drawn world" not in capsys.readouterr().out
+    assert plain.images is not None
     Image.new("RGB", (640, 480), "red").save(plain.images / "photograph.jpg")
     train(replace(plain, overwrite=True))
     lines = capsys.readouterr().out.splitlines()
