@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.utils import disable_progress_bars
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -118,6 +119,8 @@ def main() -> None:
         prog="individuals.py",
         description="Teach individuals of the pocket world to a pocket base, and score the result.",
     )
+    # The judge's parts are read by their own library, which draws a bar for each file.
+    disable_progress_bars()
     console = Console()
     folder = POCKET_FOLDER if job.base == "pocket" else Path(job.base).expanduser()
     base, judge = load_base(str(folder)), Judge.load(folder / "judge")

@@ -12,15 +12,11 @@ from rayjobs.quiet import silence
 
 silence()
 
-import os
-
-# Some parts are read by their own libraries, which draw a bar for each file.
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
 import json
 import time
 from dataclasses import dataclass
 
+from huggingface_hub.utils import disable_progress_bars
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -83,6 +79,8 @@ def main() -> None:
         prog="pocket.py",
         description="Measure how well a pocket base draws what held-out captions say.",
     )
+    # Some parts are read by their own libraries, which draw a bar for each file.
+    disable_progress_bars()
     console = Console()
     started = time.monotonic()
     base, towers, judge = _load(job)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.utils import are_progress_bars_disabled
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -210,6 +211,7 @@ def _profile(unet: Any) -> Profile:
 def _quiet_libraries() -> Iterator[None]:
     """Silence the model libraries' progress bars and advice while a base is loaded."""
     levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
+    were_bars_shown = not are_progress_bars_disabled()
     diffusers_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
@@ -219,5 +221,6 @@ def _quiet_libraries() -> Iterator[None]:
     finally:
         diffusers_logging.set_verbosity(levels[0])
         transformers_logging.set_verbosity(levels[1])
-        diffusers_logging.enable_progress_bar()
-        transformers_logging.enable_progress_bar()
+        if were_bars_shown:
+            diffusers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()

@@ -184,7 +184,7 @@ def _ranks_by_size(values: Sequence[Tensor], costs: Sequence[int], budget: int) 
     least = sum(costs)
     if budget < least:
         raise ConfigError(
-            f"{budget / 1e6:.2f} MB is too little: rank 1 everywhere takes {least / 1e6:.2f} MB; "
+            f"{budget / 1e6:.3g} MB is too little: rank 1 everywhere takes {least / 1e6:.3g} MB; "
             "give more, or let the whole stack share one pair of factors"
         )
     ranks, left = [1] * len(values), budget - least

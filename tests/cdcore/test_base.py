@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 import torch
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 
 from cdcore.base import ALIASES, Base, load_base
 from cdcore.errors import BaseModelError
@@ -117,6 +122,15 @@ def test_loading_says_nothing_on_the_terminal(
         diffusers_logging.set_verbosity(level)
     assert capfd.readouterr() == ("", "")
     assert caplog.messages == []
+
+
+def test_bars_that_were_off_stay_off(tiny_folder: Path) -> None:
+    disable_progress_bars()
+    try:
+        load_base(str(tiny_folder))
+        assert are_progress_bars_disabled()
+    finally:
+        enable_progress_bars()
 
 
 @pytest.mark.parametrize("name", ["", "no/such/base/anywhere", "nobody/nothing", *ALIASES])

@@ -39,7 +39,7 @@ def test_what_is_published_is_what_is_loaded(registry: Registry, concept_files: 
     entry = registry.publish(concept_files[0])
     assert (entry.name, entry.version[:2]) == ("mycat", "1-")
     assert entry.size_bytes == concept_files[0].stat().st_size
-    assert json.loads(entry.metadata["custom_diffusion"])["class_noun"] == "cat"
+    assert json.loads(entry.metadata["custom_diffusion"])["subjects"][0]["class_noun"] == "cat"
     assert registry.resolve("mycat").read_bytes() == concept_files[0].read_bytes()
     other = registry.publish(concept_files[1].read_bytes(), "your-cat")
     assert registry.entries() == [entry, other] == [registry.entry("mycat"), other]

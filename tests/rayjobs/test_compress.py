@@ -84,7 +84,7 @@ def test_the_whole_stack_may_share_one_pair(
         (("CONCEPT", "out.safetensors", "--rank", "0"), "rank is 0"),
         (("CONCEPT", "out.safetensors", "--energy", "2"), "energy is 2"),
         (("CONCEPT", "out.safetensors", "--size", "0.001"), "all but the update takes"),
-        (("CONCEPT", "out.safetensors", "--size", "0.009"), "rank 1 everywhere takes"),
+        (("CONCEPT", "out.safetensors", "--size", "0.007"), "rank 1 everywhere takes"),
         (("CONCEPT", "out.bin", "--rank", "2"), "expected a name in .safetensors"),
         (("CONCEPT", "CONCEPT", "--rank", "2"), "the source itself"),
         (("CONCEPT", "--rank", "2"), "--output must be given"),
