@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from PIL import Image
 from rich.console import Console
 from rich.table import Table

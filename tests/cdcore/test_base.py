@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub.utils import (
+from huggingface_hub.utils.tqdm import (
     are_progress_bars_disabled,
     disable_progress_bars,
     enable_progress_bars,
