@@ -4,6 +4,8 @@ Pictures are 64 x 64; a latent is 16 x 16 with 8 channels; a prompt is `MAX_TOKE
 `TEXT_WIDTH`.
 """
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
@@ -19,6 +21,7 @@ __all__ = [
     "build_noise_scheduler",
     "build_towers",
     "build_unet",
+    "text_settings",
 ]
 
 PICTURE_SIZE = 64
@@ -78,7 +81,27 @@ def build_towers(tokenizer: CLIPTokenizer, *, layers: int = 3) -> CLIPModel:
         tokenizer: Gives the vocabulary and the special tokens.
         layers: Transformer layers of each tower.
     """
-    text = {
+    picture = {
+        "hidden_size": TEXT_WIDTH,
+        "intermediate_size": 4 * TEXT_WIDTH,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "image_size": PICTURE_SIZE,
+        "patch_size": 8,
+        "projection_dim": TEXT_WIDTH,
+    }
+    return CLIPModel(
+        CLIPConfig(
+            text_config=text_settings(tokenizer, layers),
+            vision_config=picture,
+            projection_dim=TEXT_WIDTH,
+        )
+    )
+
+
+def text_settings(tokenizer: CLIPTokenizer, layers: int) -> dict[str, Any]:
+    """Return the settings of a text tower of ``layers`` transformer layers."""
+    return {
         "vocab_size": len(tokenizer),
         "hidden_size": TEXT_WIDTH,
         "intermediate_size": 4 * TEXT_WIDTH,
@@ -90,16 +113,6 @@ def build_towers(tokenizer: CLIPTokenizer, *, layers: int = 3) -> CLIPModel:
         "pad_token_id": tokenizer.pad_token_id,
         "projection_dim": TEXT_WIDTH,
     }
-    picture = {
-        "hidden_size": TEXT_WIDTH,
-        "intermediate_size": 4 * TEXT_WIDTH,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "image_size": PICTURE_SIZE,
-        "patch_size": 8,
-        "projection_dim": TEXT_WIDTH,
-    }
-    return CLIPModel(CLIPConfig(text_config=text, vision_config=picture, projection_dim=TEXT_WIDTH))
 
 
 def build_noise_scheduler() -> DDPMScheduler:

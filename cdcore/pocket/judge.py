@@ -1,22 +1,35 @@
 """The judge: a contrastive pair and a scene classifier that the generator was not trained with.
 
 All quality figures of the pocket world are its verdicts. It shares no weights, no training pictures
-and no random seed with the base.
+and no random seed with the base, and it sees by convolutions, where the base's own picture tower is
+a transformer.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    ResNetConfig,
+    ResNetModel,
+)
 
 from cdcore.files import replacing
-from cdcore.pocket.architecture import TEXT_WIDTH
+from cdcore.pocket.architecture import TEXT_WIDTH, text_settings
 from cdcore.pocket.scene import COLORS, KINDS, PLACES, Scene
 
 __all__ = ["Judge", "SceneLabels", "SceneLogits", "label_scenes"]
+
+_HEADS_FILE = "heads.safetensors"
+_TOWERS = ("picture_tower", "text_tower")
+_INITIAL_LOGIT_SCALE = 2.6592
+"""Of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.5: the logarithm of 1 / 0.07."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,14 +79,37 @@ def label_scenes(scenes: list[Scene]) -> SceneLabels:
 class Judge(nn.Module):
     """Picture and text embeddings, and a scene classifier on the picture tower."""
 
-    def __init__(self, towers: CLIPModel, tokenizer: CLIPTokenizer) -> None:
+    def __init__(
+        self,
+        picture_tower: ResNetModel,
+        text_tower: CLIPTextModelWithProjection,
+        tokenizer: CLIPTokenizer,
+    ) -> None:
         super().__init__()
-        self.towers = towers
+        self.picture_tower = picture_tower
+        self.text_tower = text_tower
         self.tokenizer = tokenizer
+        seen = picture_tower.config.hidden_sizes[-1]
+        self.projection = nn.Linear(seen, TEXT_WIDTH, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(_INITIAL_LOGIT_SCALE))
         outputs = len(KINDS) * (1 + len(COLORS)) + len(PLACES)
         self.classifier = nn.Sequential(
-            nn.Linear(TEXT_WIDTH, 2 * TEXT_WIDTH), nn.GELU(), nn.Linear(2 * TEXT_WIDTH, outputs)
+            nn.Linear(seen, 2 * seen), nn.GELU(), nn.Linear(2 * seen, outputs)
         )
+
+    @classmethod
+    def untrained(cls, tokenizer: CLIPTokenizer, *, layers: int = 3) -> "Judge":
+        """Build a judge with random weights.
+
+        Args:
+            tokenizer: Gives the vocabulary and the special tokens.
+            layers: Transformer layers of the text tower.
+        """
+        pictures = ResNetConfig(
+            embedding_size=32, hidden_sizes=[48, 96, 128], depths=[2, 2, 2], layer_type="basic"
+        )
+        texts = CLIPTextConfig(**text_settings(tokenizer, layers))
+        return cls(ResNetModel(pictures), CLIPTextModelWithProjection(texts), tokenizer)
 
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed (B, 3, 64, 64) pixels in [-1, 1] as (B, d) rows of length 1."""
@@ -83,14 +119,14 @@ class Judge(nn.Module):
         """Embed texts as (B, d) rows of length 1."""
         tokens = self.tokenizer(
             texts, padding="max_length", truncation=True, return_tensors="pt"
-        ).to(self.towers.device)
-        pooled = self.towers.text_model(input_ids=tokens.input_ids).pooler_output
-        return nn.functional.normalize(self.towers.text_projection(pooled), dim=-1)
+        ).to(self.logit_scale.device)
+        rows = self.text_tower(input_ids=tokens.input_ids).text_embeds
+        return nn.functional.normalize(rows, dim=-1)
 
     def see(self, pixels: Tensor) -> tuple[Tensor, SceneLogits]:
         """Return embeddings (B, d) and scene logits of (B, 3, 64, 64) pixels in [-1, 1]."""
-        pooled = self.towers.vision_model(pixel_values=pixels).pooler_output
-        embedding = nn.functional.normalize(self.towers.visual_projection(pooled), dim=-1)
+        pooled = self.picture_tower(pixel_values=pixels).pooler_output.flatten(1)
+        embedding = nn.functional.normalize(self.projection(pooled), dim=-1)
         kinds, colors, places = self.classifier(pooled).split(
             [len(KINDS), len(KINDS) * len(COLORS), len(PLACES)], dim=-1
         )
@@ -105,13 +141,11 @@ class Judge(nn.Module):
         Raises:
             OSError: The folder cannot be written.
         """
-        towers = CLIPModel(self.towers.config)
-        towers.load_state_dict(self.towers.state_dict())
-        towers.half().save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        weights = {name: value.half() for name, value in self.classifier.state_dict().items()}
-        with replacing(folder / "classifier.safetensors") as temporary:
-            save_file(weights, temporary)
+        for name in _TOWERS:
+            deepcopy(getattr(self, name)).half().save_pretrained(folder / name)
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        with replacing(folder / _HEADS_FILE) as temporary:
+            save_file({name: value.half() for name, value in self._heads().items()}, temporary)
 
     @classmethod
     def load(cls, folder: Path) -> "Judge":
@@ -120,8 +154,22 @@ class Judge(nn.Module):
         Raises:
             OSError: The folder does not hold a judge.
         """
-        towers = CLIPModel.from_pretrained(folder, dtype=torch.float32)
-        judge = cls(towers, CLIPTokenizer.from_pretrained(folder))
-        weights = load_file(folder / "classifier.safetensors")
-        judge.classifier.load_state_dict({name: value.float() for name, value in weights.items()})
+        if not (folder / _HEADS_FILE).is_file():
+            # The library would take the folder for a name on a hub.
+            raise FileNotFoundError(f"{folder}: no file named {_HEADS_FILE}, so there is no judge")
+        judge = cls(
+            ResNetModel.from_pretrained(folder / "picture_tower", dtype=torch.float32),
+            CLIPTextModelWithProjection.from_pretrained(folder / "text_tower", dtype=torch.float32),
+            CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        )
+        heads = load_file(folder / _HEADS_FILE)
+        judge.load_state_dict({name: value.float() for name, value in heads.items()}, strict=False)
         return judge.eval().requires_grad_(False)
+
+    def _heads(self) -> dict[str, Tensor]:
+        """Return what is on top of the towers, by its name in the state dict."""
+        return {
+            name: value.detach()
+            for name, value in self.state_dict().items()
+            if name.split(".")[0] not in _TOWERS
+        }

@@ -186,6 +186,9 @@ def _update_average(average: nn.Module, module: nn.Module, decay: float) -> None
     ours: list[Tensor] = list(average.parameters())
     theirs: list[Tensor] = list(module.parameters())
     torch._foreach_lerp_(ours, theirs, 1 - decay)
+    # Statistics of a batch normalisation are averages already.
+    for buffer, new in zip(average.buffers(), module.buffers(), strict=True):
+        buffer.copy_(new)
 
 
 def _average_gradients(parameters: list[Tensor]) -> None:

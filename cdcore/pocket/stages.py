@@ -28,6 +28,7 @@ from cdcore.pocket.architecture import (
 )
 from cdcore.pocket.caption import full_caption, words
 from cdcore.pocket.judge import Judge, label_scenes
+from cdcore.pocket.scene import KINDS
 from cdcore.pocket.tokenizer import build_tokenizer
 
 __all__ = ["STAGES", "Stage", "StageName", "open_stage"]
@@ -227,7 +228,7 @@ class _Judge(Stage):
             judge = Judge.load(judge_folder).train().requires_grad_(True)
         else:
             tokenizer = build_tokenizer(words())
-            judge = Judge(build_towers(tokenizer), tokenizer)
+            judge = Judge.untrained(tokenizer)
         self.module = judge.to(device)
 
     def loss(self, step: int) -> Tensor:
@@ -237,8 +238,9 @@ class _Judge(Stage):
         texts = self.module.embed_texts(captions)
         labels = label_scenes([self._album.scenes[index] for index in indices.tolist()])
         return (
-            _matching_loss(pictures, texts, self.module.towers.logit_scale)
-            + functional.binary_cross_entropy_with_logits(
+            _matching_loss(pictures, texts, self.module.logit_scale)
+            + len(KINDS)
+            * functional.binary_cross_entropy_with_logits(
                 logits.kinds, labels.kinds.to(self._device)
             )
             + functional.cross_entropy(

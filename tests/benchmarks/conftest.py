@@ -10,7 +10,6 @@ import torch
 def judged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder with a random base and a random judge; not to be written to."""
     from benchmarks.shapes import save_random_base
-    from cdcore.pocket.architecture import build_towers
     from cdcore.pocket.caption import words
     from cdcore.pocket.judge import Judge
     from cdcore.pocket.tokenizer import build_tokenizer
@@ -20,5 +19,5 @@ def judged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = build_tokenizer(words())
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        Judge(build_towers(tokenizer, layers=1), tokenizer).save(folder / "judge")
+        Judge.untrained(tokenizer, layers=1).save(folder / "judge")
     return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.pocket.architecture import TEXT_WIDTH, build_towers
+from cdcore.pocket.architecture import TEXT_WIDTH
 from cdcore.pocket.caption import words
 from cdcore.pocket.judge import Judge, label_scenes
 from cdcore.pocket.scene import COLORS, KINDS, PLACES, Scene, Thing
@@ -19,7 +19,7 @@ def judge() -> Judge:
     tokenizer = build_tokenizer(words())
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Judge(build_towers(tokenizer, layers=1), tokenizer).eval()
+        return Judge.untrained(tokenizer, layers=1).eval()
 
 
 def pixels(count: int = 2) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_saved_judge_judges_the_same(judge: Judge, tmp_path: Path) -> None:
     assert not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
-    assert next(judge.towers.parameters()).dtype == torch.float32, "saving leaves it as it was"
+    assert next(judge.parameters()).dtype == torch.float32, "saving leaves it as it was"
     (ours, our_logits), (theirs, their_logits) = judge.see(pixels()), loaded.see(pixels())
     torch.testing.assert_close(theirs, ours, rtol=0, atol=5e-3)
     torch.testing.assert_close(their_logits.colors, our_logits.colors, rtol=0, atol=5e-3)
