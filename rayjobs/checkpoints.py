@@ -72,9 +72,6 @@ def step_of(checkpoint: Path) -> int:
 def last_checkpoint(folder: Path, identity: str) -> Path | None:
     """Return the whole checkpoint of the most steps and delete everything else in the folder.
 
-    Ray keeps a list of its own there, which it rewrites in place and reads only with its own
-    version: it goes too.
-
     Args:
         folder: Of all checkpoints of a run that nobody is training; may be missing.
         identity: Of the run.

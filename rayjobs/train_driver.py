@@ -1,9 +1,11 @@
 """The driver of the training job: check everything, run Ray Train, say where things are."""
 
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -39,6 +41,8 @@ __all__ = ["train"]
 _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
 )
+_RAY_FOLDER = ".ray"
+"""In the run, while it lasts: what Ray Train notes for itself."""
 _PATIENCE_S = 4 * 3600
 """How long the other workers wait while the first of their node prepares."""
 
@@ -148,11 +152,16 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any]) -> dict[str, Any
     run.claim(task.session)
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
+    # A killed driver's Ray may write for seconds more, so each start has a folder of its own.
+    notes = run.path / _RAY_FOLDER
+    shutil.rmtree(notes, ignore_errors=True)
     try:
-        return _fit(task, resources)
+        return _fit(task, resources, notes)
     except BaseException as error:
         _note_end(task, error)
         raise
+    finally:
+        shutil.rmtree(notes, ignore_errors=True)
 
 
 def _note_end(task: TrainTask, error: BaseException) -> None:
@@ -170,7 +179,7 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
         run.write_summary(summary)
 
 
-def _fit(task: TrainTask, resources: ScalingConfig) -> dict[str, Any]:
+def _fit(task: TrainTask, resources: ScalingConfig, notes: Path) -> dict[str, Any]:
     # Ray 2.60 runs functions that return something, which its annotations do not know yet.
     work: Any = train_worker
     trainer = TorchTrainer(
@@ -178,10 +187,8 @@ def _fit(task: TrainTask, resources: ScalingConfig) -> dict[str, Any]:
         train_loop_config={"task": task},
         torch_config=TorchConfig(timeout_s=_PATIENCE_S),
         scaling_config=resources,
-        run_config=RunConfig(
-            name=task.run.checkpoints.name,
-            storage_path=str(task.run.path),
-        ),
+        # What Ray keeps of a run, and rewrites in place, is of no use to another start.
+        run_config=RunConfig(name=task.session, storage_path=str(notes)),
     )
     try:
         result: Any = trainer.fit()

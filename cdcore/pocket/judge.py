@@ -93,9 +93,8 @@ class Judge(nn.Module):
         self.projection = nn.Linear(seen, TEXT_WIDTH, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(_INITIAL_LOGIT_SCALE))
         outputs = len(KINDS) * (1 + len(COLORS)) + len(PLACES)
-        self.classifier = nn.Sequential(
-            nn.Linear(seen, 2 * seen), nn.GELU(), nn.Linear(2 * seen, outputs)
-        )
+        self.hidden = nn.Sequential(nn.Linear(seen, 2 * seen), nn.GELU())
+        self.verdict = nn.Linear(2 * seen, outputs)
 
     @classmethod
     def untrained(cls, tokenizer: CLIPTokenizer, *, layers: int = 3) -> "Judge":
@@ -127,7 +126,7 @@ class Judge(nn.Module):
         """Return embeddings (B, d) and scene logits of (B, 3, 64, 64) pixels in [-1, 1]."""
         pooled = self.picture_tower(pixel_values=pixels).pooler_output.flatten(1)
         embedding = nn.functional.normalize(self.projection(pooled), dim=-1)
-        kinds, colors, places = self.classifier(pooled).split(
+        kinds, colors, places = self.verdict(self.hidden(pooled)).split(
             [len(KINDS), len(KINDS) * len(COLORS), len(PLACES)], dim=-1
         )
         logits = SceneLogits(

@@ -15,14 +15,17 @@ __all__ = ["Muon", "is_hidden_matrix"]
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
+_BORDERS = ("embed", "conv_in", "conv_out", "projection", "verdict")
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     """Return whether Muon suits a parameter: a matrix or a kernel between hidden layers.
 
-    Its steps have one size whatever the gradient, which keeps first and last layers unsettled.
+    Its steps have one size whatever the gradient, and in every direction, which first and last
+    layers do not settle by: with its last layer under Muon the judge told half of the kinds after
+    1,500 steps, with it under AdamW nine of ten after 200.
     """
-    is_border = any(part in name for part in ("embed", "conv_in", "conv_out"))
+    is_border = any(part in name for part in _BORDERS)
     return parameter.ndim in (2, 4) and not is_border and min(parameter.flatten(1).shape) >= 8
 
 

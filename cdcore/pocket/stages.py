@@ -216,7 +216,8 @@ class _Unet(Stage):
 
 class _Judge(Stage):
     name = "judge"
-    steps = 2500
+    steps = 1500
+    matrix_learning_rate = 0.1
     batch = 96
 
     def __init__(

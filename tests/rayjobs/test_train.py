@@ -277,7 +277,8 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     script.kill_all()
 
     # As a kill in the middle of writing leaves Ray's own list, and a copy of a checkpoint.
-    (run.checkpoints / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
+    for notes in (run.checkpoints, *(run.path / ".ray").iterdir()):
+        (notes / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
     (run.checkpoints / f"step-{MANY_STEPS - 1:06d}").mkdir(exist_ok=True)
     status, _, err = Script(*flags(killed), folder=folder).wait()
     assert (status, err) == (0, "")
