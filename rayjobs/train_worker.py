@@ -152,7 +152,8 @@ def _write_board(board: SummaryWriter, metrics: StepMetrics) -> None:
 def _checkpoint(engine: "DeepSpeedEngine", task: TrainTask, metrics: StepMetrics) -> None:
     """Write a checkpoint straight into the run; every worker must call it.
 
-    Ray hears of the last one only: it takes a report every two seconds.
+    Ray is told the last loss and no checkpoint: it takes a report every two seconds, and its own
+    list of checkpoints, rewritten in place, would be one more thing that a kill can tear.
     """
     folder = task.run.checkpoints
     writing = writing_folder(folder, session=task.session, step=metrics.step)
@@ -164,9 +165,4 @@ def _checkpoint(engine: "DeepSpeedEngine", task: TrainTask, metrics: StepMetrics
         finish_checkpoint(writing, step=metrics.step, identity=task.identity)
     if metrics.step == task.config.steps:
         dist.barrier()
-        last = folder / f"step-{metrics.step:06d}"
-        ray.train.report(
-            {"step": metrics.step, "loss": metrics.loss},
-            checkpoint=ray.train.Checkpoint.from_directory(last),
-            checkpoint_upload_mode=ray.train.CheckpointUploadMode.NO_UPLOAD,
-        )
+        ray.train.report({"step": metrics.step, "loss": metrics.loss})

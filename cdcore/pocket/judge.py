@@ -162,6 +162,8 @@ class Judge(nn.Module):
             CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         )
         heads = load_file(folder / _HEADS_FILE)
+        if heads.keys() != judge._heads().keys():
+            raise OSError(f"{folder / _HEADS_FILE}: of another version; train the judge again")
         judge.load_state_dict({name: value.float() for name, value in heads.items()}, strict=False)
         return judge.eval().requires_grad_(False)
 

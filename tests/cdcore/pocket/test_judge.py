@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cdcore.pocket.architecture import TEXT_WIDTH
 from cdcore.pocket.caption import words
@@ -83,4 +84,14 @@ def test_a_saved_judge_judges_the_same(judge: Judge, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_judge_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no file named"):
+        Judge.load(tmp_path)
+
+
+def test_heads_of_another_version_are_refused(judge: Judge, tmp_path: Path) -> None:
+    judge.save(tmp_path)
+    heads = load_file(tmp_path / "heads.safetensors")
+    save_file(
+        {f"old.{name}": value for name, value in heads.items()}, tmp_path / "heads.safetensors"
+    )
+    with pytest.raises(OSError, match="train the judge again"):
         Judge.load(tmp_path)
