@@ -200,7 +200,10 @@ def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_ba
 @pytest.mark.timeout(900)
 def test_the_terminal_shows_our_lines_and_no_others(finished: Ended) -> None:
     run, lines = finished.run, finished.out.splitlines()
-    ours = ("teaching '<mycat> cat' to", "regularization images", "training", "sampling")
+    ours = (
+        *("teaching '<mycat> cat' to", "regularization images", "training", "sampling"),
+        *("image alignment: ", "text alignment: ", "prior drift: "),
+    )
     assert finished.err == ""
     assert lines[0].endswith("3 on each of 2 workers, 1 of them empty")
     assert all(line.startswith(ours) for line in lines[:-2])

@@ -1,0 +1,65 @@
+"""Tests of the shipped weights in `cdcore/pocket/weights`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdcore.base import POCKET_FOLDER, Base, load_base
+from cdcore.pocket.exam import Exam, draw_exam
+from cdcore.pocket.judge import Judge
+from cdcore.pocket.report import retrieval_top1, single_scores
+from cdcore.pocket.showcase import reconstruct
+from cdcore.pocket.towers import Towers
+
+_MOST_BYTES, _MOST_FILE_BYTES = 24e6, 15e6
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("pocket")
+
+
+@pytest.fixture(scope="module")
+def exam() -> Exam:
+    return draw_exam(64, lambda scene: len(scene.things) == 1)
+
+
+def test_they_are_small() -> None:
+    sizes = [path.stat().st_size for path in Path(POCKET_FOLDER).rglob("*") if path.is_file()]
+    assert sum(sizes) <= _MOST_BYTES
+    assert max(sizes) <= _MOST_FILE_BYTES
+
+
+def test_the_autoencoder_keeps_what_pictures_show(base: Base, exam: Exam) -> None:
+    error = (reconstruct(base, exam.pixels) - exam.pixels).square().mean()
+    assert error < 0.005
+
+
+def test_the_judge_tells_kinds_places_and_colors_apart(exam: Exam) -> None:
+    judge = Judge.load(POCKET_FOLDER / "judge")
+    scores = single_scores(judge.see(exam.pixels)[1], exam.scenes)
+    assert min(scores.values()) > 0.8
+
+
+@torch.no_grad()
+def test_the_towers_find_the_caption_of_a_picture(exam: Exam) -> None:
+    towers = Towers.load(POCKET_FOLDER)
+    pictures, texts = towers.embed_pictures(exam.pixels), towers.embed_texts(list(exam.captions))
+    assert retrieval_top1(pictures, texts) > 0.25
+
+
+@torch.no_grad()
+def test_the_own_caption_helps_to_see_the_picture_in_the_noise(base: Base, exam: Exam) -> None:
+    mean, _ = base.encode_pixels(exam.pixels)
+    latents = mean * base.autoencoder.config.scaling_factor
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    timesteps = torch.full((len(latents),), 600)
+    noisy = base.noise_schedule.add_noise(latents, noise, timesteps)
+
+    def error(captions: list[str]) -> float:
+        text_kv = base.seam.project(base.text_encoder.encode(captions))
+        return float((base.seam.predict(noisy, timesteps, text_kv) - noise).square().mean())
+
+    captions = list(exam.captions)
+    assert error(captions) < error([*captions[1:], captions[0]])
