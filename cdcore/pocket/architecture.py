@@ -31,7 +31,7 @@ TEXT_WIDTH = 128
 """Width of a text feature, the d of the K/V stack."""
 
 _AUTOENCODER_CHANNELS = (16, 48, 96)
-_UNET_CHANNELS = (48, 96, 160)
+_UNET_CHANNELS = (64, 128, 128)
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -116,13 +116,18 @@ def text_settings(tokenizer: CLIPTokenizer, layers: int) -> dict[str, Any]:
 
 
 def build_noise_scheduler() -> DDPMScheduler:
-    """Build Stable Diffusion 1's noise schedule."""
+    """Build Stable Diffusion 1's noise schedule, for a network that predicts velocity.
+
+    Where a latent is mostly noise its scene is decided, and there the error of a predicted noise
+    hardly counts: predicting noise, the network saw 0.16 of the scene's variance at timestep 950
+    after 200 s of training, predicting velocity 0.56.
+    """
     return DDPMScheduler(
         num_train_timesteps=1000,
         beta_schedule="scaled_linear",
         beta_start=0.00085,
         beta_end=0.012,
-        prediction_type="epsilon",
+        prediction_type="v_prediction",
         clip_sample=False,
         steps_offset=1,
     )
@@ -140,9 +145,9 @@ def _silence_residual_branches(module: torch.nn.Module) -> None:
 def _pass_input_through(unet: UNet2DConditionModel) -> None:
     """Let the untrained network return its input.
 
-    Where a latent is mostly noise the noise to predict is nearly the input, and to rebuild it
-    through a normalisation and a SiLU takes thousands of steps. Since SiLU(x) - SiLU(-x) = x, two
-    channels for each one of the latent carry it to the end.
+    What is to be predicted is partly the input itself, and to rebuild it through a normalisation
+    and a SiLU takes thousands of steps. Since SiLU(x) - SiLU(-x) = x, two channels for each one of
+    the latent carry it to the end.
     """
     last = unet.up_blocks[-1].resnets[-1]
     width = unet.conv_in.out_channels

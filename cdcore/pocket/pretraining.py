@@ -1,9 +1,8 @@
 """Pretraining of the pocket base from nothing, in pieces that continue from weights alone.
 
-Four stages in order: the autoencoder, the contrastive towers, the noise predictor (with which the
-text tower goes on learning while its contrastive loss stays on), and the judge. A stage ends after
-its planned steps. Every piece ends by writing the whole diffusers folder in half precision, so a
-piece can run wherever there is time for one.
+Four stages in order: the autoencoder, the contrastive towers, the noise predictor that reads their
+text, and the judge. A stage ends after its planned steps. Every piece ends by writing the whole
+diffusers folder in half precision, so a piece can run wherever there is time for one.
 """
 
 import json

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import (
     CLIPModel,
@@ -38,8 +38,6 @@ STAGES: tuple[StageName, ...] = ("autoencoder", "towers", "unet", "judge")
 
 _KL_WEIGHT = 2e-5
 _UNCONDITIONAL_SHARE = 0.1
-_CONTRASTIVE_WEIGHT = 0.1
-_CONTRASTIVE_EVERY = 3
 _MIN_SNR_GAMMA = 5.0
 _JUDGE_SEED_OFFSET = 1_000_003
 
@@ -158,8 +156,8 @@ class _Towers(Stage):
 
 class _Unet(Stage):
     name = "unet"
-    steps = 4000
-    batch = 40
+    steps = 6000
+    batch = 48
     average_decay = 0.998
 
     def __init__(
@@ -168,11 +166,9 @@ class _Unet(Stage):
         self._album, self._rng, self._device = album, rng, device
         self._tokenizer = build_tokenizer(words())
         self._autoencoder = _autoencoder(folder).to(device).requires_grad_(False)
+        self._text_tower = _towers(folder, self._tokenizer).text_model.to(device)
         unet = _load(UNet2DConditionModel, folder / "unet") or build_unet()
-        towers = _towers(folder, self._tokenizer)
-        self.module = nn.ModuleDict(
-            {"unet": unet.to(memory_format=torch.channels_last), "towers": towers}
-        ).to(device)
+        self.module = unet.to(device, memory_format=torch.channels_last)
         self._alphas_cumprod = build_noise_scheduler().alphas_cumprod.to(device)
         self._latents = _latents(self._autoencoder, album, work, folder)
 
@@ -181,16 +177,11 @@ class _Unet(Stage):
         captions = self._album.captions(indices, self._rng)
         dropped = torch.rand(self.batch) < _UNCONDITIONAL_SHARE
         prompts = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
-        towers = self.module["towers"]
-        features = towers.text_model(
-            input_ids=_tokens(self._tokenizer, prompts, self._device)
-        ).last_hidden_state
-        loss = self._denoising_loss(indices, features)
-        if step % _CONTRASTIVE_EVERY == 0:
-            pixels = self._album.pixels(indices).to(self._device)
-            contrast = _contrastive_loss(towers, self._tokenizer, pixels, captions)
-            loss = loss + _CONTRASTIVE_WEIGHT * contrast
-        return loss
+        with torch.no_grad():
+            features = self._text_tower(
+                input_ids=_tokens(self._tokenizer, prompts, self._device)
+            ).last_hidden_state
+        return self._denoising_loss(indices, features)
 
     def _denoising_loss(self, indices: Tensor, features: Tensor) -> Tensor:
         mean, std = self._latents[:, indices].to(self._device).float()
@@ -201,16 +192,18 @@ class _Unet(Stage):
         timesteps = (times * len(self._alphas_cumprod)).long().to(self._device)
         alpha = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        prediction = self.module["unet"](noisy, timesteps, features).sample
-        # Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy".
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        prediction = self.module(noisy, timesteps, features).sample
+        # Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eased:
+        # the loss of latents is weighted by min(SNR, gamma) + 1, the loss of velocity by that over
+        # SNR + 1.
         snr = alpha / (1 - alpha)
-        weight = snr.clamp(max=_MIN_SNR_GAMMA) / snr
-        loss: Tensor = (weight * (prediction - noise).square()).mean()
+        weight = (snr.clamp(max=_MIN_SNR_GAMMA) + 1) / (snr + 1)
+        loss: Tensor = (weight * (prediction - velocity).square()).mean()
         return loss
 
     def save(self, module: Any, folder: Path) -> None:
-        _save_half(module["unet"], folder / "unet")
-        _save_towers(module["towers"], folder)
+        _save_half(module, folder / "unet")
         build_noise_scheduler().save_pretrained(folder / "scheduler")
 
 

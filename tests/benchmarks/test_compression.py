@@ -78,8 +78,7 @@ def test_the_command_shows_and_writes_both_tables(
     assert caught.value.code == 0
     figures = json.loads(file.read_text())
     assert len(figures["sizes"]) == 24
-    # Nothing can score a base that is no shipped pocket base.
-    assert {point["image_alignment"] for point in figures["points"]} == {None}
+    assert None not in {point["image_alignment"] for point in figures["points"]}
     assert "Compressions of mycat.safetensors" in capsys.readouterr().out
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray.train import ScalingConfig
@@ -37,7 +38,7 @@ class Cluster:
             raise CustomDiffusionError("too many workers for this cluster")
         return ScalingConfig(num_workers=workers)
 
-    def fit(self, task: TrainTask, _: ScalingConfig) -> dict[str, Any]:
+    def fit(self, task: TrainTask, _: ScalingConfig, __: Path) -> dict[str, Any]:
         self.tasks.append(task)
         self.before()
         if self.error is not None:

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -75,6 +76,16 @@ def save_concepts(base: Base, folder: Path) -> None:
             base_fingerprint=base.fingerprint,
         )
         save_concept(concept, folder / f"{name}.safetensors", base)
+
+
+def mixed() -> list[PictureRequest]:
+    """As many as there are rows, of equal length, and different in all else."""
+    return [
+        replace(SIMPLE, blend=blend(ALICE), prompt="an <alice> cat", seeds=(1,)),
+        replace(SIMPLE, blend=blend(BORIS, CLARA), prompt="<boris> cat and <clara> cat", seeds=(2,),
+                sampler="ddim", eta=0.5, guidance_scale=5.0, negative_prompt="a barn"),
+        replace(SIMPLE, blend=blend(CLARA, weight=0.6), guidance_scale=1.0, seeds=(3,)),
+    ]  # fmt: skip
 
 
 def weighted_sum(concepts: Sequence[tuple[Concept, float]], method: str) -> Merged:

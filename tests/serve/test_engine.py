@@ -37,6 +37,7 @@ from tests.serve.engine_case import (
     FolderSource,
     blend,
     expected,
+    mixed,
     running,
 )
 
@@ -56,16 +57,6 @@ def shared(
 
 def picture(engine: Engine, request: PictureRequest) -> Tensor:
     return engine.ask(request).result(PATIENCE_S).pictures[0]
-
-
-def mixed() -> list[PictureRequest]:
-    """As many as there are rows, of equal length, and different in all else."""
-    return [
-        replace(SIMPLE, blend=blend(ALICE), prompt="an <alice> cat", seeds=(1,)),
-        replace(SIMPLE, blend=blend(BORIS, CLARA), prompt="<boris> cat and <clara> cat", seeds=(2,),
-                sampler="ddim", eta=0.5, guidance_scale=5.0, negative_prompt="a barn"),
-        replace(SIMPLE, blend=blend(CLARA, weight=0.6), guidance_scale=1.0, seeds=(3,)),
-    ]  # fmt: skip
 
 
 def test_deterministic_pictures_are_those_of_the_sampler_bit_for_bit(

@@ -1,4 +1,4 @@
-"""Tests of the shipped weights in `cdcore/pocket/weights`."""
+"""Tests of the weights that `cdcore/pocket/weights` ships."""
 
 from pathlib import Path
 
