@@ -8,8 +8,8 @@ B prompts, L tokens, d text width.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ __all__ = ["EncodedPrompts", "TextEncoder", "check_modifier_token", "modifier_to
 _MODIFIER_TOKEN = re.compile(r"<[a-z0-9][a-z0-9_-]*>")
 _MODIFIER_TOKEN_IN_PROMPT = re.compile(f"({_MODIFIER_TOKEN.pattern})", re.IGNORECASE)
 _MAX_NOUN_TOKENS = 8
+# Every thread has its own, so that a server may encode the prompts of several clients at once.
+_replacement: ContextVar[tuple[Tensor, Sequence[Tensor]] | None] = ContextVar(
+    "replacement", default=None
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,12 +64,13 @@ def modifier_tokens(prompt: str) -> tuple[str, ...]:
 
 
 class TextEncoder:
-    """A frozen CLIP text encoder and its tokenizer."""
+    """A frozen CLIP text encoder and its tokenizer; threads may share it."""
 
     def __init__(self, tokenizer: Any, model: nn.Module) -> None:
         """Wrap a transformers ``CLIPTokenizer`` and ``CLIPTextModel``; the model is frozen."""
         self.tokenizer = tokenizer
         self.model: Any = model.eval().requires_grad_(False)
+        self.model.get_input_embeddings().register_forward_hook(_replace_rows)
 
     @property
     def embedding_table(self) -> Tensor:
@@ -100,8 +105,11 @@ class TextEncoder:
     def features(self, encoded: EncodedPrompts, rows: Sequence[Tensor]) -> Tensor:
         """Return the features (B, L, d) of tokenized prompts whose modifier tokens are ``rows``."""
         device = self.embedding_table.device
-        with self._replaced_rows(encoded.modifiers.to(device), rows):
+        chosen = _replacement.set((encoded.modifiers.to(device), rows) if rows else None)
+        try:
             output: Tensor = self.model(input_ids=encoded.ids.to(device)).last_hidden_state
+        finally:
+            _replacement.reset(chosen)
         return output
 
     def tokenize(self, prompts: Sequence[str], tokens: Sequence[str]) -> EncodedPrompts:
@@ -153,26 +161,19 @@ class TextEncoder:
             if piece.lower() in tokens:
                 # Any ordinary token will do: its row is replaced.
                 line.append((self.tokenizer.bos_token_id, tokens.index(piece.lower())))
-            elif piece.strip():
+            elif piece:
                 ids = self.tokenizer(piece, add_special_tokens=False).input_ids
                 line += [(id_, -1) for id_ in ids]
         start, end = (self.tokenizer.bos_token_id, -1), (self.tokenizer.eos_token_id, -1)
         line = [start, *line[: self.max_tokens - 2], end]
         return line + [(self.tokenizer.pad_token_id, -1)] * (self.max_tokens - len(line))
 
-    @contextmanager
-    def _replaced_rows(self, modifiers: Tensor, rows: Sequence[Tensor]) -> Iterator[None]:
-        if not rows:
-            yield
-            return
 
-        def replace(_: nn.Module, __: tuple[Any, ...], embedded: Tensor) -> Tensor:
-            table = torch.stack(list(rows)).to(embedded)
-            chosen = table[modifiers.clamp(min=0)]
-            return torch.where((modifiers >= 0).unsqueeze(-1), chosen, embedded)
-
-        handle = self.model.get_input_embeddings().register_forward_hook(replace)
-        try:
-            yield
-        finally:
-            handle.remove()
+def _replace_rows(_: nn.Module, __: tuple[Any, ...], embedded: Tensor) -> Tensor:
+    replacement = _replacement.get()
+    if replacement is None:
+        return embedded
+    modifiers, rows = replacement
+    table = torch.stack(list(rows)).to(embedded)
+    chosen = table[modifiers.clamp(min=0)]
+    return torch.where((modifiers >= 0).unsqueeze(-1), chosen, embedded)

@@ -1,8 +1,10 @@
 """Tests of `cdcore.text_encoder`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -38,6 +40,7 @@ def test_without_modifier_tokens_features_are_the_plain_model_s(encoder: TextEnc
 
 
 @settings(deadline=None, max_examples=50)
+@example("\x1f")
 @given(prompt=st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"])))
 def test_ids_of_ordinary_text_are_the_tokenizer_s(encoder: TextEncoder, prompt: str) -> None:
     encoded = encoder.tokenize([prompt], ["<mycat>"])
@@ -83,6 +86,18 @@ def test_nothing_of_a_prompt_s_rows_is_left_behind(encoder: TextEncoder) -> None
         encoder.encode(["<one>"], {"<one>": torch.ones(31)})
     assert torch.equal(encoder.encode(PROMPTS), before)
     assert torch.equal(encoder.embedding_table, table)
+
+
+def test_threads_that_share_an_encoder_do_not_see_each_other_s_rows(encoder: TextEncoder) -> None:
+    rows = [encoder.initial_embedding(word) for word in ("cat", "barn", "dog", "grass")]
+
+    def features(row: Tensor) -> Tensor:
+        return encoder.encode(["a photo of <x>"], {"<x>": row})
+
+    wanted = [features(row) for row in rows]
+    with ThreadPoolExecutor(len(rows)) as pool:
+        found = list(pool.map(features, rows * 50))
+    assert all(map(torch.equal, found, wanted * 50))
 
 
 def test_a_modifier_token_that_no_concept_has_is_refused(encoder: TextEncoder) -> None:

@@ -70,9 +70,9 @@ def test_both_towers_end_in_the_same_space(towers: Any) -> None:
     assert towers.visual_projection(picture).shape == (2, TEXT_WIDTH)
 
 
-def test_the_noise_schedule_is_stable_diffusion_s() -> None:
+def test_the_noise_schedule_is_stable_diffusion_s_and_velocity_is_predicted() -> None:
     scheduler = build_noise_scheduler()
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     expected = torch.cumprod(1 - betas, dim=0)
     torch.testing.assert_close(scheduler.alphas_cumprod.double(), expected, rtol=1e-4, atol=1e-6)
-    assert scheduler.config.prediction_type == "epsilon"
+    assert scheduler.config.prediction_type == "v_prediction"
