@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class TextEncoder:
     def __init__(self, tokenizer: Any, model: nn.Module) -> None:
         """Wrap a transformers ``CLIPTokenizer`` and ``CLIPTextModel``; the model is frozen."""
         self.tokenizer = tokenizer
-        self.model: Any = model.eval().requires_grad_(False)
+        self.model = cast(Any, model.eval().requires_grad_(False))
         self.model.get_input_embeddings().register_forward_hook(_replace_rows)
 
     @property
