@@ -27,7 +27,7 @@ from cdcore.pocket.tokenizer import build_tokenizer
 from cdcore.subject import Subject
 from cdcore.update import Update
 from serve.blend import ConceptRef
-from serve.preparation import Merged
+from serve.preparation import Merged, MergePart
 
 __all__ = ["Shelf", "base_folder_of", "summed"]
 
@@ -97,11 +97,11 @@ def _read(path: Path) -> Concept:
     return load_concept(path)
 
 
-def summed(concepts: Sequence[tuple[Concept, float]], method: str) -> Merged:
+def summed(parts: Sequence[MergePart], method: str) -> Merged:
     """Merge by adding weighted updates; every system of the benchmark merges so."""
-    dense = [weight * concept.update.dense() for concept, weight in concepts]
+    dense = [weight * concept.update.dense() for _, concept, weight in parts]
     tokens: dict[str, Tensor] = {}
-    for concept, _ in concepts:
+    for _, concept, _ in parts:
         tokens |= concept.tokens
     return Merged(Update(weight=torch.stack(dense).sum(0)), tokens, {})
 

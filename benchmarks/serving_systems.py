@@ -41,7 +41,7 @@ from serve.blend import Blend
 from serve.byte_lru import ByteLRU
 from serve.engine import Engine
 from serve.picture_request import Done, Event, Failed, Picture, PictureRequest
-from serve.preparation import Merged
+from serve.preparation import Merged, MergePart
 from serve.tensor_sizes import tensor_bytes
 
 __all__ = ["EngineSystem", "GroupSystem", "Served", "SwapSystem", "System"]
@@ -201,12 +201,12 @@ class _Merges:
         self._known: ByteLRU[Merged] = ByteLRU(_MERGE_BYTES)
 
     def of(self, blend: Blend) -> Merged:
-        concepts = [(self._shelf.concept(one), weight) for one, weight in blend.parts]
+        parts = [MergePart(one, self._shelf.concept(one), weight) for one, weight in blend.parts]
         if blend.is_plain:
-            return Merged(concepts[0][0].update, concepts[0][0].tokens, {})
+            return Merged(parts[0].concept.update, parts[0].concept.tokens, {})
         known = self._known.get(blend)
         if known is None:
-            known = summed(concepts, METHOD)
+            known = summed(parts, METHOD)
             self._known.put(blend, known, tensor_bytes(known.update))
         return known
 

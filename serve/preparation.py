@@ -19,12 +19,12 @@ from torch import Tensor
 from cdcore.concept import Concept
 from cdcore.errors import ConfigError, CustomDiffusionError, ServingError
 from cdcore.update import Update
-from serve.blend import Blend
+from serve.blend import Blend, ConceptRef
 from serve.byte_lru import ByteLRU
 from serve.concept_store import ConceptStore, Lease
 from serve.tensor_sizes import tensor_bytes
 
-__all__ = ["Merge", "Merged", "Preparation", "Preparer"]
+__all__ = ["Merge", "MergePart", "Merged", "Preparation", "Preparer"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +43,22 @@ class Merged(NamedTuple):
     residuals: Mapping[str, float]
 
 
-Merge = Callable[[Sequence[tuple[Concept, float]], str], Merged]
-"""``merge(concepts and weights, method)``; may raise `CustomDiffusionError`."""
+class MergePart(NamedTuple):
+    """A concept in a merge.
+
+    Attributes:
+        reference: Names its content.
+        concept: What it is.
+        weight: Factor on what it was taught.
+    """
+
+    reference: ConceptRef
+    concept: Concept
+    weight: float
+
+
+Merge = Callable[[Sequence[MergePart], str], Merged]
+"""``merge(parts, method)``; may raise `CustomDiffusionError`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -168,12 +182,15 @@ class Preparer:
     def _merged(self, blend: Blend, lease: Lease) -> Merged:
         assert lease.concepts is not None
         started = time.perf_counter()
-        weighted = [(lease.concepts[reference], weight) for reference, weight in blend.parts]
-        if len(weighted) == 1:
-            concept, weight = weighted[0]
+        parts = [
+            MergePart(reference, lease.concepts[reference], weight)
+            for reference, weight in blend.parts
+        ]
+        if len(parts) == 1:
+            _, concept, weight = parts[0]
             update = concept.update.to("cpu", torch.float32).scaled(weight)
             return Merged(update, concept.tokens, {})
         assert self._merge is not None
-        merged = self._merge(weighted, blend.method)
+        merged = self._merge(parts, blend.method)
         self.merge_s.append(time.perf_counter() - started)
         return merged

@@ -8,6 +8,7 @@ import torch
 from benchmarks.serving_shelf import Shelf, base_folder_of, summed
 from cdcore.base import POCKET_FOLDER, Base, load_base
 from cdcore.concept import load_concept
+from serve.preparation import MergePart
 
 
 def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path: Path) -> None:
@@ -27,8 +28,10 @@ def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path:
 
 def test_a_sum_holds_all_tokens(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path)
-    first, second = (shelf.concept(reference) for reference in shelf.references(2))
-    merged = summed([(first, 0.5), (second, 2.0)], "sum")
+    references = shelf.references(2)
+    first, second = map(shelf.concept, references)
+    parts = [MergePart(references[0], first, 0.5), MergePart(references[1], second, 2.0)]
+    merged = summed(parts, "sum")
     assert merged.update is not None
     wanted = 0.5 * first.update.dense() + 2 * second.update.dense()
     torch.testing.assert_close(merged.update.dense(), wanted)

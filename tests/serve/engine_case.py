@@ -21,7 +21,7 @@ from serve.blend import Blend, ConceptRef
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 from serve.picture_request import PictureRequest
-from serve.preparation import Merged
+from serve.preparation import Merged, MergePart
 from serve.preview import PreviewMap
 from tests.tiny import random_update
 
@@ -88,15 +88,15 @@ def mixed() -> list[PictureRequest]:
     ]  # fmt: skip
 
 
-def weighted_sum(concepts: Sequence[tuple[Concept, float]], method: str) -> Merged:
+def weighted_sum(parts: Sequence[MergePart], method: str) -> Merged:
     """The simplest merge there is; "broken" makes numbers that are none, "refused" none at all."""
     if method == "refused":
         raise ConceptFileError("these concepts do not go together")
-    total = torch.stack([weight * concept.update.dense() for concept, weight in concepts]).sum(0)
+    total = torch.stack([weight * concept.update.dense() for _, concept, weight in parts]).sum(0)
     if method == "broken":
         total = total * torch.nan
     tokens: dict[str, Tensor] = {}
-    for concept, _ in concepts:
+    for _, concept, _ in parts:
         tokens |= concept.tokens
     return Merged(Update(weight=total), tokens, {"residual": 0.25})
 
@@ -132,12 +132,13 @@ def expected(
     rows = []
     for request in requests:
         weighted = [
-            (load_concept(source.path(reference)), weight)
+            MergePart(reference, load_concept(source.path(reference)), weight)
             for reference, weight in request.blend.parts
         ]
         update, tokens = None, None
         if len(weighted) == 1:
-            update, tokens = weighted[0][0].update.scaled(weighted[0][1]), weighted[0][0].tokens
+            _, concept, weight = weighted[0]
+            update, tokens = concept.update.scaled(weight), concept.tokens
         elif weighted:
             update, tokens, _ = weighted_sum(weighted, request.blend.method)
         rows.append(

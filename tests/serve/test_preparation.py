@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from cdcore.base import Base
-from cdcore.concept import Concept, load_concept
+from cdcore.concept import load_concept
 from cdcore.errors import ConceptFileError, ConfigError, ServingError
 from serve.blend import Blend
 from serve.concept_store import ConceptStore
-from serve.preparation import Merged, Preparation, Preparer
+from serve.preparation import Merged, MergePart, Preparation, Preparer
 from tests.serve.engine_case import ALICE, BORIS, CLARA, FolderSource, blend, weighted_sum
 
 PATIENCE_S = 60.0
@@ -32,12 +32,12 @@ class Case:
         self.gate.set()
         self.preparer = Preparer(self.store, self.merge, self.threads, merge_bytes=10**9)
 
-    def merge(self, concepts: Sequence[tuple[Concept, float]], method: str) -> Merged:
+    def merge(self, parts: Sequence[MergePart], method: str) -> Merged:
         self.merges += 1
         assert self.gate.wait(PATIENCE_S)
         if method == "defect":
             raise ZeroDivisionError
-        return weighted_sum(concepts, method)
+        return weighted_sum(parts, method)
 
     def start(self, wanted: Blend) -> tuple[Preparation, threading.Event]:
         settled = threading.Event()

@@ -1,0 +1,57 @@
+"""Concepts that merge well, and the caption statistics of their base."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from cdcore.base import Base
+from cdcore.caption_bank import CaptionBank, written_captions
+from cdcore.caption_statistics import CaptionStatistics, caption_statistics
+from cdcore.concept import Concept, save_concept
+from cdcore.subject import Subject
+from cdcore.update import Update
+from tests.tiny import random_update
+
+NOUNS = {"mycat": "cat", "mychair": "chair", "mydog": "dog"}
+"""By the name of a concept; its token is ``<NAME>``."""
+
+
+def make_concept(base: Base, name: str, *, noun: str = "", token: str | None = "") -> Concept:
+    """A concept whose prompts differ from others' as much as a tiny text encoder lets them."""
+    noun = noun or NOUNS[name]
+    seed = list(NOUNS).index(name) if name in NOUNS else len(name)
+    row = base.text_encoder.initial_embedding(noun)
+    generator = torch.Generator().manual_seed(seed)
+    row = row + 3 * row.std() * torch.randn(row.shape, generator=generator)
+    shape = base.seam.layout.shape
+    common = random_update(shape, seed=99).dense()
+    token = f"<{name}>" if token == "" else token
+    return Concept(
+        name=name,
+        update=Update(weight=0.3 * common + 0.1 * random_update(shape, seed=seed).dense()),
+        tokens={} if token is None else {token: row},
+        subjects=(Subject(class_noun=noun, token=token),),
+        base_name=base.name,
+        base_fingerprint=base.fingerprint,
+    )
+
+
+def save_mergeable(base: Base, folder: Path) -> dict[str, Path]:
+    """Write the concepts of `NOUNS`; returns their files by name."""
+    files = {name: folder / f"{name}.safetensors" for name in NOUNS}
+    for name, file in files.items():
+        save_concept(make_concept(base, name), file, base)
+    return files
+
+
+@cache
+def few_captions() -> CaptionBank:
+    """Enough captions for the tiny base."""
+    captions = written_captions(pocket=True)
+    return CaptionBank(fitted=captions.fitted[:100], held_out=captions.held_out[:20])
+
+
+def statistics_of(base: Base) -> CaptionStatistics:
+    """Caption statistics of the tiny base."""
+    return caption_statistics(base, few_captions())
