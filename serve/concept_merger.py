@@ -11,6 +11,7 @@ from cdcore.errors import ConfigError
 from cdcore.merge_report import MergeReport
 from cdcore.merge_settings import MergeMethod
 from cdcore.merging import Merge, merge
+from cdcore.update import Update
 from serve.blend import ConceptRef
 from serve.preparation import Merged, MergePart
 
@@ -61,31 +62,39 @@ class ConceptMerger:
         Raises:
             CustomDiffusionError: As for `merge`, or a concept has no card.
         """
-        made = self.merge(parts, method)
+        updates = None
+        if method == "sum":
+            # A file holds half precision, so casting back gives what was read from it.
+            updates = [part.concept.update.to("cpu", torch.float32) for part in parts]
+        weighted = [(part.reference, part.weight) for part in parts]
+        made = self.merge(weighted, method, updates=updates)
         return Merged(made.concept.update, made.concept.tokens, figures_of(made.report))
 
-    def merge(self, parts: Sequence[MergePart], method: str, *, name: str | None = None) -> Merge:
+    def merge(
+        self,
+        weighted: Sequence[tuple[ConceptRef, float]],
+        method: str,
+        *,
+        updates: Sequence[Update] | None = None,
+        name: str | None = None,
+    ) -> Merge:
         """Merge concepts.
 
         Args:
-            parts: The concepts; only "sum" reads their updates.
+            weighted: The concepts and their weights.
             method: "constrained", "ridge" or "sum".
+            updates: Of each concept, float32 on the CPU; only "sum" needs them.
             name: Of the result; None joins the concepts' names.
 
         Raises:
             ConfigError: There is no such method.
             CustomDiffusionError: As for `cdcore.merging.merge`, or a concept has no card.
         """
-        chosen = method_named(method)
-        updates = None
-        if chosen == "sum":
-            # A file holds half precision, so casting back gives what was read from it.
-            updates = [part.concept.update.to("cpu", torch.float32) for part in parts]
         return merge(
-            [self._card_of(part.reference) for part in parts],
+            [self._card_of(reference) for reference, _ in weighted],
             self._statistics,
-            [part.weight for part in parts],
-            method=chosen,
+            [weight for _, weight in weighted],
+            method=method_named(method),
             name=name,
             updates=updates,
         )

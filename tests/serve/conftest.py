@@ -20,3 +20,9 @@ def concept_folder(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) ->
 def source(concept_folder: Path) -> FolderSource:
     """A source that has fetched nothing yet."""
     return FolderSource(concept_folder)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run coroutines of tests as the service does."""
+    return "asyncio"

@@ -1,5 +1,7 @@
-"""Concepts that merge well, and the caption statistics of their base."""
+"""Concepts that merge well, engines over a registry that has them, and services in front."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +11,11 @@ from cdcore.base import Base
 from cdcore.caption_bank import CaptionBank, written_captions
 from cdcore.caption_statistics import CaptionStatistics, caption_statistics
 from cdcore.concept import Concept, save_concept
+from cdcore.registry import Registry
 from cdcore.subject import Subject
 from cdcore.update import Update
+from serve.engine_host import EngineHost
+from tests.serve.engine_case import CONFIG, PLAIN_MAP
 from tests.tiny import random_update
 
 NOUNS = {"mycat": "cat", "mychair": "chair", "mydog": "dog"}
@@ -55,3 +60,15 @@ def few_captions() -> CaptionBank:
 def statistics_of(base: Base) -> CaptionStatistics:
     """Caption statistics of the tiny base."""
     return caption_statistics(base, few_captions())
+
+
+@contextmanager
+def hosting(base: Base, registry: Registry, folder: Path) -> Iterator[EngineHost]:
+    """An engine over a registry, warm; afterwards no lease may be left."""
+    host = EngineHost(base, registry, folder, CONFIG, captions=few_captions(), preview=PLAIN_MAP)
+    host.start(120)
+    try:
+        yield host
+    finally:
+        host.close()
+    assert host.engine.store.leases == 0
