@@ -85,6 +85,11 @@ class Catalogue:
                 _log.warning("%s", damage)
             self._listed = listed
 
+    @property
+    def count(self) -> int:
+        """How many concepts there are, whoever may see them."""
+        return len(self._listed)
+
     def concepts(self, caller: Caller) -> list[ListedConcept]:
         """Return all concepts that a caller may see, by name."""
         return [known for _, known in sorted(self._listed.items()) if caller.may_see(known.owner)]

@@ -1,11 +1,13 @@
 """Concepts that merge well, engines over a registry that has them, and services in front."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from starlette.testclient import TestClient
 
 from cdcore.base import Base
 from cdcore.caption_bank import CaptionBank, written_captions
@@ -15,6 +17,10 @@ from cdcore.registry import Registry
 from cdcore.subject import Subject
 from cdcore.update import Update
 from serve.engine_host import EngineHost
+from serve.gateway import Gateway
+from serve.http_app import http_app
+from serve.service import Service
+from serve.settings import ServiceSettings
 from tests.serve.engine_case import CONFIG, PLAIN_MAP
 from tests.tiny import random_update
 
@@ -72,3 +78,19 @@ def hosting(base: Base, registry: Registry, folder: Path) -> Iterator[EngineHost
     finally:
         host.close()
     assert host.engine.store.leases == 0
+
+
+@contextmanager
+def serving(
+    host: Gateway, registry: Registry, examples: Sequence[Path] = (), **settings: Any
+) -> Iterator[TestClient]:
+    """A client on this machine of a service over a gateway; a defect is a 500, as for anyone."""
+    given = ServiceSettings(registry=str(registry.store.address()), poll_s=0.05, **settings)
+    app = http_app(Service(given, host, registry, examples))
+    with TestClient(
+        app,
+        base_url="http://127.0.0.1:8000",
+        client=("127.0.0.1", 50000),
+        raise_server_exceptions=False,
+    ) as client:
+        yield client

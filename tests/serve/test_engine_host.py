@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -25,30 +25,16 @@ from serve.engine_host import EngineHost
 from serve.gateway import Accepted, Told
 from serve.picture_request import Done, Failed, Picture, PictureRequest
 from tests.serve.engine_case import SIMPLE
-from tests.serve.service_case import hosting, save_mergeable
+from tests.serve.service_case import hosting
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def registry(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    for file in save_mergeable(tiny_base, tmp_path_factory.mktemp("files")).values():
-        registry.publish(file)
-    return registry
-
-
-@pytest.fixture(scope="module")
-def host(
-    tiny_base: Base, registry: Registry, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[EngineHost]:
-    with hosting(tiny_base, registry, tmp_path_factory.mktemp("cache")) as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def references(registry: Registry) -> Mapping[str, ConceptRef]:
-    return {entry.name: ConceptRef(entry.name, entry.version) for entry in registry.entries()}
+def references(shared_registry: Registry) -> Mapping[str, ConceptRef]:
+    return {
+        entry.name: ConceptRef(entry.name, entry.version) for entry in shared_registry.entries()
+    }
 
 
 async def all_told(host: EngineHost, request: PictureRequest) -> list[Told]:
@@ -74,11 +60,11 @@ async def test_a_merge_is_drawn_from_the_registry(
     assert isinstance(picture, Picture)
     assert isinstance(done, Done)
     assert done.residuals["mycat.constraint"] < 1e-3
-    assert (await host.figures())["merges_recent"] == 1
+    assert (await host.figures())["merges_recent"] >= 1
 
 
 async def test_refusals_are_told_and_not_raised(
-    host: EngineHost, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    host: EngineHost, shared_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = replace(
         SIMPLE, blend=Blend.of((ConceptRef("mycat", "7-0123456789abcdef"), 1), method="")
@@ -89,7 +75,7 @@ async def test_refusals_are_told_and_not_raised(
     def unreachable(folder: str) -> None:
         raise OSError("/secret/path cannot be reached")
 
-    monkeypatch.setattr(registry.store, "listing", unreachable)
+    monkeypatch.setattr(shared_registry.store, "listing", unreachable)
     error = await failure(host, lost)
     assert isinstance(error, ServingError)
     assert "secret" not in str(error)
@@ -125,10 +111,10 @@ async def test_a_kept_merge_is_a_concept_that_merges_again(
 
 
 async def test_exports_come_from_the_registry(
-    host: EngineHost, registry: Registry, references: Mapping[str, ConceptRef]
+    host: EngineHost, shared_registry: Registry, references: Mapping[str, ConceptRef]
 ) -> None:
     whole = await host.export(references["mycat"], "concept")
-    assert whole.data == registry.resolve("mycat").read_bytes()
+    assert whole.data == shared_registry.resolve("mycat").read_bytes()
     packed = await host.export(references["mycat"], "comfyui")
     with zipfile.ZipFile(io.BytesIO(packed.data)) as archive:
         text = archive.read("comfyui/USE.md").decode()
@@ -138,8 +124,10 @@ async def test_exports_come_from_the_registry(
         await host.export(references["mycat"], "exe")
 
 
-async def test_a_closed_host_says_so(tiny_base: Base, registry: Registry, tmp_path: Path) -> None:
-    with hosting(tiny_base, registry, tmp_path) as host:
+async def test_a_closed_host_says_so(
+    tiny_base: Base, shared_registry: Registry, tmp_path: Path
+) -> None:
+    with hosting(tiny_base, shared_registry, tmp_path) as host:
         host.close(drain_s=5.0)
         assert isinstance(await failure(host, SIMPLE), EngineStoppedError)
         with pytest.raises(EngineStoppedError):

@@ -1,0 +1,55 @@
+"""Whether the service lives, and whether it can draw."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from cdcore.errors import EngineStoppedError
+from serve.api_models import ErrorAnswer
+from serve.auth import ServiceDependency
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["state"])
+
+_WAIT_S = 10.0
+
+
+class Alive(BaseModel):
+    """The HTTP side answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """An engine works."""
+
+    status: Literal["ready"] = "ready"
+    base: str
+    turn_age_seconds: float
+    drain_seconds: float
+    concepts: int
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Say that this process answers; it says nothing of engines."""
+    return Alive()
+
+
+@router.get("/readyz", responses={503: {"model": ErrorAnswer}})
+async def readyz(service: ServiceDependency) -> Ready:
+    """Say that an engine is warm, and that its last turn did not take too long."""
+    facts = await service.facts()
+    try:
+        figures = await asyncio.wait_for(service.gateway.figures(), _WAIT_S)
+    except TimeoutError:
+        raise EngineStoppedError(f"no engine has answered within {_WAIT_S:.0f} s") from None
+    return Ready(
+        base=facts.base_name,
+        turn_age_seconds=figures["turn_age_seconds"],
+        drain_seconds=figures["drain_seconds"],
+        concepts=service.catalogue.count,
+    )
