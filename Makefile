@@ -16,13 +16,20 @@ PYTEST := $(BIN)/python -m pytest
 STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-ray test-gpu bench-gpu check format install clean
+BASE ?= pocket
+REGISTRY ?= concepts
+PORT ?= 8000
+
+.PHONY: help demo serve test test-unit test-ray test-gpu bench-gpu check format install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## teach the example concept to the pocket base
 	$(BIN)/python rayjobs/train.py
+
+serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at PORT
+	$(BIN)/python -m serve --base $(BASE) --registry $(REGISTRY) --port $(PORT)
 
 test: $(STAMP) ## all tests that need no GPU
 	$(PYTEST) -m "not ray and not gpu"

@@ -64,6 +64,8 @@ class Desk:
         self.counts: Counter[str] = Counter()
         """Requests "offered", "refused", "done", "failed" and "cancelled"; "turns"; and row-steps
         "cancelled_steps" that were spared."""
+        self.tick_seconds = 0.0
+        """How long turns with a tick took until its end, added up."""
         self.turn_started_at: float | None = None
         """When the engine's thread began the turn it is in; None while it waits for work."""
         self.error: EngineStoppedError | None = None
@@ -169,6 +171,7 @@ class Desk:
         with self._changed:
             assert self.turn_started_at is not None
             seconds = time.monotonic() - self.turn_started_at
+            self.tick_seconds += seconds
             return [(row, self._work[row[0]]) for row in self._scheduler.ticked(size, seconds)]
 
     def measure(self, size: Size, seconds: float) -> None:
@@ -243,6 +246,7 @@ class Desk:
                 "requests": len(scheduler),
                 "requests_without_row": scheduler.without_row,
                 "undecoded_pictures": scheduler.undecoded,
+                "tick_seconds": self.tick_seconds,
                 "active_rows": sum(len(scheduler.active(s)) for s in scheduler.limits.slots),
                 **{name: self.counts[name] for name in _COUNTED},
             }

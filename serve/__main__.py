@@ -1,0 +1,129 @@
+"""``python -m serve``: the service on this machine, for whoever wants to try it.
+
+On a cluster use ``serve deploy serve/config.yaml`` (docs/serving.md).
+"""
+
+import argparse
+import ipaddress
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from cdcore.errors import CustomDiffusionError
+from serve.settings import ServiceSettings
+
+__all__ = ["greeting", "main", "read_arguments"]
+
+_WAIT_S = 1800.0
+
+
+def read_arguments(
+    arguments: Sequence[str] | None = None,
+) -> tuple[ServiceSettings, str, int]:
+    """Read the command line; ends the process where it is wrong.
+
+    Returns:
+        The settings, and the address and port to bind to.
+    """
+    defaults = ServiceSettings()
+    parser = argparse.ArgumentParser(
+        "python -m serve", description="Serve every concept of a registry from one base model."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind to")
+    parser.add_argument("--port", type=int, default=8000, help="port to bind to")
+    for name in ("base", "registry", "keys", "slots", "cpus", "gpus"):
+        field = ServiceSettings.model_fields[name]
+        default = getattr(defaults, name)
+        parser.add_argument(
+            f"--{name}", default=default, help=f"{field.description} (default {default})"
+        )
+    given = vars(parser.parse_args(arguments))
+    host, port = given.pop("host"), given.pop("port")
+    if not _is_loopback(host) and not given["keys"]:
+        parser.error(
+            f"--host is {host}, where others can reach the service; give --keys FILE (make one "
+            "with python -m serve.api_keys --file keys.json --owner NAME)"
+        )
+    try:
+        return ServiceSettings.model_validate(given), host, port
+    except ValidationError as error:
+        first = error.errors()[0]
+        parser.error(f"--{first['loc'][0]}: {first['msg']}")
+
+
+def greeting(address: str, base: str) -> str:
+    """Return what a newcomer is told when the service is ready."""
+    body = json.dumps({"prompt": "a red cat on the beach", "response_format": "url"})
+    return (
+        f"serving base {base} at {address}\n"
+        f"  reference   {address}/docs\n"
+        f"  concepts    curl {address}/v1/concepts\n"
+        f"  a picture   curl {address}/v1/images/generations \\\n"
+        f"                -H 'content-type: application/json' -d '{body}'\n"
+        "Ctrl-C ends it\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the service until it is interrupted."""
+    settings, host, port = read_arguments(arguments)
+    import ray
+    from ray import serve as ray_serve
+
+    from serve.app import app
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    ray.init(
+        address=os.environ.get("RAY_ADDRESS", "local"),
+        include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
+        log_to_driver=False,
+    )
+    try:
+        ray_serve.start(http_options={"host": host, "port": port})
+        sys.stderr.write(f"loading base {settings.base} ...\n")
+        ray_serve.run(app(settings), name="customdiffusion")
+        address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        _wait_until_ready(address)
+        sys.stdout.write(greeting(address, settings.base))
+        sys.stdout.flush()
+        signal.pause()
+    except KeyboardInterrupt:
+        sys.stderr.write("finishing what is in work ...\n")
+    except CustomDiffusionError as error:
+        sys.exit(f"error: {error}")
+    finally:
+        ray_serve.shutdown()
+        ray.shutdown()
+
+
+def _wait_until_ready(address: str) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=30):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
