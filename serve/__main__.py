@@ -78,12 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from serve.app import app
 
-    signal.signal(signal.SIGTERM, _interrupt)
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),
         include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
         log_to_driver=False,
     )
+    # Behind Ray, which would print a trace and leave its processes behind.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         ray_serve.start(http_options={"host": host, "port": port})
         sys.stderr.write(f"loading base {settings.base} ...\n")

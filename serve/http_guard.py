@@ -49,7 +49,8 @@ class HttpGuard:
             return
         headers = Headers(scope=scope)
         given = headers.get(_ID_HEADER, "")
-        own = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        is_given = bool(_ID.fullmatch(given))
+        own = given if is_given else uuid.uuid4().hex
         token = _current.set(own)
         told: dict[str, Any] = {"status": 0, "bytes": 0}
         started = time.monotonic()
@@ -58,7 +59,9 @@ class HttpGuard:
             if message["type"] == "http.response.start":
                 told["status"] = message["status"]
                 answer = MutableHeaders(scope=message)
-                answer[_ID_HEADER] = own
+                # Who gave it knows it; Ray's proxy both gives it and adds it to the answer.
+                if not is_given:
+                    answer[_ID_HEADER] = own
                 answer["x-content-type-options"] = "nosniff"
             elif message["type"] == "http.response.body":
                 told["bytes"] += len(message.get("body", b""))
