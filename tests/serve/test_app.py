@@ -1,0 +1,186 @@
+"""Tests of `serve.app`: its configuration file, and a service on a cluster of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray import serve as ray_serve
+
+from cdcore.base import Base
+from cdcore.concept import save_concept
+from cdcore.errors import ConfigError
+from cdcore.registry import Registry
+from serve.app import app
+from serve.settings import ServiceSettings
+from tests.serve.service_case import make_concept, save_mergeable
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE_S = 280.0
+
+
+def config_text() -> str:
+    return (ROOT / "serve" / "config.yaml").read_text()
+
+
+def test_both_applications_of_the_configuration_are_possible() -> None:
+    shown = config_text()
+    start = shown.index("  # - name:")
+    hidden = shown[start:].replace("  # ", "  ")
+    for text, replicas, gpus in (
+        (shown, 1, None),
+        (shown[: shown.index("  - name")] + hidden, 8, 1),
+    ):
+        (application,) = yaml.safe_load(text)["applications"]
+        assert application["import_path"] == "serve.app:app"
+        settings = ServiceSettings.model_validate(application["args"])
+        assert (settings.min_replicas, settings.gpus) == (replicas, gpus)
+        assert isinstance(app(settings), ray_serve.Application)
+
+
+def test_a_proxy_that_hides_clients_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    with pytest.raises(ConfigError, match="give a file of API keys"):
+        app(ServiceSettings())
+    assert app(ServiceSettings(keys="keys.json"))
+
+
+@dataclass
+class Running:
+    """A service in processes of its own."""
+
+    address: str
+    registry: Registry
+    process: "subprocess.Popen[bytes]"
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def service(
+    tiny_base: Base, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("service")
+    registry = Registry(folder / "concepts")
+    for name, file in save_mergeable(tiny_base, folder).items():
+        if name != "mydog":
+            registry.publish(file)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "serve", "--base", str(tiny_folder), "--slots", "3"),
+                *("--registry", str(folder / "concepts"), "--port", str(port)),
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    assert process.stdout is not None
+    try:
+        first = process.stdout.readline().decode()
+        assert "serving base" in first, (folder / "log").read_text()[-4000:]
+        yield Running(f"http://127.0.0.1:{port}", registry, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(PATIENCE_S)
+def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Running) -> None:
+    from openai import NotFoundError, OpenAI
+
+    with OpenAI(base_url=f"{service.address}/v1", api_key="none") as client:
+        ids = {model.id for model in client.models.list()}
+        assert {"mycat", "mychair"} < ids
+        answer = client.images.generate(
+            model="mycat+mychair",
+            prompt="a <mycat> cat on a <mychair> chair",
+            n=2,
+            size="64x64",
+            extra_body={"num_inference_steps": 2, "seed": 3},
+        )
+        assert answer.data is not None
+        assert len(answer.data) == 2
+        assert answer.data[0].b64_json
+        extra = answer.model_extra or {}
+        assert extra["provenance"]["residuals"]["mycat.constraint"] < 1e-3
+        linked = client.images.generate(
+            model="mycat", prompt="a <mycat> cat", response_format="url",
+            extra_body={"num_inference_steps": 1},
+        )  # fmt: skip
+        assert linked.data is not None
+        with urllib.request.urlopen(str(linked.data[0].url), timeout=60) as picture:
+            assert picture.read(8) == b"\x89PNG\r\n\x1a\n"
+        events = client.images.generate(
+            model="mycat", prompt="a <mycat> cat", stream=True, partial_images=2
+        )
+        kinds = [event.type for event in events]
+        assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+        with pytest.raises(NotFoundError, match="there is no concept 'nobody'"):
+            client.images.generate(model="nobody", prompt="a cat")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(PATIENCE_S)
+def test_what_is_published_is_served_within_seconds_without_a_restart(
+    service: Running, tiny_base: Base, tmp_path: Path
+) -> None:
+    save_concept(make_concept(tiny_base, "mydog"), tmp_path / "mydog.safetensors", tiny_base)
+    service.registry.publish(tmp_path / "mydog.safetensors")
+    started = time.monotonic()
+    while "mydog" not in {one["id"] for one in service.get("/v1/concepts")["data"]}:
+        assert time.monotonic() - started < 60
+        time.sleep(0.1)
+    body = {"prompt": "a <mydog> dog", "num_inference_steps": 1}
+    request = urllib.request.Request(
+        f"{service.address}/v1/images/generations",
+        json.dumps(body).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        told = json.load(answer)["provenance"]
+    assert [used["name"] for used in told["concepts"]] == ["mydog"]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(PATIENCE_S)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_client_that_hangs_up_frees_its_rows(service: Running, is_stream: bool) -> None:
+    body = {"prompt": "a cat", "n": 10, "num_inference_steps": 1000, "stream": is_stream}
+    text = json.dumps(body).encode()
+    host, port = service.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text)
+        )
+        connection.sendall(text)
+        deadline = time.monotonic() + 60
+        while not service.get("/readyz")["drain_seconds"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        left_s = service.get("/readyz")["drain_seconds"]
+    started = time.monotonic()
+    while service.get("/readyz")["drain_seconds"]:
+        assert time.monotonic() - started < 60
+        time.sleep(0.05)
+    assert time.monotonic() - started < max(left_s / 2, 5)

@@ -1,0 +1,68 @@
+"""Tests of `serve.service`."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cdcore.errors import ConfigError, EngineStoppedError
+from cdcore.registry import Registry
+from serve import service as module
+from serve.caller import ANYONE
+from serve.engine_host import EngineHost
+from serve.service import Service
+from serve.service_facts import ServiceFacts
+from serve.settings import ServiceSettings
+
+pytestmark = pytest.mark.anyio
+
+
+class Slow:
+    """A gateway whose engines are not ready until told so."""
+
+    def __init__(self, host: EngineHost) -> None:
+        self._host = host
+        self.ready = asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._host, name)
+
+    async def facts(self) -> ServiceFacts:
+        await self.ready.wait()
+        return await self._host.facts()
+
+
+async def test_it_waits_for_engines_and_then_publishes_the_examples(
+    host: EngineHost,
+    mergeable: Mapping[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_WAIT_S", 0.01)
+    registry, gateway = Registry(tmp_path / "registry"), Slow(host)
+    service = Service(
+        ServiceSettings(),
+        gateway,  # type: ignore[arg-type]
+        registry,
+        [mergeable["mycat"], mergeable["mydog"]],
+    )
+    await service.start()
+    with pytest.raises(EngineStoppedError, match="no engine is ready yet"):
+        await service.facts()
+    assert registry.names() == []
+    gateway.ready.set()
+    assert (await service.facts()) == (await service.facts())
+    for _ in range(500):
+        if service.catalogue.count == 2:
+            break
+        await asyncio.sleep(0.02)
+    assert [known.name for known in service.catalogue.concepts(ANYONE)] == ["mycat", "mydog"]
+    await service.close()
+
+
+async def test_broken_keys_are_told_before_anything_runs(host: EngineHost, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"keys\.json"):
+        Service(
+            ServiceSettings(keys=str(tmp_path / "keys.json")), host, Registry(tmp_path / "registry")
+        )
