@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CustomDiffusionError as error:
         sys.exit(f"error: {error}")
     finally:
-        ray_serve.shutdown()
+        ray_serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 

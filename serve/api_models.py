@@ -47,8 +47,10 @@ class ConceptChoice(_Body):
     """A concept in a request."""
 
     name: Name
-    weight: Weight = Field(1.0, description="factor on what was taught")
-    version: Version | None = Field(None, description="or its number; unset, the current one")
+    weight: Weight = Field(default=1.0, description="factor on what was taught")
+    version: Version | None = Field(
+        default=None, description="or its number; unset, the current one"
+    )
 
 
 class ImageRequest(_Body):
@@ -74,37 +76,49 @@ class ImageRequest(_Body):
 
     prompt: str = Field(min_length=1, description="may name modifier tokens, such as <mycat>")
     model: str | None = Field(
-        None, max_length=500, description='the base, a concept, or "mycat+mychair" to merge'
+        default=None, max_length=500, description='the base, a concept, or "mycat+mychair" to merge'
     )
-    n: int = Field(1, ge=1, le=10)
-    size: str = Field("auto", max_length=20, description="auto is the base's own size")
+    n: int = Field(default=1, ge=1, le=10)
+    size: str = Field(default="auto", max_length=20, description="auto is the base's own size")
     response_format: Literal["b64_json", "url"] = "b64_json"
     output_format: OutputFormat = "png"
-    output_compression: int = Field(100, ge=0, le=100, description="quality of jpeg and webp")
+    output_compression: int = Field(
+        default=100, ge=0, le=100, description="quality of jpeg and webp"
+    )
     stream: bool = False
-    partial_images: int = Field(0, ge=0, le=3, description="pictures on the way, when streaming")
-    user: str | None = Field(None, max_length=200)
-    quality: str | None = Field(None, max_length=40, description="accepted, without effect")
-    style: str | None = Field(None, max_length=40, description="accepted, without effect")
-    background: Literal["auto", "opaque"] = Field("auto", description="always opaque")
-    moderation: str | None = Field(None, max_length=40, description="accepted, without effect")
+    partial_images: int = Field(
+        default=0, ge=0, le=3, description="pictures on the way, when streaming"
+    )
+    user: str | None = Field(default=None, max_length=200)
+    quality: str | None = Field(default=None, max_length=40, description="accepted, without effect")
+    style: str | None = Field(default=None, max_length=40, description="accepted, without effect")
+    background: Literal["auto", "opaque"] = Field(default="auto", description="always opaque")
+    moderation: str | None = Field(
+        default=None, max_length=40, description="accepted, without effect"
+    )
     concepts: list[Name | ConceptChoice] | None = Field(
-        None,
+        default=None,
         max_length=8,
         description="what to merge; unset, the concepts whose tokens the prompt names",
     )
     merge: MergeMethod = DEFAULT_METHOD
     negative_prompt: str = ""
-    num_inference_steps: int | None = Field(None, ge=1, le=1000)
-    guidance_scale: float | None = Field(None, ge=1, le=50, description="1 is off")
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=1, le=50, description="1 is off")
     seed: int | None = Field(
-        None, ge=0, lt=2**64, description="of the first picture; the others follow it by one"
+        default=None,
+        ge=0,
+        lt=2**64,
+        description="of the first picture; the others follow it by one",
     )
     sampler: SamplerName | None = None
     deterministic: bool = Field(
-        False, description="let no bit depend on other requests; slower when little else is drawn"
+        default=False,
+        description="let no bit depend on other requests; slower when little else is drawn",
     )
-    deadline_s: float | None = Field(None, gt=0, le=86400, description="give up after so long")
+    deadline_s: float | None = Field(
+        default=None, gt=0, le=86400, description="give up after so long"
+    )
 
 
 class UsedConcept(BaseModel):
@@ -172,7 +186,9 @@ class ConceptAnswer(BaseModel):
     id: str
     object: Literal["concept"] = "concept"
     version: str
-    versions: list[str] | None = Field(None, description="all of them; only of a single concept")
+    versions: list[str] | None = Field(
+        default=None, description="all of them; only of a single concept"
+    )
     phrases: list[str] = Field(description="how prompts name what it teaches")
     tokens: list[str]
     base: str
@@ -186,7 +202,7 @@ class ConceptAnswer(BaseModel):
     parents: list[dict[str, Any]] = Field(description="of a merge: name and weight")
     thumbnail: str = Field(description="path of a picture of it")
     file: str = Field(description="path of its file; ?format= converts it")
-    formats: list[str] | None = Field(None, description="what ?format= takes")
+    formats: list[str] | None = Field(default=None, description="what ?format= takes")
 
 
 class ConceptList(BaseModel):
@@ -208,7 +224,7 @@ class DeletedAnswer(BaseModel):
 class RollbackRequest(_Body):
     """Which version becomes current."""
 
-    version: Version | None = Field(None, description="unset, the one before")
+    version: Version | None = Field(default=None, description="unset, the one before")
 
 
 class MergeRequest(_Body):

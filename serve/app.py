@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class EngineReplica:
         """As for `serve.gateway.Gateway.facts`."""
         return await self._host.facts()
 
-    async def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
         """As for `serve.gateway.Gateway.draw`."""
         async with aclosing(self._host.draw(request)) as told:
             async for one in told:
@@ -136,7 +136,7 @@ def app(settings: ServiceSettings) -> ray_serve.Application:
             f"{_PROXY_VARIABLE} is 1, so every request seems to come from this machine; give a "
             "file of API keys as keys"
         )
-    engine = ray_serve.deployment(
+    engine: Any = ray_serve.deployment(
         EngineReplica,
         name=_ENGINE,
         autoscaling_config=AutoscalingConfig(
@@ -173,7 +173,8 @@ def _gpus(settings: ServiceSettings) -> float:
     if settings.device == "cpu":
         return 0.0
     if ray.is_initialized():
-        return float(ray.cluster_resources().get("GPU", 0) > 0)
+        resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return float(resources.get("GPU", 0) > 0)
     return float(torch.cuda.is_available())
 
 

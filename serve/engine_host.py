@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class EngineHost:
         """As for `Gateway.facts`."""
         return self._facts
 
-    async def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
         """As for `Gateway.draw`."""
         inbox: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """What the HTTP side asks of engines, wherever they run: in this process, or behind Ray."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,7 +42,7 @@ class Gateway(Protocol):
     async def facts(self) -> ServiceFacts:
         """Return what the engines serve; waits until one is warm."""
 
-    def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+    def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
         """Ask for pictures.
 
         Yields:

@@ -1,6 +1,6 @@
 """The gateway to engines behind Ray Serve: each request goes to one replica, whichever is free."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from ray.exceptions import RayError, RayTaskError
@@ -33,9 +33,9 @@ class RayGateway:
         facts: ServiceFacts = await _answer(self._handle.facts.remote())
         return facts
 
-    async def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
         """As for `Gateway.draw`."""
-        told = self._handle.options(stream=True).draw.remote(request)
+        told: Any = self._handle.options(stream=True).draw.remote(request)
         try:
             async for one in told:
                 yield one

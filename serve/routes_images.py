@@ -15,7 +15,14 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from cdcore.errors import ConfigError, CustomDiffusionError
-from serve.api_models import ErrorAnswer, ImageAnswer, ImageData, ImageRequest, Provenance
+from serve.api_models import (
+    ErrorAnswer,
+    ImageAnswer,
+    ImageData,
+    ImageRequest,
+    Provenance,
+    UsedConcept,
+)
 from serve.auth import CallerDependency, ServiceDependency
 from serve.caller import Caller
 from serve.choosing import choose
@@ -136,7 +143,7 @@ async def _order(
         base=facts.base_name,
         base_fingerprint=facts.base_fingerprint,
         concepts=[
-            {"name": reference.name, "version": reference.version, "weight": weight}
+            UsedConcept(name=reference.name, version=reference.version, weight=weight)
             for reference, weight in blend.parts
         ],
         merge=blend.method or None,

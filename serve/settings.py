@@ -21,35 +21,55 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    base: str = Field("pocket", description="pocket, sd1.4, sd1.5, a diffusers folder or a hub id")
-    registry: str = Field(
-        "concepts", description="folder or URI that train.py --registry publishes to"
+    base: str = Field(
+        default="pocket", description="pocket, sd1.4, sd1.5, a diffusers folder or a hub id"
     )
-    examples: bool = Field(True, description="publish the shipped example concepts of this base")
+    registry: str = Field(
+        default="concepts", description="folder or URI that train.py --registry publishes to"
+    )
+    examples: bool = Field(
+        default=True, description="publish the shipped example concepts of this base"
+    )
     keys: str | None = Field(
-        None,
+        default=None,
         description="file of API keys; without it only this machine's own addresses are answered",
     )
-    captions: str | None = Field(None, description="file of captions that merges leave alone")
-    cache: str = Field("~/.cache/customdiffusion", description="folder of caption statistics")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the base runs")
-    slots: int = Field(8, ge=1, le=256, description="pictures of the base's own size in a batch")
-    sizes: list[str] = Field([], description="other sizes that are served, such as 768x512")
-    backlog: int = Field(20_000, ge=1, description="row-steps that may wait; more is a 429")
-    device_gib: float = Field(2, gt=0, description="budget for updates on the device")
-    prompt_gib: float = Field(1, gt=0, description="budget for finished prompts on the device")
-    host_gib: float = Field(8, gt=0, description="budget for concepts in memory")
-    disk_gib: float = Field(32, gt=0, description="budget for copies of concept files")
-    min_replicas: int = Field(1, ge=1, description="engines at least")
-    max_replicas: int = Field(1, ge=1, description="engines at most")
-    cpus: float = Field(1, ge=0, description="CPUs of one engine")
-    gpus: float | None = Field(None, ge=0, description="GPUs of one engine; unset, 1 where any is")
-    prompt_chars: int = Field(2000, ge=1, le=100_000, description="longest prompt")
-    link_s: int = Field(3600, ge=1, description="how long a picture's URL works")
-    link_mib: int = Field(256, ge=1, description="budget for pictures behind URLs")
-    poll_s: float = Field(2.0, gt=0, le=3600, description="between two looks at the registry")
-    drain_s: float = Field(120.0, gt=0, description="for requests in work when it shuts down")
-    start_s: float = Field(1800.0, gt=0, description="for an engine to become warm")
+    captions: str | None = Field(
+        default=None, description="file of captions that merges leave alone"
+    )
+    cache: str = Field(
+        default="~/.cache/customdiffusion", description="folder of caption statistics"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where the base runs"
+    )
+    slots: int = Field(
+        default=8, ge=1, le=256, description="pictures of the base's own size in a batch"
+    )
+    sizes: list[str] = Field(default=[], description="other sizes that are served, such as 768x512")
+    backlog: int = Field(default=20_000, ge=1, description="row-steps that may wait; more is a 429")
+    device_gib: float = Field(default=2, gt=0, description="budget for updates on the device")
+    prompt_gib: float = Field(
+        default=1, gt=0, description="budget for finished prompts on the device"
+    )
+    host_gib: float = Field(default=8, gt=0, description="budget for concepts in memory")
+    disk_gib: float = Field(default=32, gt=0, description="budget for copies of concept files")
+    min_replicas: int = Field(default=1, ge=1, description="engines at least")
+    max_replicas: int = Field(default=1, ge=1, description="engines at most")
+    cpus: float = Field(default=1, ge=0, description="CPUs of one engine")
+    gpus: float | None = Field(
+        default=None, ge=0, description="GPUs of one engine; unset, 1 where any is"
+    )
+    prompt_chars: int = Field(default=2000, ge=1, le=100_000, description="longest prompt")
+    link_s: int = Field(default=3600, ge=1, description="how long a picture's URL works")
+    link_mib: int = Field(default=256, ge=1, description="budget for pictures behind URLs")
+    poll_s: float = Field(
+        default=2.0, gt=0, le=3600, description="between two looks at the registry"
+    )
+    drain_s: float = Field(
+        default=120.0, gt=0, description="for requests in work when it shuts down"
+    )
+    start_s: float = Field(default=1800.0, gt=0, description="for an engine to become warm")
 
     @field_validator("sizes")
     @classmethod

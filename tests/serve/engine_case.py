@@ -18,6 +18,7 @@ from cdcore.sampling import Request, sample
 from cdcore.subject import Subject
 from cdcore.update import Update
 from serve.blend import Blend, ConceptRef
+from serve.concept_store import ConceptSource
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 from serve.picture_request import PictureRequest
@@ -109,7 +110,7 @@ def blend(*references: ConceptRef, weight: float = 1.0, method: str = "sum") -> 
 @contextmanager
 def running(
     base: Base,
-    source: FolderSource,
+    source: ConceptSource,
     folder: Path,
     config: EngineConfig = CONFIG,
     preview: PreviewMap | None = PLAIN_MAP,

@@ -100,6 +100,7 @@ def service(
         yield Running(f"http://127.0.0.1:{port}", registry, process)
     finally:
         process.send_signal(signal.SIGTERM)
+        process.stdout.close()
         assert process.wait(120) == 0
 
 
