@@ -90,11 +90,12 @@ class ConceptMerger:
             ConfigError: There is no such method.
             CustomDiffusionError: As for `cdcore.merging.merge`, or a concept has no card.
         """
+        chosen = method_named(method)
         return merge(
             [self._card_of(reference) for reference, _ in weighted],
             self._statistics,
             [weight for _, weight in weighted],
-            method=method_named(method),
+            method=chosen,
             name=name,
             updates=updates,
         )
