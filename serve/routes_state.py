@@ -1,9 +1,12 @@
-"""Whether the service lives, and whether it can draw."""
+"""Whether the service lives, whether it can draw, and a page to try it."""
 
 import asyncio
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from cdcore.errors import EngineStoppedError
@@ -15,6 +18,11 @@ __all__ = ["router"]
 router = APIRouter(tags=["state"])
 
 _WAIT_S = 10.0
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+"""Of the page, which puts nothing of others into itself but texts and pictures."""
 
 
 class Alive(BaseModel):
@@ -31,6 +39,12 @@ class Ready(BaseModel):
     turn_age_seconds: float
     drain_seconds: float
     concepts: int
+
+
+@router.get("/", response_class=HTMLResponse)
+async def page() -> HTMLResponse:
+    """Return a page for people."""
+    return HTMLResponse(_page(), headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/healthz")
@@ -53,3 +67,8 @@ async def readyz(service: ServiceDependency) -> Ready:
         drain_seconds=figures["drain_seconds"],
         concepts=service.catalogue.count,
     )
+
+
+@cache
+def _page() -> str:
+    return (Path(__file__).parent / "page.html").read_text(encoding="utf-8")

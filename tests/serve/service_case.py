@@ -16,6 +16,7 @@ from cdcore.concept import Concept, save_concept
 from cdcore.registry import Registry
 from cdcore.subject import Subject
 from cdcore.update import Update
+from serve.engine_config import EngineConfig
 from serve.engine_host import EngineHost
 from serve.gateway import Gateway
 from serve.http_app import http_app
@@ -69,9 +70,11 @@ def statistics_of(base: Base) -> CaptionStatistics:
 
 
 @contextmanager
-def hosting(base: Base, registry: Registry, folder: Path) -> Iterator[EngineHost]:
+def hosting(
+    base: Base, registry: Registry, folder: Path, config: EngineConfig = CONFIG
+) -> Iterator[EngineHost]:
     """An engine over a registry, warm; afterwards no lease may be left."""
-    host = EngineHost(base, registry, folder, CONFIG, captions=few_captions(), preview=PLAIN_MAP)
+    host = EngineHost(base, registry, folder, config, captions=few_captions(), preview=PLAIN_MAP)
     host.start(120)
     try:
         yield host

@@ -44,3 +44,15 @@ def test_an_engine_that_does_not_answer_is_not_ready(
         answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "no engine has answered" in answer.json()["error"]["message"]
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(
+    host: EngineHost, shared_registry: Registry
+) -> None:
+    with serving(host, shared_registry) as client:
+        page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "v1/images/generations" in page.text
+    assert "//" not in page.text.replace("://", "")
+    assert "innerHTML" not in page.text
