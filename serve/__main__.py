@@ -12,31 +12,44 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from cdcore.errors import CustomDiffusionError
 from serve.settings import ServiceSettings
 
-__all__ = ["greeting", "main", "read_arguments"]
+__all__ = ["Command", "greeting", "main", "read_arguments"]
 
 _WAIT_S = 1800.0
 
 
-def read_arguments(
-    arguments: Sequence[str] | None = None,
-) -> tuple[ServiceSettings, str, int]:
-    """Read the command line; ends the process where it is wrong.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What the command line says.
 
-    Returns:
-        The settings, and the address and port to bind to.
+    Attributes:
+        settings: Of the service.
+        host: Address to bind to.
+        port: Port to bind to.
+        metrics_port: Port for Prometheus, or None for one that Ray chooses.
     """
+
+    settings: ServiceSettings
+    host: str
+    port: int
+    metrics_port: int | None
+
+
+def read_arguments(arguments: Sequence[str] | None = None) -> Command:
+    """Read the command line; ends the process where it is wrong."""
     defaults = ServiceSettings()
     parser = argparse.ArgumentParser(
         "python -m serve", description="Serve every concept of a registry from one base model."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to")
     parser.add_argument("--port", type=int, default=8000, help="port to bind to")
+    parser.add_argument("--metrics-port", type=int, help="port for Prometheus, on a Ray of its own")
     for name in ("base", "registry", "keys", "slots", "cpus", "gpus"):
         field = ServiceSettings.model_fields[name]
         default = getattr(defaults, name)
@@ -44,17 +57,18 @@ def read_arguments(
             f"--{name}", default=default, help=f"{field.description} (default {default})"
         )
     given = vars(parser.parse_args(arguments))
-    host, port = given.pop("host"), given.pop("port")
+    host, port, metrics_port = (given.pop(name) for name in ("host", "port", "metrics_port"))
     if not _is_loopback(host) and not given["keys"]:
         parser.error(
             f"--host is {host}, where others can reach the service; give --keys FILE (make one "
             "with python -m serve.api_keys --file keys.json --owner NAME)"
         )
     try:
-        return ServiceSettings.model_validate(given), host, port
+        settings = ServiceSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         parser.error(f"--{first['loc'][0]}: {first['msg']}")
+    return Command(settings=settings, host=host, port=port, metrics_port=metrics_port)
 
 
 def greeting(address: str, base: str) -> str:
@@ -72,7 +86,8 @@ def greeting(address: str, base: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the service until it is interrupted."""
-    settings, host, port = read_arguments(arguments)
+    command = read_arguments(arguments)
+    settings, host, port = command.settings, command.host, command.port
     import ray
     from ray import serve as ray_serve
 
@@ -82,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address=os.environ.get("RAY_ADDRESS", "local"),
         include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
         log_to_driver=False,
+        _metrics_export_port=command.metrics_port,
     )
     # Behind Ray, which would print a trace and leave its processes behind.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -3,14 +3,15 @@
 import pytest
 
 from serve.__main__ import greeting, read_arguments
+from serve.settings import ServiceSettings
 
 
 def test_settings_come_from_the_command_line() -> None:
-    settings, host, port = read_arguments(["--base", "sd1.4", "--slots", "4", "--port", "9000"])
-    assert (settings.base, settings.slots, host, port) == ("sd1.4", 4, "127.0.0.1", 9000)
-    settings, host, port = read_arguments([])
-    assert (settings.base, settings.registry, settings.keys) == ("pocket", "concepts", None)
-    assert (host, port) == ("127.0.0.1", 8000)
+    given = read_arguments(["--base", "sd1.4", "--slots", "4", "--port", "9000"])
+    assert (given.settings.base, given.settings.slots, given.port) == ("sd1.4", 4, 9000)
+    plain = read_arguments([])
+    assert (plain.host, plain.port, plain.metrics_port) == ("127.0.0.1", 8000, None)
+    assert plain.settings == ServiceSettings()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "::", "my.host"])
@@ -18,9 +19,9 @@ def test_others_need_keys(host: str, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         read_arguments(["--host", host])
     assert "--keys FILE" in capsys.readouterr().err
-    assert read_arguments(["--host", host, "--keys", "keys.json"])[1] == host
+    assert read_arguments(["--host", host, "--keys", "keys.json"]).host == host
     for own in ("localhost", "127.0.0.2", "::1"):
-        assert read_arguments(["--host", own])[1] == own
+        assert read_arguments(["--host", own]).host == own
 
 
 def test_what_is_no_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:

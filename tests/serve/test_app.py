@@ -60,8 +60,8 @@ class Running:
     """A service in processes of its own."""
 
     address: str
+    metrics: str
     registry: Registry
-    process: "subprocess.Popen[bytes]"
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.address + path, timeout=60) as answer:
@@ -77,9 +77,10 @@ def service(
     for name, file in save_mergeable(tiny_base, folder).items():
         if name != "mydog":
             registry.publish(file)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        port, metrics_port = (int(free.getsockname()[1]) for free in (one, other))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("wb") as log:
@@ -87,6 +88,7 @@ def service(
             [
                 *(sys.executable, "-m", "serve", "--base", str(tiny_folder), "--slots", "3"),
                 *("--registry", str(folder / "concepts"), "--port", str(port)),
+                *("--metrics-port", str(metrics_port)),
             ],
             cwd=ROOT,
             env=environment,
@@ -97,7 +99,9 @@ def service(
     try:
         first = process.stdout.readline().decode()
         assert "serving base" in first, (folder / "log").read_text()[-4000:]
-        yield Running(f"http://127.0.0.1:{port}", registry, process)
+        yield Running(
+            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics", registry
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         process.stdout.close()
@@ -185,3 +189,20 @@ def test_a_client_that_hangs_up_frees_its_rows(service: Running, is_stream: bool
         assert time.monotonic() - started < 60
         time.sleep(0.05)
     assert time.monotonic() - started < max(left_s / 2, 5)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(PATIENCE_S)
+def test_prometheus_reads_the_engine_s_figures(service: Running) -> None:
+    wanted = {
+        f"ray_customdiffusion_{name}"
+        for name in ("tick_seconds_total", "ticks_total", "backlog_row_steps", "merges_recent")
+    }
+    deadline = time.monotonic() + 120
+    found: set[str] = set()
+    while not wanted <= found:
+        assert time.monotonic() < deadline, sorted(name for name in found if "custom" in name)
+        time.sleep(2)
+        with urllib.request.urlopen(service.metrics, timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        found = {line.partition("{")[0] for line in lines if not line.startswith("#")}
