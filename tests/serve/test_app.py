@@ -26,7 +26,7 @@ from serve.settings import ServiceSettings
 from tests.serve.service_case import make_concept, save_mergeable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 280.0
+PATIENCE_S = 580.0
 
 
 def config_text() -> str:
