@@ -121,4 +121,4 @@ def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) ->
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     made = replace(task, config=config, run=run, identity=digest(asked), session=session)
-    fit(made, plan.resources, folder.path / ".ray", [GoalReport(plan.goal)])
+    fit(made, plan.resources, plan.folder.notes / folder.path.name, [GoalReport(plan.goal)])
