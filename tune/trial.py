@@ -35,14 +35,14 @@ class TrialPlan:
         task: Of a trial, without its settings and its run.
         asked: The identity of a run with the settings that do not vary.
         goal: What Ray Tune is told beside the scores.
-        resources: Of the workers of one trial.
+        resources: Of the workers of one trial; None until there is a cluster.
     """
 
     folder: SweepFolder
     task: TrainTask
     asked: Mapping[str, Any]
     goal: Goal
-    resources: ScalingConfig
+    resources: ScalingConfig | None = None
 
 
 class GoalReport(TuneReportCallback):  # type: ignore[misc]
@@ -111,6 +111,7 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
 
 
 def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) -> None:
+    assert plan.resources is not None
     task, run = plan.task, folder.run
     config = replace(task.config, **settings)
     asked = {**plan.asked, **asdict(config)}
