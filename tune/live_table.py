@@ -37,7 +37,9 @@ class LiveTable:
         self._console = console
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._live = Live(console=console, auto_refresh=False)
+        self._live = Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
         self._printed: set[str] = set()
 
     def __enter__(self) -> "LiveTable":

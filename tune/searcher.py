@@ -10,7 +10,7 @@ from typing import Any
 
 from ray import tune as ray_tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from tune.goal import AXES, VALUE
@@ -31,23 +31,24 @@ def domains(space: Sequence[Dimension], *, is_grid: bool = False) -> dict[str, A
 
 
 def searcher_of(
-    job: SweepJob, known: Sequence[Mapping[str, Any]]
+    job: SweepJob, known: Sequence[Mapping[str, Any]], concurrent: int
 ) -> Searcher | BasicVariantGenerator:
     """Return what chooses the points of a sweep.
 
     Args:
         job: The sweep.
         known: Settings of the trials that have begun already, in their order.
+        concurrent: Trials at a time.
     """
     if job.method in ("random", "grid"):
-        return BasicVariantGenerator(random_state=job.search_seed)
+        return BasicVariantGenerator(max_concurrent=concurrent, random_state=job.search_seed)
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
     # It tells of every trial on standard error, where the table is.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     is_single = job.method == "optuna"
-    return OptunaSearch(
+    searcher = OptunaSearch(
         domains(job.space),
         metric=VALUE if is_single else list(AXES),
         mode="max" if is_single else list(AXES.values()),
@@ -55,6 +56,7 @@ def searcher_of(
         # With the same seed the next point would be the first one once more.
         seed=job.search_seed + len(known),
     )
+    return ConcurrencyLimiter(searcher, max_concurrent=concurrent)
 
 
 def scheduler_of(job: SweepJob, steps: int) -> TrialScheduler:
@@ -71,7 +73,9 @@ def scheduler_of(job: SweepJob, steps: int) -> TrialScheduler:
         time_attr="step",
         metric=VALUE,
         mode="max",
-        max_t=steps,
+        # A trial that has come to its end is none to stop, however it compares.
+        max_t=steps - 1,
+        stop_last_trials=False,
         grace_period=first,
         reduction_factor=job.keep,
     )

@@ -1,6 +1,7 @@
 """The driver of a sweep: check everything, prepare what trials share, run Ray Tune, report."""
 
 import shutil
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,8 @@ def sweep(job: SweepJob) -> dict[str, Any]:
         OSError: A folder cannot be written.
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    # Its file is given, because that of the process is taken from Ray while trials run.
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     # In a file lines stay whole.
     console.soft_wrap = not console.is_terminal
     if job.dry_run:

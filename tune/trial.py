@@ -6,6 +6,7 @@ it. A trial that was told of before, by a driver that has died, tells Ray Tune t
 goes on from there; one that has ended is not trained again.
 """
 
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,6 @@ from ray import tune as ray_tune
 from ray.train import Checkpoint, ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from cdcore.errors import CustomDiffusionError
 from rayjobs.train_driver import fit
 from rayjobs.train_job import digest
 from rayjobs.train_worker import TrainTask
@@ -82,6 +82,44 @@ def trial_number(trial_id: str) -> int:
     return int(trial_id.rpartition("_")[2])
 
 
+class _EndsItsWorkers:
+    """Mixed into what Ray Tune makes of `run_trial`: lets a trial that is stopped end by itself.
+
+    Ray Tune would end the driver alone. Its workers would go too, but Ray Train would keep their
+    place in the cluster, and the next trial would wait for it until the sweep ends.
+    """
+
+    def cleanup(self) -> None:
+        """Called when a trial has ended, or is to end."""
+        _stop()
+        super().cleanup()  # type: ignore[misc]
+
+
+@dataclass(slots=True)
+class _Current:
+    """The trial of this process."""
+
+    folder: TrialFolder
+    has_ended: threading.Event
+    is_told_to_stop: bool = False
+
+
+_current: _Current | None = None
+_STOP_S = 300
+"""How long workers may take to a step after which they see that they are to end."""
+
+
+def _stop() -> None:
+    """End the trial of this process, if it is still training."""
+    if _current is None or _current.has_ended.is_set():
+        return
+    _current.is_told_to_stop = True
+    _current.folder.end("stopped")
+    # Workers end when another start has taken their run over.
+    _current.folder.run.claim("stopped")
+    _current.has_ended.wait(_STOP_S)
+
+
 def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
     """Train with ``settings``, or tell what an earlier start of this trial has come to.
 
@@ -92,6 +130,7 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
     Raises:
         CustomDiffusionError: The trial has failed by something that the user can mend.
     """
+    global _current
     number = trial_number(ray_tune.get_context().get_trial_id())
     folder = plan.folder.trial(number)
     settings = plain(settings)
@@ -102,12 +141,19 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         ray_tune.report(told(plan.goal, line))
     if before.status in ("finished", "stopped"):
         return
+    _current = current = _Current(folder=folder, has_ended=threading.Event())
     try:
         _train(folder, settings, plan)
-    except (CustomDiffusionError, OSError) as error:
-        folder.end("failed", str(error))
-        raise
-    folder.end("finished")
+        folder.end("finished")
+    except Exception as error:
+        if not current.is_told_to_stop:
+            folder.end("failed", str(error).splitlines()[0])
+            raise
+    finally:
+        current.has_ended.set()
+
+
+run_trial.__mixins__ = (_EndsItsWorkers,)  # type: ignore[attr-defined]
 
 
 def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) -> None:

@@ -1,5 +1,7 @@
 """The part of a sweep that runs on a cluster: Ray Tune over the trials, and what frames them."""
 
+import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +32,11 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
+
+
+_DRIVER = {"node:__internal_head__": 0.001}
+"""What the driver of a trial takes: a CPU could be the one that its own workers wait for, and Ray
+Tune has no trial that takes nothing. Every cluster has a head, and a driver costs it little."""
 
 
 class _Ends(ray_tune.Callback):
@@ -97,14 +104,17 @@ def draw_sheet(plan: TrialPlan, path: Path, slots: Slots) -> None:
 def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None:
     """Run all trials; those that have failed say so in their own files.
 
+    What Ray prints meanwhile is dropped, so a console must have been given its file before.
+
     Args:
         job: The sweep.
         plan: What trials have in common.
         slots: What each gets.
         steps: Of the longest trial.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
+    # A trial that fails says why in the table.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = ScalingConfig(num_workers=slots.workers, use_gpu=True)
     if not slots.uses_gpu:
         resources = ScalingConfig(
@@ -114,16 +124,14 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
     is_grid = job.method == "grid"
     is_random = job.method in ("grid", "random")
     trainable = ray_tune.with_parameters(run_trial, plan=replace(plan, resources=resources))
-    ray_tune.Tuner(
-        # A driver that took a CPU could keep its own workers from ever starting.
-        ray_tune.with_resources(trainable, {"CPU": 0}),
+    tuner = ray_tune.Tuner(
+        ray_tune.with_resources(trainable, _DRIVER),
         # Optuna has the space already.
         param_space=domains(job.space, is_grid=is_grid) if is_random else None,
         tune_config=ray_tune.TuneConfig(
-            search_alg=searcher_of(job, known),
+            search_alg=searcher_of(job, known, slots.concurrent),
             scheduler=scheduler_of(job, steps),
             num_samples=1 if is_grid else job.trial_count,
-            max_concurrent_trials=slots.concurrent,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=ray_tune.RunConfig(
@@ -132,7 +140,9 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
             callbacks=[_Ends(plan.folder)],
             verbose=0,
         ),
-    ).fit()
+    )
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        tuner.fit()
 
 
 def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
