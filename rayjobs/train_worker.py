@@ -120,6 +120,8 @@ def _report_end(task: TrainTask, summary: dict[str, Any] | None) -> None:
     """Tell Ray what the run has come to; whoever hears of it may end these processes at once."""
     scores: dict[str, float] = {}
     if summary is not None:
+        # Whoever was told to end in its last steps has not finished.
+        task.run.check_claim(task.session)
         scores = flat_scores(summary["metrics"])
         task.run.append_scores(task.config.steps, scores)
         task.run.write_summary(summary)

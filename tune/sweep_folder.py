@@ -10,6 +10,7 @@ All that a sweep knows is in these files. Ray's own notes are thrown away: a swe
 for the same trials again, and a trial that has ended tells what it told before.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Mapping
@@ -172,6 +173,48 @@ class SweepFolder:
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of a trial, which may not have begun."""
         return TrialFolder(self.path / "trials" / f"{number:03d}", self.name)
+
+    def assign(
+        self, asking: int, settings: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
+    ) -> TrialFolder:
+        """Return the folder for a trial that starts now, which no other trial of this start gets.
+
+        A sweep that goes on may ask for its trials under other numbers: a kill leaves a gap where a
+        trial was to begin while later ones had begun.
+
+        Args:
+            asking: Number of the trial in this start.
+            settings: Of the trial.
+            known: Settings of the trials that had begun before this start, by number.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        same = [number for number, before in known.items() if before == settings]
+        same.sort(key=lambda number: number != asking)
+        fresh = (number for number in itertools.count(asking) if number not in known)
+        number = next(filter(self._take, itertools.chain(same, fresh)))
+        write_text(self._assignment(asking), str(number))
+        return self.trial(number)
+
+    def assigned(self, asking: int) -> TrialFolder | None:
+        """Return what `assign` has returned in this start, or None before it has."""
+        try:
+            return self.trial(int(self._assignment(asking).read_text()))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _assignment(self, asking: int) -> Path:
+        return self.notes / f"assigned-{asking}"
+
+    def _take(self, number: int) -> bool:
+        """Make the mark of a number, unless there is one: of two that try, one succeeds."""
+        self.notes.mkdir(parents=True, exist_ok=True)
+        try:
+            (self.notes / f"taken-{number}").mkdir()
+        except FileExistsError:
+            return False
+        return True
 
     def records(self) -> list[TrialRecord]:
         """Return what is known of all trials that have begun, by number."""

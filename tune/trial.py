@@ -9,7 +9,7 @@ goes on from there; one that has ended is not trained again.
 import threading
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class TrialPlan:
         asked: The identity of a run with the settings that do not vary.
         goal: What Ray Tune is told beside the scores.
         resources: Of the workers of one trial; None until there is a cluster.
+        known: Settings of the trials that had begun before this start of the sweep, by number.
     """
 
     folder: SweepFolder
@@ -43,6 +44,7 @@ class TrialPlan:
     asked: Mapping[str, Any]
     goal: Goal
     resources: ScalingConfig | None = None
+    known: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class GoalReport(TuneReportCallback):  # type: ignore[misc]
@@ -131,9 +133,9 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         CustomDiffusionError: The trial has failed by something that the user can mend.
     """
     global _current
-    number = trial_number(ray_tune.get_context().get_trial_id())
-    folder = plan.folder.trial(number)
+    asking = trial_number(ray_tune.get_context().get_trial_id())
     settings = plain(settings)
+    folder = plan.folder.assign(asking, settings, plan.known)
     folder.begin(settings)
     before = folder.record()
     assert before is not None

@@ -46,12 +46,15 @@ class _Ends(ray_tune.Callback):
         self._folder = folder
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        self._folder.trial(trial_number(trial.trial_id)).end("stopped")
+        folder = self._folder.assigned(trial_number(trial.trial_id))
+        if folder is not None:
+            folder.end("stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        number = trial_number(trial.trial_id)
+        folder = self._folder.assigned(trial_number(trial.trial_id))
         lines = str(trial.get_pickled_error() or "").strip().splitlines()
-        self._folder.trial(number).end("failed", lines[-1] if lines else "it was lost")
+        if folder is not None:
+            folder.end("failed", lines[-1] if lines else "it was lost")
 
 
 def cluster_slots(job: SweepJob) -> Slots:
@@ -120,16 +123,18 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
         resources = ScalingConfig(
             num_workers=slots.workers, resources_per_worker={"CPU": slots.cpus}
         )
-    known = [record.settings for record in plan.folder.records()]
+    known = {record.number: record.settings for record in plan.folder.records()}
     is_grid = job.method == "grid"
     is_random = job.method in ("grid", "random")
-    trainable = ray_tune.with_parameters(run_trial, plan=replace(plan, resources=resources))
+    trainable = ray_tune.with_parameters(
+        run_trial, plan=replace(plan, resources=resources, known=known)
+    )
     tuner = ray_tune.Tuner(
         ray_tune.with_resources(trainable, _DRIVER),
         # Optuna has the space already.
         param_space=domains(job.space, is_grid=is_grid) if is_random else None,
         tune_config=ray_tune.TuneConfig(
-            search_alg=searcher_of(job, known, slots.concurrent),
+            search_alg=searcher_of(job, list(known.values()), slots.concurrent),
             scheduler=scheduler_of(job, steps),
             num_samples=1 if is_grid else job.trial_count,
             trial_dirname_creator=lambda trial: trial.trial_id,

@@ -73,3 +73,21 @@ def test_a_torn_note_is_a_trial_that_has_not_begun(folder: SweepFolder) -> None:
     note = folder.trial(0).path / "trial.json"
     note.write_bytes(note.read_bytes()[:-9])
     assert folder.records() == []
+
+
+def test_a_trial_keeps_its_folder_when_a_later_start_asks_for_it_by_another_number(
+    folder: SweepFolder,
+) -> None:
+    # Trial 1 was to begin when everything was killed; 2 had begun.
+    known = {0: {"seed": 5}, 2: {"seed": 7}}
+    asked = [{"seed": 5}, {"seed": 7}, {"seed": 9}, {"seed": 11}]
+    assert folder.assigned(1) is None
+    given = [folder.assign(number, settings, known) for number, settings in enumerate(asked)]
+    assert [one.number for one in given] == [0, 2, 3, 4]
+    assert folder.assigned(1) == given[1]
+
+
+def test_two_trials_with_the_same_settings_have_a_folder_each(folder: SweepFolder) -> None:
+    known = {0: {"seed": 5}, 1: {"seed": 5}}
+    given = [folder.assign(number, {"seed": 5}, known).number for number in (1, 0, 2, 3)]
+    assert given == [1, 0, 2, 3]

@@ -1,7 +1,9 @@
 import json
 import pickle
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +82,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     trial._current = None
 
 
+def again(plan: TrialPlan) -> TrialPlan:
+    """What a later start of the sweep gives its trials."""
+    shutil.rmtree(plan.folder.notes, ignore_errors=True)
+    return replace(plan, known={one.number: one.settings for one in plan.folder.records()})
+
+
 def record(plan: TrialPlan, number: int = 0) -> TrialRecord:
     found = plan.folder.trial(number).record()
     assert found is not None
@@ -118,7 +126,7 @@ def test_a_trial_that_has_ended_tells_the_same_again_and_trains_nothing(
 ) -> None:
     history = {2: scores(0.5), 4: scores(0.75, drift=0.5)}
     write_trial(plan.folder, 0, {"seed": 7}, history, status)
-    run_trial({"seed": 7}, plan)
+    run_trial({"seed": 7}, again(plan))
     assert cluster.tasks == []
     assert cluster.told == [
         {"step": 2, **scores(0.5), VALUE: 0.5},
@@ -131,7 +139,7 @@ def test_an_interrupted_trial_tells_what_it_told_and_goes_on(
     plan: TrialPlan, cluster: Cluster
 ) -> None:
     write_trial(plan.folder, 0, {"seed": 7}, {2: scores(0.5)}, "open")
-    run_trial({"seed": 7}, plan)
+    run_trial({"seed": 7}, again(plan))
     assert [line["step"] for line in cluster.told] == [2]
     assert [task.config.seed for task in cluster.tasks] == [7]
     assert record(plan).status == "finished"
@@ -145,7 +153,7 @@ def test_a_trial_that_fails_says_why_and_is_tried_again_by_another_start(
         run_trial({"seed": 7}, plan)
     assert (record(plan).status, record(plan).error) == ("failed", "the loss is nan")
     cluster.error = None
-    run_trial({"seed": 7}, plan)
+    run_trial({"seed": 7}, again(plan))
     assert record(plan).status == "finished"
 
 
