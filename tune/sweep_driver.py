@@ -27,6 +27,8 @@ from tune.trials import cluster_slots, draw_sheet, prepare_all, run_trials
 
 __all__ = ["sweep"]
 
+_FILE_WIDTH = 160
+"""Characters of a table's row where the output is no terminal."""
 _SEARCHED_BY = (
     "search",
     "method",
@@ -56,8 +58,10 @@ def sweep(job: SweepJob) -> dict[str, Any]:
     """
     # Its file is given, because that of the process is taken from Ray while trials run.
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    # In a file lines stay whole.
-    console.soft_wrap = not console.is_terminal
+    if not console.is_terminal:
+        # In a file lines and rows stay whole.
+        console.soft_wrap = True
+        console.width = _FILE_WIDTH
     if job.dry_run:
         console.print(f"{_plan_text(job)}; each of them:")
         return dry_run(job.training, console)

@@ -12,7 +12,7 @@ import ray
 from ray import tune as ray_tune
 from ray.train import ScalingConfig
 
-from cdcore.errors import CustomDiffusionError
+from cdcore.errors import CustomDiffusionError, RunError
 from tune.best_sheet import Entry, draw_best
 from tune.preparation import distinct_data, prepare_shared
 from tune.ranking import ranked
@@ -114,6 +114,9 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
         plan: What trials have in common.
         slots: What each gets.
         steps: Of the longest trial.
+
+    Raises:
+        RunError: Some could not even begin.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
     # A trial that fails says why in the table.
@@ -147,7 +150,12 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
         ),
     )
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        tuner.fit()
+        errors = tuner.fit().errors
+    missing = job.trial_count - len(plan.folder.records())
+    if missing > 0:
+        lines = str(errors[0]).strip().splitlines() if errors else []
+        why = lines[-1] if lines else "Ray Tune has not asked for them"
+        raise RunError(f"{missing} of {job.trial_count} trials could not begin: {why}")
 
 
 def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
