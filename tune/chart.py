@@ -1,15 +1,17 @@
 """A picture of a sweep: its scores against each other, and each setting against the goal.
 
 The first panel has image alignment across and text alignment up, the drift as colour, the floor as
-a line and the Pareto front as a path. The others have one searched setting each.
+a line and the Pareto front in rings. The others have one searched setting each.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from cdcore.files import replacing
 from tune.goal import Goal
@@ -21,6 +23,7 @@ from tune.trial_table import value_text
 __all__ = ["plot_trials"]
 
 _COLUMNS = 3
+_TICKS = 5
 _COLORS = "viridis_r"
 _STOPPED = "#b0b0b0"
 _BEST = "#d9480f"
@@ -74,29 +77,33 @@ def _scatter(
 ) -> Any:
     axes.set_xlabel("image alignment")
     axes.set_ylabel("text alignment")
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     if not scored:
         return None
     least = goal.least_text_alignment(scored[0].scores)
     axes.axhline(least, color=_STOPPED, linestyle="--", linewidth=1)
     numbers = front(records)
-    on_front = sorted(
-        (one.scores["image_alignment"], one.scores["text_alignment"])
-        for one in scored
-        if one.number in numbers
+    axes.set_title(
+        "ringed: Pareto front of all three scores, crosses: stopped early, dashed: text floor",
+        fontsize="x-small",
+        loc="left",
     )
-    if on_front:
-        axes.plot(*zip(*on_front, strict=True), color=_BEST, linewidth=1, alpha=0.6, zorder=1)
+    ringed = [one for one in scored if one.number in numbers]
+    axes.scatter(
+        [one.scores["image_alignment"] for one in ringed],
+        [one.scores["text_alignment"] for one in ringed],
+        facecolors="none",
+        edgecolors=_BEST,
+        s=120,
+    )
     early = [record for record in scored if record.status != "finished"]
     axes.scatter(
         [one.scores["image_alignment"] for one in early],
         [one.scores["text_alignment"] for one in early],
         marker="x",
         color=_STOPPED,
-        label="stopped early",
     )
     done = [record for record in scored if record.status == "finished"]
-    if early:
-        axes.legend(frameon=False, fontsize="small")
     return axes.scatter(
         [one.scores["image_alignment"] for one in done],
         [one.scores["text_alignment"] for one in done],
@@ -109,11 +116,20 @@ def _scatter(
 def _against(axes: Axes, dimension: Dimension, scored: Sequence[TrialRecord], goal: Goal) -> None:
     """Draw one setting against image alignment; those out of bounds are hollow."""
     axes.set_xlabel(dimension.field)
-    axes.set_ylabel("image alignment (hollow: out of bounds)")
+    axes.set_ylabel("image alignment")
+    axes.set_title("hollow: out of bounds, grey: stopped early", fontsize="small", loc="left")
     values = [record.settings.get(dimension.field) for record in scored]
     numbers = [isinstance(v, int | float) and not isinstance(v, bool) for v in values]
     if dimension.is_log:
+        assert dimension.low is not None
+        assert dimension.high is not None
+        # The ticks of a logarithm would be too many or none within a decade or two.
+        ticks = np.geomspace(dimension.low, dimension.high, 4)
         axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif all(numbers):
+        axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     for record, value in zip(scored, values, strict=True):
         is_kept = goal.violation(record.scores) == 0
         color = "#0b6e99" if record.status == "finished" else _STOPPED
