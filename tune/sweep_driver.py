@@ -16,7 +16,7 @@ from rayjobs.train_driver import checked
 from rayjobs.train_job import differences
 from rayjobs.validation import ScorePlan
 from tune.live_table import LiveTable
-from tune.report import write_report
+from tune.report import best_of, write_report
 from tune.search_space import check_space
 from tune.searcher import score_every
 from tune.sweep_folder import SweepFolder
@@ -136,7 +136,8 @@ def _check_same(stored: dict[str, Any], asked: dict[str, Any]) -> None:
 
 
 def _has_ended(job: SweepJob, folder: SweepFolder) -> bool:
-    ended = [record for record in folder.records() if record.status != "open"]
+    # One that has failed is tried again.
+    ended = [record for record in folder.records() if record.status in ("finished", "stopped")]
     return len(ended) >= job.trial_count and _sheet(folder).exists()
 
 
@@ -154,6 +155,7 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
             shutil.rmtree(folder.notes, ignore_errors=True)
             prepare_all(plan, job.space, slots)
             run_trials(job, plan, slots, steps)
+            best_of(folder.records(), job.goal)
             draw_sheet(plan, _sheet(folder), slots)
     except KeyboardInterrupt:
         folder.run.write_summary({"name": folder.name, "status": "interrupted"})

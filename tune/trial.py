@@ -149,7 +149,7 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         folder.end("finished")
     except Exception as error:
         if not current.is_told_to_stop:
-            folder.end("failed", str(error).splitlines()[0])
+            folder.end("failed", (str(error) or type(error).__name__).splitlines()[0])
             raise
     finally:
         current.has_ended.set()

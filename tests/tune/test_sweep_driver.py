@@ -10,6 +10,7 @@ from cdcore.base import Base
 from cdcore.concept import save_concept
 from cdcore.errors import ConfigError, RunError
 from cdcore.registry import Registry
+from cdcore.run_directory import RunDirectory
 from cdcore.training import ConceptParameters, trained_concept
 from rayjobs.train_job import TrainJob
 from tests.rayjobs.train_case import job, write_pictures
@@ -159,3 +160,19 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
     assert capsys.readouterr().out.startswith("3 trials, random search")
     assert not plain.output.exists()
     assert cluster.prepared == 0
+
+
+def test_a_sweep_of_which_every_trial_fails_says_why_and_is_not_finished(
+    plain: SweepJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None:
+        for number in range(job.trial_count):
+            plan.folder.trial(number).begin({"learning_rate": 0.5})
+            plan.folder.trial(number).end("failed", "the loss is nan")
+
+    monkeypatch.setattr(sweep_driver, "run_trials", fail)
+    with pytest.raises(RunError, match="none of 3 trials has finished; the first has failed: the "):
+        sweep(plain)
+    folder = plain.output / "mycat-sweep"
+    assert RunDirectory(folder).read_summary()["status"] == "failed"
+    assert not (folder / "report.md").exists()
