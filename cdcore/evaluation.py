@@ -17,6 +17,7 @@ from cdcore.concept import Concept
 from cdcore.metrics import image_alignment, prior_drift, text_alignment
 from cdcore.sampling import Request, sample
 from cdcore.subject import Subject
+from cdcore.update import Update
 
 __all__ = [
     "PAIR_PROMPTS",
@@ -200,7 +201,7 @@ class _Scope:
         plain, named = self.plain(prompts), self.named(prompts)
         # Moved once: rows that share one update object share one projection.
         update = self.concept.update.to(self.base.device)
-        kinds = [(named, update), (plain, update)]
+        kinds: list[tuple[list[str], Update | None]] = [(named, update), (plain, update)]
         if before is None:
             kinds.insert(0, (plain, None))
         requests = [

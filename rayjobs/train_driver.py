@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
-from ray.train import RunConfig, ScalingConfig, UserCallback
+from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
@@ -195,7 +195,7 @@ def fit(
     task: TrainTask,
     resources: ScalingConfig,
     notes: Path,
-    callbacks: Sequence[UserCallback] = (),
+    callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Train on a cluster that is connected.
 
@@ -203,7 +203,7 @@ def fit(
         task: For every worker; its run is claimed for this start.
         resources: Of the workers.
         notes: Folder for what Ray notes of this start.
-        callbacks: Told of every report.
+        callbacks: Told of every report; `UserCallback` of Ray Train.
 
     Returns:
         The run's summary.

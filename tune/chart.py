@@ -133,8 +133,9 @@ def _against(axes: Axes, dimension: Dimension, scored: Sequence[TrialRecord], go
     for record, value in zip(scored, values, strict=True):
         is_kept = goal.violation(record.scores) == 0
         color = "#0b6e99" if record.status == "finished" else _STOPPED
+        shown: Any = value if all(numbers) else value_text(value)
         axes.scatter(
-            [value if all(numbers) else value_text(value)],
+            [shown],
             [record.scores["image_alignment"]],
             facecolors=color if is_kept else "none",
             edgecolors=color,

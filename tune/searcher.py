@@ -68,7 +68,7 @@ def scheduler_of(job: SweepJob, steps: int) -> TrialScheduler:
     """
     first = score_every(job, steps)
     if not job.early_stopping or first >= steps:
-        return FIFOScheduler()
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
     return ASHAScheduler(
         time_attr="step",
         metric=VALUE,

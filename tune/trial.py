@@ -47,7 +47,7 @@ class TrialPlan:
     known: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class GoalReport(TuneReportCallback):  # type: ignore[misc]
+class GoalReport(TuneReportCallback):
     """Tells Ray Tune of each report of the first worker."""
 
     def __init__(self, goal: Goal) -> None:
@@ -56,7 +56,7 @@ class GoalReport(TuneReportCallback):  # type: ignore[misc]
         Args:
             goal: Whose value is told beside the scores.
         """
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._goal = goal
 
     def after_report(
