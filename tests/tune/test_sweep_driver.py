@@ -15,7 +15,7 @@ from cdcore.training import ConceptParameters, trained_concept
 from rayjobs.train_job import TrainJob
 from tests.rayjobs.train_case import job, write_pictures
 from tests.tune.trials import scores
-from tune import sweep_driver
+from tune import report, sweep_driver
 from tune.slots import Slots
 from tune.sweep_driver import sweep
 from tune.sweep_job import SweepJob
@@ -72,6 +72,8 @@ def cluster(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(sweep_driver, "prepare_all", made.prepare)
     monkeypatch.setattr(sweep_driver, "run_trials", made.run)
     monkeypatch.setattr(sweep_driver, "draw_sheet", made.draw)
+    # It has tests of its own, and takes longer than all the rest.
+    monkeypatch.setattr(report, "plot_trials", lambda path, *_: path.write_bytes(b"a picture"))
     return made
 
 
