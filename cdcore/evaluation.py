@@ -17,6 +17,7 @@ from cdcore.concept import Concept
 from cdcore.metrics import image_alignment, prior_drift, text_alignment
 from cdcore.sampling import Request, sample
 from cdcore.subject import Subject
+from cdcore.update import Update
 
 __all__ = [
     "PAIR_PROMPTS",
@@ -96,6 +97,7 @@ def evaluate_concept(  # noqa: PLR0913 - most are keywords
     seeds: Sequence[int],
     subject: int = 0,
     prompts: Sequence[str] = PROMPTS,
+    before: Tensor | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Sample the prompts of one subject with and without the concept, and score both.
@@ -111,10 +113,13 @@ def evaluate_concept(  # noqa: PLR0913 - most are keywords
         seeds: A picture for each seed and prompt.
         subject: Index of the subject.
         prompts: With "{}" for the subject.
+        before: The base's own pictures (S, P, 3, H, W) of these prompts and seeds, where they are
+            known; such as `Evaluation.base` of an earlier evaluation.
         on_step: Called with the sampling steps done and all of them.
     """
     scope = _Scope(base=base, concept=concept, subjects=(concept.subjects[subject],))
-    return _evaluated(scope, [targets], prompts, embedder, seeds, on_step)
+    pixels = scope.sample(prompts, seeds, on_step, before)
+    return _evaluated(scope, [targets], prompts, embedder, seeds, pixels)
 
 
 def evaluate_pair(  # noqa: PLR0913 - most are keywords
@@ -145,7 +150,8 @@ def evaluate_pair(  # noqa: PLR0913 - most are keywords
     """
     subjects = tuple(concept.subjects[number] for number in pair)
     scope = _Scope(base=base, concept=concept, subjects=subjects)
-    return _evaluated(scope, targets, prompts, embedder, seeds, on_step)
+    pixels = scope.sample(prompts, seeds, on_step)
+    return _evaluated(scope, targets, prompts, embedder, seeds, pixels)
 
 
 def joint_metrics(subjects: Sequence[Evaluation], pairs: Sequence[Evaluation]) -> dict[str, Any]:
@@ -189,12 +195,15 @@ class _Scope:
         prompts: Sequence[str],
         seeds: Sequence[int],
         on_step: Callable[[int, int], None] | None,
+        before: Tensor | None = None,
     ) -> Tensor:
         """Return pixels (3, S, P, 3, H, W): of the base, of the concept, of it without tokens."""
         plain, named = self.plain(prompts), self.named(prompts)
         # Moved once: rows that share one update object share one projection.
         update = self.concept.update.to(self.base.device)
-        kinds = [(plain, None), (named, update), (plain, update)]
+        kinds: list[tuple[list[str], Update | None]] = [(named, update), (plain, update)]
+        if before is None:
+            kinds.insert(0, (plain, None))
         requests = [
             Request.of_profile(
                 self.base,
@@ -208,7 +217,8 @@ class _Scope:
             for text in texts
         ]
         pixels = sample(self.base, requests, on_step=on_step)
-        return pixels.view(len(kinds), len(seeds), len(prompts), *pixels.shape[1:])
+        pixels = pixels.view(len(kinds), len(seeds), len(prompts), *pixels.shape[1:])
+        return pixels if before is None else torch.cat([before[None].to(pixels), pixels])
 
     def plain(self, prompts: Sequence[str]) -> list[str]:
         """Put the class nouns into prompts."""
@@ -227,9 +237,8 @@ def _evaluated(
     prompts: Sequence[str],
     embedder: Embedder | None,
     seeds: Sequence[int],
-    on_step: Callable[[int, int], None] | None,
+    pixels: Tensor,
 ) -> Evaluation:
-    pixels = scope.sample(prompts, seeds, on_step)
     return Evaluation(
         label=" and ".join(subject.phrase for subject in scope.subjects),
         prompts=tuple(scope.named(prompts)),

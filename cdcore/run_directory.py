@@ -1,7 +1,8 @@
 """A run directory: everything a training run leaves behind, under one folder.
 
-``config.yaml`` as resolved, ``metrics.jsonl`` with one line for each completed step, ``run.json``
-for programs, ``samples/*.png``, ``curves.png``, ``tensorboard/``, ``checkpoints/`` and
+``config.yaml`` as resolved, ``metrics.jsonl`` with one line for each completed step,
+``scores.jsonl`` with one for each time it was scored on the way, ``run.json`` for programs,
+``samples/*.png``, ``curves.png``, ``tensorboard/``, ``checkpoints/`` and
 ``NAME.safetensors``.
 """
 
@@ -50,6 +51,11 @@ class RunDirectory:
     def metrics_file(self) -> Path:
         """One JSON line for each completed step."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def scores_file(self) -> Path:
+        """One JSON line for each time that the concept was scored during training."""
+        return self.path / "scores.jsonl"
 
     @property
     def summary_file(self) -> Path:
@@ -233,17 +239,7 @@ class RunDirectory:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the completed steps in order; what a kill has cut short or mixed is left out."""
-        if not self.metrics_file.exists():
-            return []
-        found: list[dict[str, Any]] = []
-        for line in self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]:
-            try:
-                row = dict(json.loads(line))
-            except (TypeError, ValueError):
-                continue
-            if not found or row["step"] > found[-1]["step"]:
-                found.append(row)
-        return found
+        return _read_lines(self.metrics_file)
 
     def truncate_metrics(self, step: int) -> None:
         """Drop the lines of steps after ``step``, which will be done again.
@@ -253,3 +249,32 @@ class RunDirectory:
         """
         kept = [line for line in self.read_metrics() if line["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def append_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Add what the concept scores after ``step`` steps, in one durable step.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        lines = [line for line in self.read_scores() if line["step"] < step]
+        lines.append({"step": step, **scores})
+        write_text(self.scores_file, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        """Return the scores by step, in order; each line has its ``step``."""
+        return _read_lines(self.scores_file)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read lines of JSON by rising step; what a kill has cut short or mixed is left out."""
+    if not path.exists():
+        return []
+    found: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        try:
+            row = dict(json.loads(line))
+        except (TypeError, ValueError):
+            continue
+        if not found or row["step"] > found[-1]["step"]:
+            found.append(row)
+    return found

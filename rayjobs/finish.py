@@ -27,11 +27,12 @@ from cdcore.grid import grid, save_picture
 from cdcore.inputs import inputs_sheet
 from cdcore.pictures import Picture
 from cdcore.pocket.judge import Judge
+from rayjobs.base_pictures import load_base_pictures
 
 if TYPE_CHECKING:
     from rayjobs.train_worker import TrainTask
 
-__all__ = ["finish_run", "picture_pixels"]
+__all__ = ["embedder_of", "finish_run", "picture_pixels"]
 
 
 def finish_run(
@@ -78,8 +79,11 @@ def _evaluations(
 ) -> tuple[list[Evaluation], list[Evaluation]]:
     """Evaluate every subject, and of several each with the next one."""
     targets = [picture_pixels(base, shown) for shown in task.targets]
-    shared: dict[str, Any] = {"embedder": _embedder(base), "seeds": task.sample_seeds}
+    shared: dict[str, Any] = {"embedder": embedder_of(base), "seeds": task.sample_seeds}
     names = concept.phrases
+    before: Sequence[Tensor | None] = [None] * len(targets)
+    if task.scoring is not None and task.scoring.base_pictures is not None:
+        before = list(load_base_pictures(task.scoring.base_pictures))
 
     def telling(label: str) -> Callable[[int, int], None]:
         phase = f"sampling {label}" if len(names) > 1 else "sampling"
@@ -87,7 +91,13 @@ def _evaluations(
 
     subjects = [
         evaluate_concept(
-            base, concept, shown, subject=number, on_step=telling(names[number]), **shared
+            base,
+            concept,
+            shown,
+            subject=number,
+            before=before[number],
+            on_step=telling(names[number]),
+            **shared,
         )
         for number, shown in enumerate(targets)
     ]
@@ -105,7 +115,8 @@ def _evaluations(
     return subjects, pairs
 
 
-def _embedder(base: Base) -> Embedder | None:
+def embedder_of(base: Base) -> Embedder | None:
+    """Return what judges pictures of a base, or None where there is nothing."""
     if not base.is_pocket or not (POCKET_FOLDER / "judge").is_dir():
         return None
     return Judge.load(POCKET_FOLDER / "judge")

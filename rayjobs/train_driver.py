@@ -36,7 +36,7 @@ from rayjobs.publishing import open_registry, publish
 from rayjobs.train_job import TrainJob, differences, digest, identity, resolve
 from rayjobs.train_worker import TrainTask, train_worker
 
-__all__ = ["train"]
+__all__ = ["checked", "fit", "train"]
 
 _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
@@ -64,7 +64,7 @@ def train(job: TrainJob) -> dict[str, Any]:
     console.soft_wrap = not console.is_terminal
     if job.dry_run:
         return dry_run(job, console)
-    task, asked = _checked(job, console)
+    task, asked = checked(job, console)
     registry = open_registry(job.registry)
     run = task.run
     with run.locked():
@@ -88,8 +88,20 @@ def train(job: TrainJob) -> dict[str, Any]:
     return summary
 
 
-def _checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
-    """Find out all that can be wrong without a cluster, and what the run's identity is."""
+def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
+    """Find out all that can be wrong without a cluster.
+
+    Args:
+        job: As the user wrote it.
+        console: Prints notes for the user.
+
+    Returns:
+        What workers need, and the run's identity.
+
+    Raises:
+        CustomDiffusionError: The job could not be started.
+        OSError: The cache cannot be written.
+    """
     pictures = [read_pictures(absolute(source.images)) for source in job.sources]
     training, targets = [], []
     for shown in pictures:
@@ -156,7 +168,7 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any]) -> dict[str, Any
     notes = run.path / _RAY_FOLDER
     shutil.rmtree(notes, ignore_errors=True)
     try:
-        return _fit(task, resources, notes)
+        return fit(task, resources, notes)
     except BaseException as error:
         _note_end(task, error)
         raise
@@ -179,7 +191,28 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
         run.write_summary(summary)
 
 
-def _fit(task: TrainTask, resources: ScalingConfig, notes: Path) -> dict[str, Any]:
+def fit(
+    task: TrainTask,
+    resources: ScalingConfig,
+    notes: Path,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, Any]:
+    """Train on a cluster that is connected.
+
+    Args:
+        task: For every worker; its run is claimed for this start.
+        resources: Of the workers.
+        notes: Folder for what Ray notes of this start.
+        callbacks: Told of every report; `UserCallback` of Ray Train.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        CustomDiffusionError: Something that the user can mend.
+        OSError: A folder cannot be written.
+        KeyboardInterrupt: Ray was told to end.
+    """
     # Ray 2.60 runs functions that return something, which its annotations do not know yet.
     work: Any = train_worker
     trainer = TorchTrainer(
@@ -188,7 +221,7 @@ def _fit(task: TrainTask, resources: ScalingConfig, notes: Path) -> dict[str, An
         torch_config=TorchConfig(timeout_s=_PATIENCE_S),
         scaling_config=resources,
         # What Ray keeps of a run, and rewrites in place, is of no use to another start.
-        run_config=RunConfig(name=task.session, storage_path=str(notes)),
+        run_config=RunConfig(name=task.session, storage_path=str(notes), callbacks=list(callbacks)),
     )
     try:
         result: Any = trainer.fit()

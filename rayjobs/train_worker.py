@@ -1,7 +1,7 @@
 """What one Ray Train worker does: prepare, train, and, as the first, finish the run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from cdcore.training import ConceptParameters, StepMetrics, Trainer, trained_con
 from cdcore.training_config import TrainingConfig
 from rayjobs.checkpoints import finish_checkpoint, last_checkpoint, step_of, writing_folder
 from rayjobs.finish import finish_run
+from rayjobs.validation import ScorePlan, Validation, flat_scores
 
 if TYPE_CHECKING:
     from rayjobs.deepspeed_engine import DeepSpeedEngine
@@ -45,6 +46,7 @@ class TrainTask:
         identity: Of the run: checkpoints of another are none of its own.
         session: Of this start of the run; a later one takes the run over.
         exports: Tools to write files for.
+        scoring: When the run is scored on the way, and Ray told of it; None is never.
     """
 
     config: TrainingConfig
@@ -59,6 +61,7 @@ class TrainTask:
     identity: str
     session: str
     exports: tuple[ToolName, ...] = ()
+    scoring: ScorePlan | None = None
 
 
 def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
@@ -74,14 +77,56 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
     base = load_base(task.base, device=device, dtype=dtype)
     trainer, engine, parameters, first_step = _assemble(task, base)
     prepared = time.monotonic()
-    _train(task, trainer, engine, first_step)
+    _train(task, trainer, engine, first_step, _scorer(task, base, parameters))
     trained = time.monotonic()
-    if dist.get_rank() != 0:
+    summary = None
+    if dist.get_rank() == 0:
+        seconds = {"prepare": prepared - started, "train": trained - prepared}
+        concept = trained_concept(base, task.config, parameters)
+        task.run.check_claim(task.session)
+        summary = finish_run(base, concept, task, seconds)
+    if task.scoring is not None:
+        _report_end(task, summary)
+    return summary
+
+
+def _scorer(
+    task: TrainTask, base: Base, parameters: ConceptParameters
+) -> Callable[[int], None] | None:
+    """Return what all workers call after each step: where scores are due, the first one scores."""
+    plan = task.scoring
+    if plan is None:
         return None
-    seconds = {"prepare": prepared - started, "train": trained - prepared}
-    concept = trained_concept(base, task.config, parameters)
-    task.run.check_claim(task.session)
-    return finish_run(base, concept, task, seconds)
+    # Whoever goes on with a run has reported these already.
+    scored = {line["step"] for line in task.run.read_scores()}
+    validation = Validation(base, task) if dist.get_rank() == 0 else None
+
+    def score(step: int) -> None:
+        if step in scored or not plan.is_due(step, task.config.steps):
+            return
+        scores: dict[str, float] = {}
+        if validation is not None:
+            task.run.check_claim(task.session)
+            scores = validation.scores(trained_concept(base, task.config, parameters))
+            task.run.append_scores(step, scores)
+        # Ray's own wait for the others complains after a while, this one does not.
+        dist.barrier()
+        ray.train.report({"step": step, **scores})
+
+    return score
+
+
+def _report_end(task: TrainTask, summary: dict[str, Any] | None) -> None:
+    """Tell Ray what the run has come to; whoever hears of it may end these processes at once."""
+    scores: dict[str, float] = {}
+    if summary is not None:
+        # Whoever was told to end in its last steps has not finished.
+        task.run.check_claim(task.session)
+        scores = flat_scores(summary["metrics"])
+        task.run.append_scores(task.config.steps, scores)
+        task.run.write_summary(summary)
+    dist.barrier()
+    ray.train.report({"step": task.config.steps, **scores})
 
 
 def _assemble(
@@ -122,7 +167,13 @@ def _resume(engine: "DeepSpeedEngine", task: TrainTask) -> int:
     return step_of(checkpoint)
 
 
-def _train(task: TrainTask, trainer: Trainer, engine: "DeepSpeedEngine", first_step: int) -> None:
+def _train(
+    task: TrainTask,
+    trainer: Trainer,
+    engine: "DeepSpeedEngine",
+    first_step: int,
+    score: Callable[[int], None] | None = None,
+) -> None:
     is_first = dist.get_rank() == 0
     if is_first:
         task.run.truncate_metrics(first_step)
@@ -136,6 +187,8 @@ def _train(task: TrainTask, trainer: Trainer, engine: "DeepSpeedEngine", first_s
             _write_board(board, metrics)
         if metrics.step % task.checkpoint_every == 0 or metrics.step == task.config.steps:
             _checkpoint(engine, task, metrics)
+        if score is not None:
+            score(metrics.step)
 
     trainer.run(first_step, on_step)
     if board is not None:
@@ -163,6 +216,7 @@ def _checkpoint(engine: "DeepSpeedEngine", task: TrainTask, metrics: StepMetrics
     if dist.get_rank() == 0:
         task.run.check_claim(task.session)
         finish_checkpoint(writing, step=metrics.step, identity=task.identity)
-    if metrics.step == task.config.steps:
+    # A run that is scored reports its scores instead.
+    if metrics.step == task.config.steps and task.scoring is None:
         dist.barrier()
         ray.train.report({"step": metrics.step, "loss": metrics.loss})

@@ -226,3 +226,24 @@ def test_one_subject_alone_keeps_its_figures(result: Evaluation) -> None:
 def test_each_prompt_has_a_place_for_each_subject() -> None:
     assert all(prompt.count("{}") == 1 for prompt in PROMPTS)
     assert all(prompt.count("{}") == 2 for prompt in PAIR_PROMPTS)
+
+
+def test_pictures_of_the_base_that_are_known_are_not_sampled_again(
+    base: Base, result: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cdcore import evaluation
+
+    asked: list[Request] = []
+
+    def counting(base: Base, requests: list[Request], **kept: Any) -> Tensor:
+        asked.extend(requests)
+        return sample(base, requests, **kept)
+
+    monkeypatch.setattr(evaluation, "sample", counting)
+    again = evaluated(base, random_update(base.seam.layout.shape), before=result.base)
+    assert all(request.update is not None for request in asked)
+    assert len(asked) == 2 * len(SEEDS) * len(TEXTS)
+    assert again.base is not result.base
+    torch.testing.assert_close(again.base, result.base)
+    for name, values in result.scores.items():
+        assert again.scores[name] == pytest.approx(values, abs=1e-4)

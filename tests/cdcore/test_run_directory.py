@@ -178,3 +178,12 @@ def test_a_folder_that_stays_empty_goes_with_the_lock(run: RunDirectory) -> None
     with run.locked():
         run.write_summary({})
     assert run.summary_file.exists()
+
+
+def test_scores_are_read_back_by_step_and_a_later_one_replaces_its_own(run: RunDirectory) -> None:
+    assert run.read_scores() == []
+    run.append_scores(5, {"image": 0.5})
+    run.append_scores(10, {"image": 0.75})
+    assert run.read_scores() == [{"step": 5, "image": 0.5}, {"step": 10, "image": 0.75}]
+    run.append_scores(10, {"image": 0.25})
+    assert [line["image"] for line in run.read_scores()] == [0.5, 0.25]

@@ -52,5 +52,5 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> "Cluster":
     monkeypatch.setattr(train_driver, "connected", made.connected)
     monkeypatch.setattr(train_driver, "scaling", made.scaling)
     monkeypatch.setattr(train_driver, "check_shared", lambda folder, kind: None)
-    monkeypatch.setattr(train_driver, "_fit", made.fit)
+    monkeypatch.setattr(train_driver, "fit", made.fit)
     return made

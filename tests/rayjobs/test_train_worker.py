@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cdcore.training import StepMetrics
 from rayjobs import train_worker
 from rayjobs.checkpoints import finish_checkpoint, writing_folder
 from rayjobs.train_worker import TrainTask
+from rayjobs.validation import ScorePlan
 from tests.cdcore.training_case import config
 from tests.rayjobs.train_case import write_pictures
 
@@ -135,3 +137,39 @@ def test_a_task_crosses_to_another_process_with_its_pictures(task: TrainTask) ->
         picture.digest for picture in task.pictures[0]
     ]
     assert there.pictures[0][2].image.tobytes() == task.pictures[0][2].image.tobytes()
+
+
+def test_a_run_that_is_scored_tells_ray_its_scores_and_nothing_twice(
+    task: TrainTask, reported: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting:
+        def __init__(self, *_: Any) -> None:
+            self.made = 0.0
+
+        def scores(self, _: Any) -> dict[str, float]:
+            self.made += 1
+            return {"image_alignment": self.made}
+
+    monkeypatch.setattr(train_worker, "Validation", Counting)
+    monkeypatch.setattr(train_worker, "trained_concept", lambda *_: None)
+    scored = replace(task, scoring=ScorePlan(every=3, prompts=1, seeds=1))
+    score = train_worker._scorer(scored, None, None)  # type: ignore[arg-type]
+    train_worker._train(scored, Trainer(7), Engine(), 0, score)  # type: ignore[arg-type]
+    expected = [{"step": 3, "image_alignment": 1.0}, {"step": 6, "image_alignment": 2.0}]
+    assert reported == expected
+    assert task.run.read_scores() == expected
+    # Killed after its checkpoint of step 3, and started again.
+    reported.clear()
+    score = train_worker._scorer(scored, None, None)  # type: ignore[arg-type]
+    train_worker._train(scored, Trainer(7), Engine(), 3, score)  # type: ignore[arg-type]
+    assert reported == []
+    metrics = {
+        "image_alignment": {"base": 0.25, "concept": 0.5},
+        "text_alignment": {"base": 0.5, "concept": 0.375},
+        "prior_drift": 0.125,
+    }
+    train_worker._report_end(scored, {"status": "finished", "metrics": metrics})
+    (last,) = reported
+    assert (last["step"], last["image_alignment"], last["prior_drift"]) == (7, 0.5, 0.125)
+    assert task.run.read_summary()["status"] == "finished"
+    assert task.run.read_scores()[-1] == last
