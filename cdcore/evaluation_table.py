@@ -1,0 +1,107 @@
+"""The table of an evaluation: what was measured, beside what was published."""
+
+from collections.abc import Sequence
+
+from cdcore.evaluation_cell import Method
+from cdcore.evaluation_scores import MethodScores
+from cdcore.published import Protocol, published
+
+__all__ = ["HEADER", "NAMES", "markdown", "published_rows", "table_rows"]
+
+NAMES: dict[Method, str] = {
+    "base": "base, class noun",
+    "single": "concept, K/V",
+    "joint": "joint",
+    "constrained": "merge, constrained",
+    "ridge": "merge, ridge",
+    "sum": "merge, sum",
+    "masked": "merge, masked",
+}
+"""How a table calls the methods."""
+
+HEADER = (
+    "set",
+    "method",
+    "entries",
+    "text, CLIPScore",
+    "image, CLIP",
+    "image, DINO",
+    "KID x 1000",
+    "text, cosine",
+    "drift",
+    "both present",
+)
+"""Of the columns; the first four figures are those of the published tables."""
+
+_COUNTED = {"single": "concepts", "pair": "pairs"}
+
+
+def table_rows(scores: Sequence[MethodScores]) -> list[tuple[str, ...]]:
+    """Return what was measured, a row for each section and method."""
+    return [
+        (
+            _COUNTED[one.section],
+            NAMES[one.method],
+            str(one.entries),
+            *_figures(one.clip_score, one.image_clip, one.image_dino),
+            "" if one.kid is None else f"{1000 * one.kid:.2f}",
+            *_figures(one.text_cosine, one.drift, one.present),
+        )
+        for one in scores
+    ]
+
+
+def published_rows(protocol: Protocol) -> list[tuple[str, ...]]:
+    """Return what was published, in the same columns."""
+    counts = {"paper": ("10", "5")}.get(protocol, ("101", "101"))
+    return [
+        (
+            _COUNTED[line.section],
+            f"{line.name} [published]",
+            counts[line.section == "pair"],
+            *_figures(line.text, line.image_clip, line.image_dino),
+            "" if line.kid is None else f"{line.kid:.2f}",
+            *("",) * 3,
+        )
+        for line in published(protocol)
+    ]
+
+
+def markdown(scores: Sequence[MethodScores], protocol: Protocol, made_with: Sequence[str]) -> str:
+    """Return the table, concepts before pairs, published lines below the measured ones of each.
+
+    Args:
+        scores: What was measured.
+        protocol: Which published table.
+        made_with: Lines that say what the measured figures were made with.
+    """
+    rows = []
+    for counted in _COUNTED.values():
+        rows += [row for row in table_rows(scores) if row[0] == counted]
+        rows += [row for row in published_rows(protocol) if row[0] == counted]
+    lines = ["# Evaluation", "", *(f"- {line}" for line in made_with), ""]
+    lines += [_markdown_row(row) for row in (HEADER, ("---",) * len(HEADER), *rows)]
+    lines += [
+        "",
+        "Text is scored against prompts in plain words, without modifier tokens. CLIPScore is",
+        "2.5 max(cos, 0). Image figures are mean cosines over all pairs of a sampled and a target",
+        "picture; of pairs, the mean over both folders of targets. Drift is 1 - cosine to the",
+        "base's picture of the same plain prompt and seed. Lines marked [published] are of",
+        f"Stable Diffusion 1.4 with CLIP ViT-B/32 and DINO ViT-S/16 ({_source(protocol)}):",
+        "they can be compared with figures of the same base, data and embedders only.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _source(protocol: Protocol) -> str:
+    if protocol == "paper":
+        return "arXiv 2212.04488, its own 10 concepts and 5 pairs, KID on Inception features"
+    return f"README of adobe-research/custom-diffusion, CustomConcept101, {protocol} of DDPM"
+
+
+def _markdown_row(row: Sequence[str]) -> str:
+    return f"| {' | '.join(row)} |"
+
+
+def _figures(*values: float | None) -> tuple[str, ...]:
+    return tuple("" if value is None else f"{value:.4f}" for value in values)
