@@ -35,13 +35,10 @@ class Selection:
     singles: tuple[SingleEntry, ...]
     pairs: tuple[PairEntry, ...]
 
-    def concepts(self, *, of_pairs: bool) -> tuple[SetConcept, ...]:
-        """Return every concept once.
-
-        Args:
-            of_pairs: Whether those of pairs count: merging needs them.
-        """
-        entries = (*self.singles, *(self.pairs if of_pairs else ()))
+    @property
+    def concepts(self) -> tuple[SetConcept, ...]:
+        """Every concept once, those of single entries first."""
+        entries = (*self.singles, *self.pairs)
         found = {concept.name: concept for entry in entries for concept in entry.concepts}
         return tuple(found.values())
 

@@ -92,14 +92,13 @@ def test_a_limit_takes_the_concepts_of_its_pairs_first() -> None:
     assert [entry.name for entry in chosen.pairs] == ["pot2+dog1"]
     assert [entry.name for entry in chosen.singles] == ["dog1", "pot2", "cat1"]
     assert {len(entry.prompts) for entry in (*chosen.singles, *chosen.pairs)} == {1}
-    assert [one.name for one in chosen.concepts(of_pairs=True)] == ["dog1", "pot2", "cat1"]
+    assert [one.name for one in chosen.concepts] == ["dog1", "pot2", "cat1"]
 
 
 def test_sections_that_are_not_asked_for_are_left_out() -> None:
     chosen = select(small(), sections=("pair",), limit=None, prompts=None)
     assert chosen.singles == ()
-    assert {one.name for one in chosen.concepts(of_pairs=True)} == {"cat1", "dog1", "pot1", "pot2"}
-    assert chosen.concepts(of_pairs=False) == ()
+    assert {one.name for one in chosen.concepts} == {"cat1", "dog1", "pot1", "pot2"}
 
 
 def test_the_base_is_always_among_the_methods() -> None:
