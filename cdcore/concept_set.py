@@ -16,11 +16,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cdcore.errors import ConfigError
 
-__all__ = ["ConceptSet", "PairEntry", "SetConcept", "SingleEntry", "read_concept_set"]
+__all__ = ["ConceptSet", "Section", "SetConcept", "SetEntry", "read_concept_set"]
+
+Section = Literal["single", "pair"]
+"""The two lists of a set."""
 
 SINGLE_FILE, PAIR_FILE = "dataset.json", "dataset_multiconcept.json"
 _TOKEN = re.compile(r"<[^<>\s]+>\s+(?P<noun>.+)")
@@ -66,39 +69,26 @@ class SetConcept:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SingleEntry:
-    """One concept and its prompts.
+class SetEntry:
+    """One concept, or two that are shown together, and the prompts that name them.
 
     Attributes:
-        concepts: The one.
-        prompts: Each with one "{0}" for it.
+        concepts: One or two.
+        prompts: With "{0}" for the first concept and "{1}" for the second.
     """
 
-    concepts: tuple[SetConcept]
+    concepts: tuple[SetConcept, ...]
     prompts: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """That of its concept."""
-        return self.concepts[0].name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairEntry:
-    """Two concepts and prompts that name both.
-
-    Attributes:
-        concepts: The two.
-        prompts: With "{0}" and "{1}" for them.
-    """
-
-    concepts: tuple[SetConcept, SetConcept]
-    prompts: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Those of its concepts."""
+        """Those of its concepts, with "+" between them."""
         return "+".join(concept.name for concept in self.concepts)
+
+    @property
+    def section(self) -> Section:
+        """Whether it is a single concept or a pair."""
+        return "single" if len(self.concepts) == 1 else "pair"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +101,8 @@ class ConceptSet:
         notes: What was read otherwise than it stands there.
     """
 
-    singles: tuple[SingleEntry, ...]
-    pairs: tuple[PairEntry, ...]
+    singles: tuple[SetEntry, ...]
+    pairs: tuple[SetEntry, ...]
     notes: tuple[str, ...]
 
 
@@ -122,13 +112,14 @@ def read_concept_set(folder: Path) -> ConceptSet:
     Raises:
         ConfigError: A file is missing, is not as described, or names what is not there.
     """
-    singles, known = [], {}
+    singles: list[SetEntry] = []
+    known: dict[str, SetConcept] = {}
     for where, described in _entries(folder / SINGLE_FILE):
         concept = _concept(described, folder, where)
         file = _prompt_file(described, "prompt_filename", folder, where)
         if known.setdefault(concept.name, concept) != concept:
             raise ConfigError(f"{where}: a second concept in a folder named {concept.name!r}")
-        singles.append(SingleEntry(concepts=(concept,), prompts=_single_prompts(file)))
+        singles.append(SetEntry(concepts=(concept,), prompts=_single_prompts(file)))
     pairs, notes = [], []
     if (folder / PAIR_FILE).is_file():
         for where, described in _entries(folder / PAIR_FILE):
@@ -171,7 +162,7 @@ def _concept(described: Any, folder: Path, where: str) -> SetConcept:
 
 def _pair(
     described: Any, folder: Path, where: str, known: dict[str, SetConcept]
-) -> tuple[PairEntry, list[str]]:
+) -> tuple[SetEntry, list[str]]:
     if not isinstance(described, list) or len(described) != 3:
         raise ConfigError(f"{where}: expected two concepts and a prompt_filename_compose")
     notes, concepts = [], []
@@ -194,7 +185,7 @@ def _pair(
     file = _prompt_file(described[2], "prompt_filename_compose", folder, where)
     prompts, remarks = _pair_prompts(file)
     first, second = concepts
-    return PairEntry(concepts=(first, second), prompts=prompts), notes + remarks
+    return SetEntry(concepts=(first, second), prompts=prompts), notes + remarks
 
 
 def _single_prompts(file: Path) -> tuple[str, ...]:

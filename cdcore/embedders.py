@@ -10,6 +10,8 @@ to 256 pixels, bicubic), and the middle square of 224 is taken. A model for smal
 own size, and the same margin.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ __all__ = [
     "Preparation",
     "load_clip",
     "load_dino",
+    "quiet_loading",
 ]
 
 CLIP_SOURCE = "openai/clip-vit-base-patch32"
@@ -200,18 +203,24 @@ def load_dino(source: str = DINO_SOURCE, device: torch.device | str = "cpu") -> 
         raise _unusable("DINO", "--dino", source, error, DINO_SOURCE) from error
 
 
-def _loaded(kind: Any, source: str, device: torch.device | str, **settings: Any) -> nn.Module:
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Silence the bars and the advice with which transformers loads a model."""
     level = transformers_logging.get_verbosity()
     shows_bars = transformers_logging.is_progress_bar_enabled()
-    # A pooler that DINO does not need would be named as unused.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        model: nn.Module = kind.from_pretrained(source, dtype=torch.float32, **settings)
+        yield
     finally:
         transformers_logging.set_verbosity(level)
         if shows_bars:
             transformers_logging.enable_progress_bar()
+
+
+def _loaded(kind: Any, source: str, device: torch.device | str, **settings: Any) -> nn.Module:
+    with quiet_loading():
+        model: nn.Module = kind.from_pretrained(source, dtype=torch.float32, **settings)
     return model.to(device).eval().requires_grad_(False)
 
 

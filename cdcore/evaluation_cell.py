@@ -24,12 +24,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cdcore.concept_set import Section
 from cdcore.files import replacing
 from cdcore.text_encoder import without_modifier_tokens
 
-__all__ = ["Cell", "CellRows", "Method", "Part", "Section", "filled", "is_done", "load_rows"]
+__all__ = ["Cell", "CellRows", "Method", "Part", "filled", "is_done", "load_rows"]
 
-Section = Literal["single", "pair"]
 Method = Literal["base", "single", "joint", "constrained", "ridge", "sum", "masked"]
 Part = Literal["prompts", "plain", "captions"]
 

@@ -7,9 +7,9 @@ differ, and methods differ by nothing but themselves.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cdcore.concept_set import ConceptSet, PairEntry, SetConcept, SingleEntry
+from cdcore.concept_set import ConceptSet, Section, SetConcept, SetEntry
 from cdcore.errors import ConfigError
-from cdcore.evaluation_cell import Cell, Method, Section
+from cdcore.evaluation_cell import Cell, Method
 
 __all__ = ["METHODS", "EvaluationPlan", "Selection", "select"]
 
@@ -32,8 +32,8 @@ class Selection:
         pairs: Pairs of concepts.
     """
 
-    singles: tuple[SingleEntry, ...]
-    pairs: tuple[PairEntry, ...]
+    singles: tuple[SetEntry, ...]
+    pairs: tuple[SetEntry, ...]
 
     @property
     def concepts(self) -> tuple[SetConcept, ...]:
@@ -63,11 +63,10 @@ def select(
         singles = tuple(sorted(singles, key=lambda entry: entry.name not in wanted))[:limit]
     return Selection(
         singles=tuple(
-            SingleEntry(concepts=entry.concepts, prompts=entry.prompts[:prompts])
-            for entry in singles
+            SetEntry(concepts=entry.concepts, prompts=entry.prompts[:prompts]) for entry in singles
         ),
         pairs=tuple(
-            PairEntry(concepts=entry.concepts, prompts=entry.prompts[:prompts]) for entry in pairs
+            SetEntry(concepts=entry.concepts, prompts=entry.prompts[:prompts]) for entry in pairs
         ),
     )
 
@@ -115,17 +114,17 @@ class EvaluationPlan:
     def cells(self, selection: Selection) -> tuple[Cell, ...]:
         """List the cells, those that share a concept beside each other."""
         return (
-            *(cell for entry in selection.singles for cell in self._of_entry("single", entry)),
-            *(cell for entry in selection.pairs for cell in self._of_entry("pair", entry)),
+            *(cell for entry in selection.singles for cell in self._of_entry(entry)),
+            *(cell for entry in selection.pairs for cell in self._of_entry(entry)),
         )
 
-    def _of_entry(self, section: Section, entry: SingleEntry | PairEntry) -> Iterator[Cell]:
+    def _of_entry(self, entry: SetEntry) -> Iterator[Cell]:
         nouns = tuple(concept.class_noun for concept in entry.concepts)
         captions: tuple[str, ...] = ()
         (concept, *others) = entry.concepts
         if self.kid_pictures and not others and concept.real_pictures is not None:
             captions = concept.real_captions() or (f"photo of a {concept.class_noun}",)
-        for method in self.of_section(section):
+        for method in self.of_section(entry.section):
             for number, text in enumerate(entry.prompts):
                 seeds = tuple(
                     range(
@@ -134,7 +133,7 @@ class EvaluationPlan:
                     )
                 )
                 cell = Cell(
-                    section=section,
+                    section=entry.section,
                     entry=entry.name,
                     method=method,
                     part="prompts",
@@ -147,12 +146,11 @@ class EvaluationPlan:
                 if method != "base" and self.drift_pictures:
                     yield _plain(cell, self.drift_pictures)
             if captions:
-                yield from self._of_captions(section, entry.name, method, nouns, captions)
+                yield from self._of_captions(entry, method, nouns, captions)
 
     def _of_captions(
         self,
-        section: Section,
-        entry: str,
+        entry: SetEntry,
         method: Method,
         nouns: tuple[str, ...],
         captions: tuple[str, ...],
@@ -161,8 +159,8 @@ class EvaluationPlan:
         for start in range(0, self.kid_pictures, _CAPTIONS_A_CELL):
             numbers = range(start, min(start + _CAPTIONS_A_CELL, self.kid_pictures))
             yield Cell(
-                section=section,
-                entry=entry,
+                section=entry.section,
+                entry=entry.name,
                 method=method,
                 part="captions",
                 number=start // _CAPTIONS_A_CELL,

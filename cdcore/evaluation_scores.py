@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from cdcore.evaluation_cell import Cell, CellRows, Method, Section
+from cdcore.concept_set import Section
+from cdcore.evaluation_cell import Cell, CellRows, Method
 from cdcore.kernel_distance import EmbedderFeatures, kernel_distance
 from cdcore.metrics import clip_score, image_alignment, prior_drift, text_alignment
 

@@ -87,8 +87,9 @@ def markdown(scores: Sequence[MethodScores], protocol: Protocol, made_with: Sequ
         "2.5 max(cos, 0). Image figures are mean cosines over all pairs of a sampled and a target",
         "picture; of pairs, the mean over both folders of targets. Drift is 1 - cosine to the",
         "base's picture of the same plain prompt and seed. Lines marked [published] are of",
-        f"Stable Diffusion 1.4 with CLIP ViT-B/32 and DINO ViT-S/16 ({_source(protocol)}):",
-        "they can be compared with figures of the same base, data and embedders only.",
+        "Stable Diffusion 1.4 with CLIP ViT-B/32 and DINO ViT-S/16, and can be compared with",
+        "figures of the same base, data and embedders only. Their source:",
+        f"{_source(protocol)}.",
     ]
     return "\n".join(lines) + "\n"
 

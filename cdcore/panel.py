@@ -16,6 +16,7 @@ from cdcore.embedders import (
     JudgeLook,
     load_clip,
     load_dino,
+    quiet_loading,
 )
 from cdcore.errors import BaseModelError
 from cdcore.evaluation import Embedder
@@ -138,7 +139,8 @@ def _judge(base: Base, *, needed: bool) -> Judge | None:
     own = Path(base.name) / "judge"
     folder = own if base.name != "pocket" and own.is_dir() else POCKET_FOLDER / "judge"
     try:
-        return Judge.load(folder).to(base.device)
+        with quiet_loading():
+            return Judge.load(folder).to(base.device)
     except (OSError, ValueError) as error:
         if not needed:
             return None

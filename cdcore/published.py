@@ -9,7 +9,8 @@ They can be set beside figures of the same data set, base and embedders, and no 
 from dataclasses import dataclass
 from typing import Literal
 
-from cdcore.evaluation_cell import Method, Section
+from cdcore.concept_set import Section
+from cdcore.evaluation_cell import Method
 
 __all__ = ["PUBLISHED", "Protocol", "Published", "published"]
 

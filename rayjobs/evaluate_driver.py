@@ -1,6 +1,7 @@
 """The driver of an evaluation: plan, train what is missing, sample what is not done, report."""
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,12 @@ from cdcore.evaluation_cell import is_done as is_cell_done
 from cdcore.evaluation_plan import EvaluationPlan, Selection, select
 from cdcore.evaluation_scores import EntryScores, entry_scores, method_scores
 from cdcore.panel import Panel, PanelSources, load_panel
-from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from rayjobs.bar import bar
 from rayjobs.blend_settings import BlendSettings
 from rayjobs.cluster import connected, scaling
 from rayjobs.evaluate_job import EvaluateJob, SamplingSettings
+from rayjobs.evaluate_references import reference_rows
 from rayjobs.evaluate_report import print_table, save_grids, save_prompts, save_tables
 from rayjobs.evaluate_training import Lesson, Teacher, TeacherTask, lesson_for
 from rayjobs.evaluate_worker import CellTask, CellWorker, Order
@@ -204,6 +205,8 @@ class _Run:
         import ray
 
         if not ray.is_initialized():
+            # Ray's C++ part would advise against actors that can be started again, which these are.
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             self.cluster.enter_context(connected())
             resources = scaling(self.job.workers)
             check_shared(self.output, kind="GPU" if resources.use_gpu else "CPU")
@@ -228,23 +231,7 @@ class _Run:
             (concept,) = entry.concepts
             if concept.real_pictures is not None:
                 folders["real", concept.name] = concept.real_pictures
-        rows: dict[Path, CellRows] = {}
-        with bar("embedding", "folders of pictures") as advance:
-            for done, folder in enumerate(folders.values(), start=1):
-                if folder not in rows:
-                    rows[folder] = self._embedded(folder)
-                advance(done, len(folders))
-        return {key: rows[folder] for key, folder in folders.items()}
-
-    def _embedded(self, folder: Path) -> CellRows:
-        """Embed the pictures of a folder, or read what an earlier run has made of the same ones."""
-        pictures = read_pictures(folder)
-        described = [*(picture.digest for picture in pictures), *asdict(self.sources).values()]
-        digest = hashlib.sha256("\n".join(described).encode()).hexdigest()
-        file = self.output / "references" / f"{digest[:32]}.safetensors"
-        if not is_cell_done(file, digest):
-            self.panel.picture_rows(pictures).save(file, digest)
-        return load_rows(file)
+        return reference_rows(folders, self.panel, self.sources, self.output)
 
     def _report(
         self,
@@ -257,8 +244,7 @@ class _Run:
         protocol = self.job.protocol(self.sampling)
         saved = save_tables(self.output, entries, methods, protocol, self._made_with())
         save_prompts(self.output, cells)
-        shown = {"single": self.selection.singles, "pair": self.selection.pairs}
-        saved += save_grids(self.output, shown, cells)
+        saved += save_grids(self.output, (self.selection.singles, self.selection.pairs), cells)
         print_table(self.console, methods)
         for path in saved:
             self.console.print(str(path))
@@ -273,9 +259,10 @@ class _Run:
     ) -> list[EntryScores]:
         scores = []
         for entry in (*self.selection.singles, *self.selection.pairs):
-            section = "single" if len(entry.concepts) == 1 else "pair"
             names = [concept.name for concept in entry.concepts]
-            own = [cell for cell in cells if (cell.section, cell.entry) == (section, entry.name)]
+            own = [
+                cell for cell in cells if (cell.section, cell.entry) == (entry.section, entry.name)
+            ]
             rows = {cell: load_rows(cell.file(self.output)) for cell in own}
             base = {cell: part for cell, part in rows.items() if cell.method == "base"}
             for method in dict.fromkeys(cell.method for cell in own):
@@ -284,7 +271,7 @@ class _Run:
                         {cell: part for cell, part in rows.items() if cell.method == method},
                         base,
                         [references["target", name] for name in names],
-                        references.get(("real", names[0])) if section == "single" else None,
+                        references.get(("real", names[0])) if entry.section == "single" else None,
                     )
                 )
         # Methods in the order of the sections, whatever entries lack.

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cdcore.concept_set import PairEntry, SingleEntry
-from cdcore.evaluation_cell import Cell, Method, Section
+from cdcore.concept_set import Section, SetEntry
+from cdcore.evaluation_cell import Cell, Method
 from cdcore.evaluation_scores import EntryScores, MethodScores
 from cdcore.evaluation_table import HEADER, NAMES, markdown, table_rows
 from cdcore.files import write_text
@@ -23,6 +24,8 @@ __all__ = ["print_table", "save_grids", "save_prompts", "save_tables"]
 
 _MOST_ROWS = 12
 """Entries of a grid."""
+_FILE_COLUMNS = 150
+"""Width of a table in a file, where no line is folded."""
 
 
 def save_tables(
@@ -77,7 +80,7 @@ def save_prompts(output: Path, cells: Sequence[Cell]) -> None:
 
 def save_grids(
     output: Path,
-    sections: Mapping[Section, Sequence[SingleEntry | PairEntry]],
+    sections: Sequence[Sequence[SetEntry]],
     cells: Sequence[Cell],
 ) -> list[Path]:
     """Write a grid for each section: a row for each entry, its targets, then each method.
@@ -93,10 +96,9 @@ def save_grids(
         OSError: A grid cannot be written.
     """
     saved = []
-    for section, entries in sections.items():
+    for entries in filter(None, sections):
+        section = entries[0].section
         own = [cell for cell in cells if cell.section == section and cell.part == "prompts"]
-        if not own:
-            continue
         methods = tuple(dict.fromkeys(cell.method for cell in own))
         rows, labels = [], []
         for number, entry in enumerate(entries[:_MOST_ROWS]):
@@ -138,7 +140,8 @@ def _target(folder: Path, side: int) -> Image.Image:
 
 def print_table(console: Console, methods: Sequence[MethodScores]) -> None:
     """Show the measured lines; the published ones stand in the page."""
-    table = Table(*HEADER)
+    table = Table(*HEADER, box=SIMPLE)
     for row in table_rows(methods):
         table.add_row(*row)
-    console.print(table, soft_wrap=False)
+    width = None if console.is_terminal else _FILE_COLUMNS
+    console.print(table, soft_wrap=False, width=width)

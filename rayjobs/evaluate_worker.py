@@ -146,7 +146,7 @@ class CellWorker:
         method, base = order.cell.method, self._base
         if method == "base":
             return Taught(update=None, tokens=None, phrases=())
-        if method in ("single", "joint"):
+        if method == "single" or method == "joint":
             concept = load_concept(order.files[0])
             concept.check_base(base)
             update = concept.update.to(base.device, base.seam.dtype)

@@ -7,7 +7,7 @@ as such, and not as a stack of what Ray Data has wrapped around it.
 import logging
 import pickle
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import ray
@@ -19,14 +19,11 @@ from cdcore.errors import CustomDiffusionError
 
 __all__ = ["Worker", "results"]
 
-Item = TypeVar("Item")
-Task = TypeVar("Task", contravariant=True)
 
-
-class Worker(Protocol[Task]):
+class Worker(Protocol):
     """What runs in each actor: made once, then called with some items at a time."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Any) -> None:
         """Load what all items need."""
 
     def work(self, items: Sequence[Any]) -> list[str]:
@@ -35,7 +32,7 @@ class Worker(Protocol[Task]):
 
 def results(
     items: Sequence[Any],
-    kind: type[Worker[Any]],
+    kind: type[Worker],
     task: Any,
     *,
     scaling: ScalingConfig,
@@ -60,11 +57,12 @@ def results(
     rows = [{"item": pickle.dumps(item)} for item in items]
     blocks = -(-len(rows) // at_once)
     need = {"num_gpus": 1} if scaling.use_gpu else {"num_cpus": _cpus(scaling)}
+    count: Any = scaling.num_workers
     mapped = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         _Called,
         fn_constructor_args=(kind, task),
         batch_size=at_once,
-        compute=ActorPoolStrategy(size=min(int(scaling.num_workers), blocks)),
+        compute=ActorPoolStrategy(size=min(count, blocks)),
         **need,
     )
     for row in mapped.iter_rows():
@@ -77,8 +75,8 @@ def results(
 class _Called:
     """The class that Ray Data makes and calls."""
 
-    def __init__(self, kind: type[Worker[Any]], task: Any) -> None:
-        self._worker: Worker[Any] | None = None
+    def __init__(self, kind: type[Worker], task: Any) -> None:
+        self._worker: Worker | None = None
         self._error: Exception | None = None
         try:
             self._worker = kind(task)
@@ -99,7 +97,8 @@ class _Called:
 
 
 def _cpus(scaling: ScalingConfig) -> float:
-    return float((scaling.resources_per_worker or {}).get("CPU", 1))
+    resources: Any = scaling.resources_per_worker or {}
+    return float(resources.get("CPU", 1))
 
 
 def _quieten() -> None:

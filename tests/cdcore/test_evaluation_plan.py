@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.concept_set import ConceptSet, PairEntry, SetConcept, SingleEntry
+from cdcore.concept_set import ConceptSet, SetConcept, SetEntry
 from cdcore.errors import ConfigError
 from cdcore.evaluation_plan import METHODS, EvaluationPlan, Selection, select
 
@@ -20,12 +20,11 @@ def small(folder: Path = Path("none")) -> ConceptSet:
     made = {name: concept(name, folder) for name in ("cat1", "dog1", "pot1", "pot2")}
     return ConceptSet(
         singles=tuple(
-            SingleEntry(concepts=(one,), prompts=("a {0}", "a {0} at night"))
-            for one in made.values()
+            SetEntry(concepts=(one,), prompts=("a {0}", "a {0} at night")) for one in made.values()
         ),
         pairs=(
-            PairEntry(concepts=(made["pot2"], made["dog1"]), prompts=("a {0} and a {1}",) * 3),
-            PairEntry(concepts=(made["cat1"], made["pot1"]), prompts=("a {1} on a {0}",)),
+            SetEntry(concepts=(made["pot2"], made["dog1"]), prompts=("a {0} and a {1}",) * 3),
+            SetEntry(concepts=(made["cat1"], made["pot1"]), prompts=("a {1} on a {0}",)),
         ),
         notes=(),
     )
