@@ -39,6 +39,8 @@ __all__ = ["evaluate"]
 
 _PICTURES_AT_ONCE = 32
 """Of a worker's batch."""
+_FILE_COLUMNS = 150
+"""Width of the table where there is no terminal to fold it."""
 _PLAIN_LINE_S = 10.0
 """Seconds between lines where there is no terminal."""
 _MERGES = ("constrained", "ridge", "sum", "masked")
@@ -56,6 +58,8 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _FILE_COLUMNS
     whole = read_concept_set(absolute(job.dataset))
     for note in whole.notes:
         console.print(f"note: {note}")

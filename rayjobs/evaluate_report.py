@@ -24,8 +24,6 @@ __all__ = ["print_table", "save_grids", "save_prompts", "save_tables"]
 
 _MOST_ROWS = 12
 """Entries of a grid."""
-_FILE_COLUMNS = 150
-"""Width of a table in a file, where no line is folded."""
 
 
 def save_tables(
@@ -143,5 +141,4 @@ def print_table(console: Console, methods: Sequence[MethodScores]) -> None:
     table = Table(*HEADER, box=SIMPLE)
     for row in table_rows(methods):
         table.add_row(*row)
-    width = None if console.is_terminal else _FILE_COLUMNS
-    console.print(table, soft_wrap=False, width=width)
+    console.print(table, soft_wrap=False)
