@@ -99,8 +99,7 @@ def test_real_pictures_and_their_captions_are_found_where_they_are(
     read: ConceptSet, folder: Path
 ) -> None:
     (cat,), (barn,) = read.singles[0].concepts, read.singles[1].concepts
-    assert cat.real_pictures is None
-    assert cat.real_captions() == ()
+    assert (cat.real_pictures, cat.real_captions()) == (None, ())
     (folder / "regularization" / "cat" / "images").mkdir(parents=True)
     (folder / "regularization" / "barn").mkdir()
     (folder / "regularization" / "cat" / "caption.txt").write_text("a red cat\na cat at night\n")

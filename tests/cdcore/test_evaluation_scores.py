@@ -62,7 +62,11 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 def test_text_is_scored_picture_by_picture_with_its_own_text(scores: EntryScores) -> None:
     shown = [RESULTS[cell("prompts", n)] for n in (0, 1)]
-    cosines = [cosine(p, t) for one in shown for p, t in zip(one.clip, one.text, strict=True)]
+    cosines = [
+        cosine(picture, text)
+        for one in shown
+        for picture, text in zip(one.clip, one.text if one.text is not None else (), strict=True)
+    ]
     assert scores.pictures == 6
     assert scores.text_cosine == pytest.approx(sum(cosines) / 6, abs=1e-6)
     expected = sum(2.5 * max(value, 0) for value in cosines) / 6

@@ -1,6 +1,7 @@
 """Tests of `rayjobs.pool`: the class that Ray Data calls, and the whole on a cluster."""
 
 import os
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class Doubler:
 
 
 def batch(*items: int) -> dict[str, Any]:
-    return {"item": [pool.pickle.dumps(item) for item in items]}
+    return {"item": [pickle.dumps(item) for item in items]}
 
 
 def test_a_batch_has_a_line_for_each_item_and_no_error() -> None:
@@ -43,7 +44,7 @@ def test_a_user_s_error_is_carried_home_and_not_raised_among_the_actors(
     task: dict[str, Any], kind: type[Exception]
 ) -> None:
     done = pool._Called(Doubler, task)(batch(3))
-    error = pool.pickle.loads(done["error"][0])
+    error = pickle.loads(done["error"][0])
     assert type(error) is kind
     assert str(error)
 
