@@ -5,6 +5,7 @@ Concepts are many and each is small, so each is trained whole by one process.
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,13 +29,22 @@ class Lesson:
 
     Attributes:
         config: Resolved.
-        pictures: Of each subject; workers open no path of the user's.
+        picture_files: Name and content of each picture, of each subject. Workers open no path of
+            the user's, and a hundred folders of decoded pictures would fill the memory.
         file: To write, on storage that every node shares.
     """
 
     config: TrainingConfig
-    pictures: Sequence[Sequence[Picture]]
+    picture_files: Sequence[Sequence[tuple[str, bytes]]]
     file: Path
+
+    def pictures(self) -> list[list[Picture]]:
+        """Return the pictures of each subject, as the driver has read them.
+
+        Raises:
+            PictureError: A picture cannot be used.
+        """
+        return [_decoded(files) for files in self.picture_files]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +79,7 @@ class Teacher:
         from cdcore.training import ConceptParameters, LocalEngine, Trainer, trained_concept
 
         base, config = self._base, lesson.config
-        data = prepare(base, config, lesson.pictures, self._task.cache, lambda *_: None)
+        data = prepare(base, config, lesson.pictures(), self._task.cache, lambda *_: None)
         parameters = ConceptParameters.initial(base, config).to(base.device)
         engine = LocalEngine(parameters, config.learning_rate)
         Trainer(base, config, data, parameters, engine).run(0, lambda _: None)
@@ -123,6 +133,7 @@ def lesson_for(
         "base": base.fingerprint,
         "pictures": [[picture.digest for picture in shown] for shown in pictures],
     }
+    files = [[(one.path.name, one.path.read_bytes()) for one in shown] for shown in pictures]
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     file = output / "concepts" / name / key / f"{name}.safetensors"
     if file.is_file():
@@ -132,7 +143,15 @@ def lesson_for(
             f"there is no concept {name}.safetensors in {job.concepts or '--concepts (unset)'}; "
             "give the folder that has it, or leave out --no-train"
         )
-    return file, Lesson(config=config, pictures=pictures, file=file)
+    return file, Lesson(config=config, picture_files=files, file=file)
+
+
+def _decoded(files: Sequence[tuple[str, bytes]]) -> list[Picture]:
+    """Read pictures as from the user's folder: what they become depends on their names too."""
+    with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
+        for name, content in files:
+            (Path(folder) / name).write_bytes(content)
+        return read_pictures(Path(folder))
 
 
 def _config(

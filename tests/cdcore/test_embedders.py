@@ -19,9 +19,8 @@ from cdcore.embedders import (
 from cdcore.errors import BaseModelError
 from cdcore.pocket.caption import words
 from cdcore.pocket.judge import Judge
-from cdcore.pocket.tokenizer import MAX_TOKENS, build_tokenizer
-
-SIDE = 16
+from cdcore.pocket.tokenizer import build_tokenizer
+from tests.cdcore.embedder_case import SIDE, dino_folder, save_clip
 
 
 def pixels(count: int, height: int = SIDE, width: int = SIDE) -> Tensor:
@@ -31,39 +30,7 @@ def pixels(count: int, height: int = SIDE, width: int = SIDE) -> Tensor:
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random CLIP, whole, as transformers itself saves one."""
-    from transformers import CLIPConfig, CLIPModel
-
-    folder, tokenizer = tmp_path_factory.mktemp("clip"), build_tokenizer(words())
-    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = CLIPConfig(
-        text_config={
-            **layers,
-            "hidden_size": 8,
-            "vocab_size": len(tokenizer),
-            "max_position_embeddings": MAX_TOKENS,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-        },
-        vision_config={**layers, "hidden_size": 12, "image_size": SIDE, "patch_size": 8},
-        projection_dim=6,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        CLIPModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def dino_folder(folder: Path, kind: str) -> Path:
-    from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTModel
-
-    model, config = {"vit": (ViTModel, ViTConfig), "dinov2": (Dinov2Model, Dinov2Config)}[kind]
-    settings = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model(config(**settings, image_size=SIDE, patch_size=8)).save_pretrained(folder)
-    return folder
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_clip_s_rows_are_those_of_the_whole_model_in_transformers(clip_folder: Path) -> None:

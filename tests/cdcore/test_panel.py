@@ -12,7 +12,7 @@ from cdcore.panel import JUDGE, Panel, PanelSources, load_panel
 from cdcore.pictures import Picture
 from cdcore.pocket.judge import Judge
 from cdcore.profiles import PROFILES
-from tests.cdcore.test_embedders import dino_folder
+from tests.cdcore.embedder_case import dino_folder, save_clip
 
 SOURCES = PanelSources(clip=JUDGE, dino=JUDGE)
 
@@ -66,6 +66,18 @@ def test_pictures_of_any_size_become_rows_one_for_each(panel: Panel) -> None:
     again = panel.rows(pixels(1))
     # A picture has whole steps of 1/255.
     torch.testing.assert_close(rows.clip[:1], again.clip, rtol=0, atol=0.02)
+
+
+def test_a_real_base_needs_no_judge_and_nobody_looks_for_things(
+    tiny_base: Base, tmp_path: Path
+) -> None:
+    real = replace(tiny_base, profile=PROFILES["sd1"])
+    clip, dino = save_clip(tmp_path / "clip"), dino_folder(tmp_path / "dino", "dinov2")
+    panel = load_panel(PanelSources(clip=str(clip), dino=str(dino)), real)
+    rows = panel.rows(pixels(2), ["a cat", "a dog"], ("cat", "dog"))
+    assert rows.text is not None
+    assert (rows.clip.shape, rows.text.shape, rows.dino.shape) == ((2, 6), (2, 6), (2, 8))
+    assert rows.present is None
 
 
 def test_each_embedder_can_be_another_one(tiny_base: Base, tmp_path: Path, panel: Panel) -> None:

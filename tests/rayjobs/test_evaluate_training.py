@@ -7,6 +7,7 @@ from cdcore.base import Base
 from cdcore.concept import load_concept
 from cdcore.concept_set import SetConcept, read_concept_set
 from cdcore.errors import ConfigError
+from cdcore.pictures import read_pictures
 from rayjobs.evaluate_job import EvaluateJob
 from rayjobs.evaluate_training import Lesson, Teacher, TeacherTask, find_concept, lesson_for
 from tests.rayjobs.evaluate_case import job
@@ -36,10 +37,12 @@ def test_a_concept_that_is_not_there_becomes_a_lesson_with_its_pictures(
 ) -> None:
     one = lesson(plain, tiny_base, pair[:1], tmp_path)
     assert [subject.phrase for subject in one.config.subjects] == ["<pet_cat1> cat"]
-    assert (one.config.steps, len(one.pictures), len(one.pictures[0])) == (1, 1, 2)
+    assert one.config.steps == 1
+    shipped = [[picture.digest for picture in shown] for shown in one.pictures()]
+    assert shipped == [[picture.digest for picture in read_pictures(pair[0].images)]]
     both = lesson(plain, tiny_base, pair, tmp_path)
     # As in the paper, two concepts take twice the steps of one.
-    assert (both.config.steps, len(both.pictures)) == (2, 2)
+    assert (both.config.steps, len(both.pictures())) == (2, 2)
     assert both.file.stem == "pet_cat1+decoritems_woodenpot1"
 
 
