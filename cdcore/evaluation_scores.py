@@ -1,8 +1,9 @@
 """Scores of an evaluation: from the rows of its cells to figures of entries and of methods."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from statistics import fmean
+from dataclasses import asdict, dataclass, field, fields
+from statistics import fmean, stdev
 from typing import Any
 
 from torch import nn
@@ -52,11 +53,13 @@ class MethodScores:
 
     Attributes:
         entries: How many.
+        errors: Standard error of each mean over entries, by its name; none of a single entry.
     """
 
     section: Section
     method: Method
     entries: int
+    errors: Mapping[str, float] = field(default_factory=dict)
     clip_score: float
     text_cosine: float
     image_clip: float
@@ -69,6 +72,13 @@ class MethodScores:
     def figures(self) -> dict[str, Any]:
         """As a program reads them."""
         return asdict(self)
+
+
+_FIGURES = tuple(
+    one.name
+    for one in fields(MethodScores)
+    if one.name not in {"section", "method", "entries", "errors"}
+)
 
 
 def entry_scores(
@@ -109,13 +119,17 @@ def method_scores(scores: Sequence[EntryScores]) -> tuple[MethodScores, ...]:
     made = []
     for section, method in dict.fromkeys((one.section, one.method) for one in scores):
         own = [one for one in scores if (one.section, one.method) == (section, method)]
-        means = {
-            field.name: _mean([getattr(one, field.name) for one in own])
-            for field in fields(MethodScores)
-            if field.name not in {"section", "method", "entries"}
+        known = {name: _known([getattr(one, name) for one in own]) for name in _FIGURES}
+        means: dict[str, Any] = {
+            name: fmean(values) if values else None for name, values in known.items()
+        }
+        errors = {
+            name: stdev(values) / math.sqrt(len(values))
+            for name, values in known.items()
+            if len(values) > 1
         }
         made.append(
-            MethodScores(section=section, method=method, entries=len(own), **means)  # type: ignore[arg-type]
+            MethodScores(section=section, method=method, entries=len(own), errors=errors, **means)
         )
     return tuple(made)
 
@@ -140,8 +154,8 @@ def _kid(results: Mapping[Cell, CellRows], real: CellRows | None) -> float | Non
     return kernel_distance(*features, features=nn.Identity()).mean
 
 
-def _mean(values: Sequence[Any]) -> float | None:
-    known = [
+def _known(values: Sequence[Any]) -> list[float]:
+    """Return the figures that were measured, each a mean over its folders of targets."""
+    return [
         fmean(value) if isinstance(value, tuple) else value for value in values if value is not None
     ]
-    return fmean(known) if known else None

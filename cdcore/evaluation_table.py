@@ -33,19 +33,24 @@ HEADER = (
 )
 """Of the columns; the first four figures are those of the published tables."""
 
+_COLUMNS = ("clip_score", "image_clip", "image_dino", "kid", "text_cosine", "drift", "present")
+"""What stands under the headings of figures."""
 _COUNTED = {"single": "concepts", "pair": "pairs"}
 
 
-def table_rows(scores: Sequence[MethodScores]) -> list[tuple[str, ...]]:
-    """Return what was measured, a row for each section and method."""
+def table_rows(scores: Sequence[MethodScores], *, errors: bool = False) -> list[tuple[str, ...]]:
+    """Return what was measured, a row for each section and method.
+
+    Args:
+        scores: Means over entries.
+        errors: Write the standard error over entries beside each mean of several.
+    """
     return [
         (
             _COUNTED[one.section],
             NAMES[one.method],
             str(one.entries),
-            *_figures(one.clip_score, one.image_clip, one.image_dino),
-            "" if one.kid is None else f"{1000 * one.kid:.2f}",
-            *_figures(one.text_cosine, one.drift, one.present),
+            *(_measured(one, name, errors=errors) for name in _COLUMNS),
         )
         for one in scores
     ]
@@ -77,7 +82,7 @@ def markdown(scores: Sequence[MethodScores], protocol: Protocol, made_with: Sequ
     """
     rows = []
     for counted in _COUNTED.values():
-        rows += [row for row in table_rows(scores) if row[0] == counted]
+        rows += [row for row in table_rows(scores, errors=True) if row[0] == counted]
         rows += [row for row in published_rows(protocol) if row[0] == counted]
     lines = ["# Evaluation", "", *(f"- {line}" for line in made_with), ""]
     lines += [_markdown_row(row) for row in (HEADER, ("---",) * len(HEADER), *rows)]
@@ -86,7 +91,8 @@ def markdown(scores: Sequence[MethodScores], protocol: Protocol, made_with: Sequ
         "Text is scored against prompts in plain words, without modifier tokens. CLIPScore is",
         "2.5 max(cos, 0). Image figures are mean cosines over all pairs of a sampled and a target",
         "picture; of pairs, the mean over both folders of targets. Drift is 1 - cosine to the",
-        "base's picture of the same plain prompt and seed. Lines marked [published] are of",
+        "base's picture of the same plain prompt and seed. After ± stands the standard error of",
+        "the mean over concepts or pairs. Lines marked [published] are of",
         "Stable Diffusion 1.4 with CLIP ViT-B/32 and DINO ViT-S/16, and can be compared with",
         "figures of the same base, data and embedders only. Their source:",
         f"{_source(protocol)}.",
@@ -102,6 +108,15 @@ def _source(protocol: Protocol) -> str:
 
 def _markdown_row(row: Sequence[str]) -> str:
     return f"| {' | '.join(row)} |"
+
+
+def _measured(one: MethodScores, name: str, *, errors: bool) -> str:
+    value, error = getattr(one, name), one.errors.get(name)
+    if value is None:
+        return ""
+    factor, digits = (1000, 2) if name == "kid" else (1, 4)
+    text = f"{factor * value:.{digits}f}"
+    return text if error is None or not errors else f"{text} ± {factor * error:.{digits}f}"
 
 
 def _figures(*values: float | None) -> tuple[str, ...]:

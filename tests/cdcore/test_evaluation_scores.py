@@ -141,4 +141,8 @@ def test_a_method_s_figures_are_means_over_entries_each_counting_once(scores: En
     assert ridge.present == pytest.approx(0.75)
     assert ridge.kid == scores.kid
     assert means[0].drift is None
+    # The standard error of two values is half their distance.
+    assert ridge.errors["drift"] == pytest.approx(abs(scores.drift - 0.5) / 2)
+    assert "kid" not in ridge.errors, "one value has no spread"
+    assert means[0].errors == {}
     assert ridge.figures["section"] == "pair"

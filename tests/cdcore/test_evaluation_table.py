@@ -13,6 +13,7 @@ SCORES = (
         drift=0.0123,
         present=None,
         kid=0.0209,
+        errors={"clip_score": 0.01, "kid": 0.002},
     ),
     MethodScores(
         section="pair",
@@ -37,6 +38,13 @@ def test_a_row_has_a_figure_under_each_heading_and_nothing_where_nothing_was_mea
     assert single["KID x 1000"] == "20.90"
     assert single["both present"] == ""
     assert (pair["set"], pair["both present"], pair["drift"]) == ("pairs", "0.2500", "")
+
+
+def test_an_error_stands_beside_its_mean_where_it_is_asked_for_and_known() -> None:
+    single = dict(zip(HEADER, table_rows(SCORES, errors=True)[0], strict=True))
+    assert single["text, CLIPScore"] == "0.7123 ± 0.0100"
+    assert single["KID x 1000"] == "20.90 ± 2.00"
+    assert single["image, CLIP"] == "0.8000"
 
 
 def test_published_figures_stand_in_the_same_columns() -> None:
