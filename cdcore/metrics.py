@@ -2,7 +2,10 @@
 
 from torch import Tensor
 
-__all__ = ["image_alignment", "prior_drift", "text_alignment"]
+__all__ = ["CLIP_SCORE_FACTOR", "clip_score", "image_alignment", "prior_drift", "text_alignment"]
+
+CLIP_SCORE_FACTOR = 2.5
+"""w of Hessel et al. 2021 (CLIPScore, arXiv 2104.08718), equation in section 3."""
 
 
 def image_alignment(generated: Tensor, targets: Tensor) -> float:
@@ -16,6 +19,16 @@ def image_alignment(generated: Tensor, targets: Tensor) -> float:
 def text_alignment(generated: Tensor, prompts: Tensor) -> float:
     """Return the mean cosine of each picture (N, d) and its own prompt (N, d)."""
     return float((generated * prompts).sum(dim=-1).mean())
+
+
+def clip_score(generated: Tensor, prompts: Tensor) -> float:
+    """Return the mean CLIPScore of each picture (N, d) and its own prompt (N, d), in [0, 2.5].
+
+    It is w max(cos, 0) with w = 2.5: the convention of the published tables. A mean cosine times
+    2.5 is less wherever a picture's cosine is negative.
+    """
+    cosines = (generated * prompts).sum(dim=-1)
+    return float(CLIP_SCORE_FACTOR * cosines.clamp(min=0).mean())
 
 
 def prior_drift(before: Tensor, after: Tensor) -> float:

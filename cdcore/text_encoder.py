@@ -18,7 +18,13 @@ from torch import Tensor, nn
 
 from cdcore.errors import TokenError
 
-__all__ = ["EncodedPrompts", "TextEncoder", "check_modifier_token", "modifier_tokens"]
+__all__ = [
+    "EncodedPrompts",
+    "TextEncoder",
+    "check_modifier_token",
+    "modifier_tokens",
+    "without_modifier_tokens",
+]
 
 _MODIFIER_TOKEN = re.compile(r"<[a-z0-9][a-z0-9_-]*>")
 _MODIFIER_TOKEN_IN_PROMPT = re.compile(f"({_MODIFIER_TOKEN.pattern})", re.IGNORECASE)
@@ -61,6 +67,11 @@ def modifier_tokens(prompt: str) -> tuple[str, ...]:
     Case does not matter in a prompt, as it does not to the tokenizer.
     """
     return tuple(found.lower() for found in _MODIFIER_TOKEN_IN_PROMPT.findall(prompt))
+
+
+def without_modifier_tokens(prompt: str) -> str:
+    """Return ``prompt`` as a text that a reader without the concept understands, to score by."""
+    return " ".join(_MODIFIER_TOKEN_IN_PROMPT.sub("", prompt).split())
 
 
 class TextEncoder:

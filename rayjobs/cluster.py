@@ -16,7 +16,7 @@ from ray.train import ScalingConfig
 from cdcore.errors import ConfigError
 from rayjobs.places import is_submitted
 
-__all__ = ["connected", "scaling"]
+__all__ = ["connected", "scaling", "silent_errors"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,7 +52,7 @@ def _join() -> None:
     """
     address = os.environ.get("RAY_ADDRESS", "auto")
     try:
-        with _silent_errors():
+        with silent_errors():
             _init(address=None)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise ConfigError(
@@ -63,7 +63,7 @@ def _join() -> None:
 
 
 @contextmanager
-def _silent_errors() -> Iterator[None]:
+def silent_errors() -> Iterator[None]:
     """Drop standard error: Ray's C++ part repeats there each second that it cannot connect."""
     sys.stderr.flush()
     kept = os.dup(2)

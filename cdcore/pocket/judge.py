@@ -5,6 +5,7 @@ and no random seed with the base, and it sees by convolutions, where the base's 
 a transformer.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,36 @@ class Judge(nn.Module):
             kinds=kinds, colors=colors.unflatten(-1, (len(KINDS), len(COLORS))), places=places
         )
         return embedding, logits
+
+    @torch.no_grad()
+    def finds_all(self, pixels: Tensor, kinds: Sequence[str]) -> Tensor:
+        """Return whether each picture shows a thing of every kind, (B,) bool.
+
+        A kind counts as present where its logit is positive, so where its probability is more than
+        one half.
+
+        Args:
+            pixels: (B, 3, 64, 64) in [-1, 1].
+            kinds: Out of `KINDS`.
+
+        Raises:
+            ValueError: The judge does not know one of the kinds.
+        """
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"no kind {unknown[0]!r} in the pocket world, expected {KINDS}")
+        wanted = [KINDS.index(kind) for kind in kinds]
+        return (self.see(pixels)[1].kinds[:, wanted] > 0).all(dim=1)
+
+    @torch.no_grad()
+    def look(self, pixels: Tensor) -> Tensor:
+        """Return what the picture tower sees before any text is thought of, (B, d) of length 1.
+
+        Args:
+            pixels: (B, 3, 64, 64) in [-1, 1].
+        """
+        pooled = self.picture_tower(pixel_values=pixels).pooler_output.flatten(1)
+        return nn.functional.normalize(pooled, dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write the judge to ``folder`` in half precision.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cdcore.metrics import image_alignment, prior_drift, text_alignment
+from cdcore.metrics import clip_score, image_alignment, prior_drift, text_alignment
 
 
 def unit_rows(count: int, seed: int) -> Tensor:
@@ -24,6 +24,16 @@ def test_text_alignment_pairs_each_picture_with_its_own_prompt() -> None:
     prompts = torch.eye(4)
     assert text_alignment(prompts, prompts) == 1
     assert text_alignment(prompts.roll(1, 0), prompts) == 0
+
+
+def test_the_clip_score_is_two_and_a_half_times_the_cosine_and_never_negative_for_a_picture() -> (
+    None
+):
+    pictures = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    prompts = torch.tensor([[0.6, 0.8], [-1.0, 0.0], [0.6, 0.8]])
+    # By hand: 2.5 * 0.6, then 0 for the opposite one, then 2.5 * 0.8.
+    assert clip_score(pictures, prompts) == pytest.approx((1.5 + 0 + 2.0) / 3)
+    assert text_alignment(pictures, prompts) == pytest.approx((0.6 - 1 + 0.8) / 3)
 
 
 def test_prior_drift_is_zero_for_the_same_pictures_and_two_for_opposite_ones() -> None:

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from cdcore.base import Base
 from cdcore.errors import TokenError
-from cdcore.text_encoder import TextEncoder, check_modifier_token, modifier_tokens
+from cdcore.text_encoder import (
+    TextEncoder,
+    check_modifier_token,
+    modifier_tokens,
+    without_modifier_tokens,
+)
 
 PROMPTS = ["a red cat on the grass", "", "an Unheard-of word, twice!"]
 
@@ -141,3 +146,9 @@ def test_only_well_formed_modifier_tokens_pass() -> None:
     for token in ("mycat", "<>", "<MyCat>", "<my cat>", "<_a>", "<a>b", "<ä>", ""):
         with pytest.raises(TokenError, match="angle"):
             check_modifier_token(token)
+
+
+def test_a_prompt_without_its_modifier_tokens_reads_as_if_they_had_never_been_there() -> None:
+    assert without_modifier_tokens("a <mycat> cat and a <MyPot-2> pot") == "a cat and a pot"
+    assert without_modifier_tokens("<new1>") == ""
+    assert without_modifier_tokens("2 < 3 > 1, as ever") == "2 < 3 > 1, as ever"

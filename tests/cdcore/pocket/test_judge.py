@@ -1,14 +1,19 @@
 """Tests of `cdcore.pocket.judge`."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cdcore.base import POCKET_FOLDER
+from cdcore.pocket.album import to_pixels
 from cdcore.pocket.architecture import TEXT_WIDTH
 from cdcore.pocket.caption import words
 from cdcore.pocket.judge import Judge, label_scenes
+from cdcore.pocket.render import render
 from cdcore.pocket.scene import COLORS, KINDS, PLACES, Scene, Thing
 from cdcore.pocket.tokenizer import build_tokenizer
 
@@ -95,3 +100,30 @@ def test_heads_of_another_version_are_refused(judge: Judge, tmp_path: Path) -> N
     )
     with pytest.raises(OSError, match="train the judge again"):
         Judge.load(tmp_path)
+
+
+def test_all_kinds_are_found_where_each_one_s_own_logit_is_positive(judge: Judge) -> None:
+    shown = pixels(6)
+    with torch.no_grad():
+        positive = judge.see(shown)[1].kinds > 0
+    for kinds in (["cat"], ["dog", "barn"], list(KINDS[:4])):
+        expected = [
+            all(bool(positive[row, KINDS.index(kind)]) for kind in kinds) for row in range(6)
+        ]
+        assert judge.finds_all(shown, kinds).tolist() == expected
+    with pytest.raises(ValueError, match="submarine"):
+        judge.finds_all(shown, ["cat", "submarine"])
+
+
+def test_the_shipped_judge_finds_both_things_of_a_drawn_pair_and_not_what_is_missing() -> None:
+    if not (POCKET_FOLDER / "judge").is_dir():
+        pytest.skip("the judge is not shipped")
+    shipped = Judge.load(POCKET_FOLDER / "judge")
+    cat, barn = Thing(kind="cat", color="red"), Thing(kind="barn", color="blue")
+    scene = Scene(things=(cat, barn), relation="next to", place="on the grass")
+    drawn = [render(scene, random.Random(seed)) for seed in range(8)]
+    shown = to_pixels(torch.from_numpy(np.stack([np.asarray(image) for image in drawn])))
+    assert shipped.finds_all(shown, ["cat", "barn"]).float().mean() >= 0.75
+    assert shipped.finds_all(shown, ["cat", "person"]).float().mean() <= 0.25
+    looks = shipped.look(shown)
+    torch.testing.assert_close(looks.norm(dim=-1), torch.ones(8))

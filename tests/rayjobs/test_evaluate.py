@@ -1,0 +1,90 @@
+"""The evaluation as a user starts it: the script, a cluster of its own, a kill in the middle."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cdcore.base import POCKET_FOLDER
+from rayjobs import evaluate
+from rayjobs.cli import run_command
+from tests.rayjobs.evaluate_case import flags, job
+
+SCRIPT = Path(evaluate.__file__)
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill the driver and all of Ray, without a word of warning."""
+    driver = psutil.Process(process.pid)
+    for one in [driver, *driver.children(recursive=True)]:
+        one.kill()
+    process.communicate()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.ray
+def test_killed_in_the_middle_it_goes_on_from_the_finished_cells(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    if not (POCKET_FOLDER / "judge").is_dir():
+        pytest.skip("the judge is not shipped")
+    # Calls of one cell each, so that there is a middle.
+    made = job(tmp_path, tiny_folder, workers=2, pictures=17, drift_pictures=1, prompts=2, limit=1)
+    cells = made.output / "cells"
+
+    def done() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in cells.rglob("[!.]*.safetensors")}
+
+    process = start(*flags(made), folder=tmp_path)
+    deadline = time.monotonic() + 280
+    while len(done()) < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    kill_all(process)
+    before = done()
+    assert not (made.output / "evaluation.json").exists()
+    process = start(*flags(made), folder=tmp_path)
+    out, err = process.communicate(timeout=280)
+    assert (process.returncode, err) == (0, "")
+    after = done()
+    assert len(after) > len(before)
+    assert {path: after[path] for path in before} == before
+    assert f"{len(after)} cells, {len(before)} of them done" in out
+    figures = json.loads((made.output / "evaluation.json").read_text())
+    methods = [(one["section"], one["method"]) for one in figures["methods"]]
+    assert methods == [
+        *(("single", name) for name in ("base", "single")),
+        *(("pair", name) for name in ("base", "joint", "constrained", "ridge", "sum", "masked")),
+    ]
+    assert "merge, masked" in out
+    for name in ("evaluation.md", "grid-single.png", "grid-pair.png"):
+        assert (made.output / name).is_file()
+
+
+def test_bad_input_ends_with_one_line_and_without_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--dataset", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        run_command(evaluate.main)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path / 'dataset.json'}: cannot be read")
+    assert error.count("\n") == 1
