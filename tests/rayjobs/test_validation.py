@@ -11,6 +11,7 @@ from cdcore.errors import ConfigError
 from cdcore.evaluation import PROMPTS
 from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
+from cdcore.sampling import sample
 from cdcore.training import ConceptParameters, trained_concept
 from rayjobs import validation
 from rayjobs.base_pictures import save_base_pictures
@@ -94,16 +95,13 @@ def test_known_pictures_of_the_base_change_no_score(base: Base, task: TrainTask)
 def test_the_pictures_of_the_base_are_sampled_once(
     base: Base, task: TrainTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cdcore import evaluation
-
     sampled: list[int] = []
-    real = evaluation.sample
 
     def counting(base: Base, requests: Any, **kept: Any) -> torch.Tensor:
         sampled.append(len(requests))
-        return real(base, requests, **kept)
+        return sample(base, requests, **kept)
 
-    monkeypatch.setattr(evaluation, "sample", counting)
+    monkeypatch.setattr("cdcore.evaluation.sample", counting)
     scorer = Validation(base, task)
     for seed in (1, 2):
         scorer.scores(concept(base, task, seed=seed))

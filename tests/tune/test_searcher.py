@@ -16,7 +16,7 @@ def asked(job: Any, count: int, known: list[Any] | None = None) -> list[dict[str
     """What Optuna asks for when every trial is worth as much as the one before."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = searcher_of(job, known or [], 1)
+        found: Any = searcher_of(job, known or [], 1)
         points = []
         for number in range(count):
             points.append(found.suggest(str(number)))

@@ -76,8 +76,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     context = SimpleNamespace(get_trial_id=lambda: f"1a2b3_{made.number:05d}")
     monkeypatch.setattr(trial, "fit", made.fit)
     monkeypatch.setattr(trial, "GoalReport", lambda goal: goal)
-    monkeypatch.setattr(trial.ray_tune, "get_context", lambda: context)
-    monkeypatch.setattr(trial.ray_tune, "report", made.told.append)
+    monkeypatch.setattr("ray.tune.get_context", lambda: context)
+    monkeypatch.setattr("ray.tune.report", made.told.append)
     yield made
     trial._current = None
 
