@@ -54,7 +54,7 @@ def build_autoencoder() -> AutoencoderKL:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """Build the noise predictor with text cross-attention at 8 x 8 and 4 x 4, weights random."""
+    """Build the velocity predictor with text cross-attention at 8 x 8 and 4 x 4, weights random."""
     levels = len(_UNET_CHANNELS)
     unet = UNet2DConditionModel(
         sample_size=PICTURE_SIZE // 4,
