@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -268,7 +269,8 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     time.sleep(draw.uniform(0, 0.3))
     status, _, err = script.kill_worker()
     assert (status, err.count("\n")) == (2, 1), err
-    assert "worker 1 was lost after step" in err
+    # Ray ranks the workers, and not always in the order in which it starts them.
+    assert re.match(r"error: worker [01] was lost after step", err), err
     summary = run.read_summary()
     assert (summary["status"], summary["error"]) == ("failed", err.strip().removeprefix("error: "))
     assert not list(run.checkpoints.glob(".*"))
