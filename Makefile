@@ -2,9 +2,12 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PINNED_TORCH := $(shell grep '^torch==' constraints.txt)
 # What pip installs as torch. Choose another build or version here and nowhere else, for example
 # make install TORCH="torch==2.11.0 --index-url <a wheel index>"
-TORCH ?= $(shell grep '^torch==' constraints.txt)
+TORCH ?= $(PINNED_TORCH)
+# Another torch may not go with the pinned setuptools, and pip would rather replace the torch.
+UNPINNED := $(if $(filter-out $(PINNED_TORCH),$(TORCH)),torch|setuptools,torch)
 
 # With a token in the user's home Ray asks local clusters for it; jobs and tests here start their own.
 export RAY_AUTH_MODE ?= disabled
@@ -62,8 +65,9 @@ install: $(STAMP) ## make the environment (done once, and again when the pins ch
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 	$(BIN)/pip install $(TORCH)
+	grep -vE '^($(UNPINNED))==' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' >> $(VENV)/constraints.txt
 	$(BIN)/pip install --constraint $(VENV)/constraints.txt --editable '.[dev,heif]'
 	rm -f $(VENV)/.installed-*
 	touch $@

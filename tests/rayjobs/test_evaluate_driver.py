@@ -86,10 +86,11 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_as_one_that_was_not(
 
 
 def test_all_of_a_table_is_measured_and_a_second_run_does_nothing(
-    plain: EvaluateJob, pool: Pool, capsys: pytest.CaptureFixture[str]
+    plain: EvaluateJob, pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = evaluate(plain)
-    lines = {(one["section"], one["method"]): one for one in figures(plain)["methods"]}
+    fresh = replace(plain, output=tmp_path / "fresh")
+    result = evaluate(fresh)
+    lines = {(one["section"], one["method"]): one for one in figures(fresh)["methods"]}
     assert list(lines) == [
         ("single", "base"),
         ("single", "single"),
@@ -107,11 +108,11 @@ def test_all_of_a_table_is_measured_and_a_second_run_does_nothing(
     taught = [items for name, items in pool.calls if name == "Teacher"]
     assert [lesson.config.name for lesson in taught[0]] == ["decoritems_woodenpot1"]
     capsys.readouterr()
-    before = figures(plain)
+    before = figures(fresh)
     pool.calls = []
-    evaluate(plain)
+    evaluate(fresh)
     assert pool.calls == []
-    assert figures(plain) == before
+    assert figures(fresh) == before
     assert "0 pictures to sample" in capsys.readouterr().out
 
 
