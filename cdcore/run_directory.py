@@ -228,6 +228,18 @@ class RunDirectory:
         """
         write_text(self.phase_file, json.dumps({"phase": phase, "done": done, "total": total}))
 
+    def read_phase(self) -> dict[str, Any] | None:
+        """Return what the run is doing, with its ``phase``, ``done`` and ``total``.
+
+        None where it has not said, or is saying something else at this moment.
+        """
+        try:
+            phase = json.loads(self.phase_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        is_whole = isinstance(phase, dict) and {"phase", "done", "total"} <= phase.keys()
+        return phase if is_whole else None
+
     def append_metrics(self, metrics: StepMetrics) -> None:
         """Add a completed step.
 

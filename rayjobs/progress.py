@@ -3,7 +3,6 @@
 Workers may be on other machines, and what they print arrives late and twice; their files do not.
 """
 
-import json
 import threading
 import time
 from types import TracebackType
@@ -84,9 +83,8 @@ class RunProgress:
             self._show_line(name, done, total, figures)
 
     def _phase(self) -> tuple[str, int, int, str] | None:
-        try:
-            phase = json.loads(self._run.phase_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        phase = self._run.read_phase()
+        if phase is None:
             return None
         name, done, total = phase["phase"], phase["done"], phase["total"]
         if name != "training":

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from cdcore.base import load_base
 from cdcore.concept import load_concept
 from cdcore.evaluation import PROMPTS
 from cdcore.grid import grid, save_picture
 from cdcore.sampling import Request, sample
 from rayjobs.base_pictures import load_base_pictures
 from rayjobs.finish import picture_pixels
+from rayjobs.local_base import load_local_base
 from rayjobs.train_worker import TrainTask
 
 __all__ = ["Entry", "draw_best"]
@@ -45,10 +43,7 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
     Raises:
         OSError: A file cannot be read or written.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    base = load_base(
-        task.base, device=device, dtype=torch.bfloat16 if device.type == "cuda" else torch.float32
-    )
+    base = load_local_base(task.base)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None

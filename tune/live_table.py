@@ -3,7 +3,6 @@
 Where the output is no terminal, there is a line for each trial that begins or ends instead.
 """
 
-import json
 import threading
 from types import TracebackType
 
@@ -117,11 +116,10 @@ class LiveTable:
 
 def _phase(run: RunDirectory) -> str | None:
     """Return what a run is doing, such as ``training 12/60``."""
-    try:
-        phase = json.loads(run.phase_file.read_text(encoding="utf-8"))
-        name, done, total = phase["phase"], phase["done"], phase["total"]
-    except (OSError, ValueError, KeyError, TypeError):
+    phase = run.read_phase()
+    if phase is None:
         return None
+    name, done, total = phase["phase"], phase["done"], phase["total"]
     if name == "training":
         steps = run.read_metrics()
         done = steps[-1]["step"] if steps else done

@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
-from cdcore.base import load_base
 from cdcore.preparation import prepare
 from cdcore.training_config import TrainingConfig
 from rayjobs.base_pictures import save_base_pictures
+from rayjobs.local_base import load_local_base
 from rayjobs.train_worker import TrainTask
 from rayjobs.validation import Validation
 from tune.search_space import Dimension
@@ -59,10 +57,7 @@ def prepare_shared(task: TrainTask, configs: Sequence[TrainingConfig]) -> None:
         ConfigError: Nothing can judge pictures of this base.
         OSError: A folder cannot be written.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    base = load_base(
-        task.base, device=device, dtype=torch.bfloat16 if device.type == "cuda" else torch.float32
-    )
+    base = load_local_base(task.base)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None

@@ -187,3 +187,14 @@ def test_scores_are_read_back_by_step_and_a_later_one_replaces_its_own(run: RunD
     assert run.read_scores() == [{"step": 5, "image": 0.5}, {"step": 10, "image": 0.75}]
     run.append_scores(10, {"image": 0.25})
     assert [line["image"] for line in run.read_scores()] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("text", [None, "", '{"phase": "tra', "7", '{"phase": "training"}'])
+def test_a_phase_that_is_not_told_in_full_is_none(tmp_path: Path, text: str | None) -> None:
+    run = RunDirectory(tmp_path / "mycat")
+    run.path.mkdir()
+    if text is not None:
+        run.phase_file.write_text(text)
+    assert run.read_phase() is None
+    run.write_phase("training", 3, 7)
+    assert run.read_phase() == {"phase": "training", "done": 3, "total": 7}

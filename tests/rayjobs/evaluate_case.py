@@ -27,15 +27,3 @@ def job(folder: Path, base: Path | str, **changes: Any) -> EvaluateJob:
         "cache": folder / "cache",
     }
     return EvaluateJob(**settings | changes)
-
-
-def flags(made: EvaluateJob) -> list[str]:
-    """The command line of a job, without the settings that are not set."""
-    line = []
-    for name in made.__slots__:
-        value = getattr(made, name)
-        if value is None or isinstance(value, bool):
-            continue
-        values = value if isinstance(value, tuple) else (value,)
-        line += [f"--{name.replace('_', '-')}", *map(str, values)]
-    return line

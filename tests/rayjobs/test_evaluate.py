@@ -13,7 +13,8 @@ import pytest
 from cdcore.base import POCKET_FOLDER
 from rayjobs import evaluate
 from rayjobs.cli import run_command
-from tests.rayjobs.evaluate_case import flags, job
+from tests.rayjobs.evaluate_case import job
+from tests.rayjobs.train_case import flags
 
 SCRIPT = Path(evaluate.__file__)
 

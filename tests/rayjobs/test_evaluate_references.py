@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.base import POCKET_FOLDER, Base
+from cdcore.base import Base
 from cdcore.panel import JUDGE, Panel, PanelSources, load_panel
 from cdcore.pictures import read_pictures
 from rayjobs.evaluate_references import reference_rows
@@ -14,8 +14,6 @@ SOURCES = PanelSources(clip=JUDGE, dino=JUDGE)
 
 @pytest.fixture(scope="module")
 def panel(tiny_base: Base) -> Panel:
-    if not (POCKET_FOLDER / "judge").is_dir():
-        pytest.skip("the judge is not shipped")
     return load_panel(SOURCES, tiny_base)
 
 

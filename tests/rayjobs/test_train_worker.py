@@ -8,7 +8,6 @@ import ray.train
 from torch import distributed as dist
 
 from cdcore.errors import RunError
-from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from cdcore.training import StepMetrics
 from rayjobs import train_worker
@@ -16,7 +15,7 @@ from rayjobs.checkpoints import finish_checkpoint, writing_folder
 from rayjobs.train_worker import TrainTask
 from rayjobs.validation import ScorePlan
 from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import write_pictures
+from tests.rayjobs.train_case import train_task
 
 
 class Engine:
@@ -45,19 +44,12 @@ class Trainer:
 
 @pytest.fixture
 def task(tmp_path: Path) -> TrainTask:
-    pictures = read_pictures(write_pictures(tmp_path / "images"))
-    return TrainTask(
+    return train_task(
+        tmp_path,
         config=config(steps=7),
         base="pocket",
-        pictures=[pictures],
-        targets=[pictures],
         run=RunDirectory(tmp_path / "runs" / "mycat"),
-        cache=tmp_path / "cache",
-        zero_stage=0,
-        checkpoint_every=3,
         sample_seeds=(0,),
-        identity="abc",
-        session="now",
     )
 
 

@@ -9,8 +9,6 @@ from cdcore.base import Base
 from cdcore.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.evaluation import PROMPTS
-from cdcore.pictures import read_pictures
-from cdcore.run_directory import RunDirectory
 from cdcore.sampling import sample
 from cdcore.training import ConceptParameters, trained_concept
 from rayjobs import validation
@@ -18,8 +16,7 @@ from rayjobs.base_pictures import save_base_pictures
 from rayjobs.finish import embedder_of
 from rayjobs.train_worker import TrainTask
 from rayjobs.validation import ScorePlan, Validation, flat_scores
-from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import write_pictures
+from tests.rayjobs.train_case import train_task
 from tests.tiny import random_update
 
 
@@ -38,21 +35,7 @@ def judge(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def task(tmp_path: Path) -> TrainTask:
-    pictures = read_pictures(write_pictures(tmp_path / "images"))
-    return TrainTask(
-        config=config(),
-        base="tiny",
-        pictures=[pictures],
-        targets=[pictures],
-        run=RunDirectory(tmp_path / "mycat"),
-        cache=tmp_path / "cache",
-        zero_stage=0,
-        checkpoint_every=3,
-        sample_seeds=(3, 8),
-        identity="abc",
-        session="now",
-        scoring=ScorePlan(every=2, prompts=2, seeds=1),
-    )
+    return train_task(tmp_path, sample_seeds=(3, 8), scoring=ScorePlan(every=2, prompts=2, seeds=1))
 
 
 def concept(base: Base, task: TrainTask, seed: int | None = None) -> Concept:

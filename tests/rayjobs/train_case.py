@@ -6,7 +6,11 @@ from typing import Any
 import torch
 
 from cdcore.grid import to_image
+from cdcore.pictures import read_pictures
+from cdcore.run_directory import RunDirectory
 from rayjobs.train_job import TrainJob
+from rayjobs.train_worker import TrainTask
+from tests.cdcore.training_case import config
 
 
 def write_pictures(folder: Path, count: int = 3) -> Path:
@@ -37,7 +41,26 @@ def job(folder: Path, base: Path | str, **changes: Any) -> TrainJob:
     return TrainJob(**settings | changes)
 
 
-def flags(made: TrainJob) -> list[str]:
+def train_task(folder: Path, **changes: Any) -> TrainTask:
+    """What workers of a small run are told; its pictures and cache are in ``folder``."""
+    pictures = read_pictures(write_pictures(folder / "images"))
+    settings: dict[str, Any] = {
+        "config": config(),
+        "base": "tiny",
+        "pictures": [pictures],
+        "targets": [pictures],
+        "run": RunDirectory(folder / "mycat"),
+        "cache": folder / "cache",
+        "zero_stage": 0,
+        "checkpoint_every": 3,
+        "sample_seeds": (3,),
+        "identity": "abc",
+        "session": "now",
+    }
+    return TrainTask(**settings | changes)
+
+
+def flags(made: Any) -> list[str]:
     """The command line of a job, without the settings that are not set."""
     line = []
     for name in made.__slots__:

@@ -12,10 +12,9 @@ from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from cdcore.training import ConceptParameters, trained_concept
 from rayjobs.base_pictures import save_base_pictures
-from rayjobs.train_worker import TrainTask
 from rayjobs.validation import ScorePlan
 from tests.cdcore.training_case import CAT, CHAIR, config
-from tests.rayjobs.train_case import write_pictures
+from tests.rayjobs.train_case import train_task, write_pictures
 from tests.tiny import random_update
 from tune import best_sheet
 from tune.best_sheet import Entry, draw_best
@@ -26,21 +25,15 @@ def test_there_is_a_row_of_each_kind_for_each_subject(
     tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subjects: tuple
 ) -> None:
     base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
-    monkeypatch.setattr(best_sheet, "load_base", lambda *_, **__: base)
+    monkeypatch.setattr(best_sheet, "load_local_base", lambda _: base)
     pictures = read_pictures(write_pictures(tmp_path / "images"))
     known = tmp_path / "base.safetensors"
-    task = TrainTask(
+    task = train_task(
+        tmp_path,
         config=config(subjects=subjects),
-        base="tiny",
         pictures=[pictures] * len(subjects),
         targets=[pictures] * len(subjects),
         run=RunDirectory(tmp_path / "mycat-sweep"),
-        cache=tmp_path / "cache",
-        zero_stage=0,
-        checkpoint_every=3,
-        sample_seeds=(3,),
-        identity="abc",
-        session="now",
         scoring=ScorePlan(every=2, prompts=1, seeds=1, base_pictures=known),
     )
     save_base_pictures(known, base, task.config, task.sample_seeds)

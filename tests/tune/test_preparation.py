@@ -5,14 +5,12 @@ import pytest
 
 from cdcore import preparation as cached
 from cdcore.base import Base
-from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from rayjobs.base_pictures import load_base_pictures
 from rayjobs.finish import embedder_of
-from rayjobs.train_worker import TrainTask
 from rayjobs.validation import ScorePlan
 from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import write_pictures
+from tests.rayjobs.train_case import train_task
 from tune import preparation
 from tune.preparation import distinct_data, prepare_shared
 from tune.search_space import parse_space
@@ -42,24 +40,13 @@ def test_what_is_shared_is_made_once(
 ) -> None:
     base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
     embedder = embedder_of(tiny_base)
-    monkeypatch.setattr(preparation, "load_base", lambda *_, **__: base)
+    monkeypatch.setattr(preparation, "load_local_base", lambda _: base)
     monkeypatch.setattr("rayjobs.validation.embedder_of", lambda _: embedder)
-    pictures = read_pictures(write_pictures(tmp_path / "images"))
-    task = TrainTask(
-        config=config(),
-        base="tiny",
-        pictures=[pictures],
-        targets=[pictures],
+    known = tmp_path / "mycat-sweep/base.safetensors"
+    task = train_task(
+        tmp_path,
         run=RunDirectory(tmp_path / "mycat-sweep"),
-        cache=tmp_path / "cache",
-        zero_stage=0,
-        checkpoint_every=3,
-        sample_seeds=(3,),
-        identity="abc",
-        session="now",
-        scoring=ScorePlan(
-            every=2, prompts=1, seeds=1, base_pictures=tmp_path / "mycat-sweep/base.safetensors"
-        ),
+        scoring=ScorePlan(every=2, prompts=1, seeds=1, base_pictures=known),
     )
     configs = distinct_data(task.config, parse_space(["learning_rate=1e-4..1e-2"]))
     prepare_shared(task, configs)

@@ -13,11 +13,9 @@ import pytest
 from ray.train import ScalingConfig
 
 from cdcore.errors import RunError
-from cdcore.pictures import read_pictures
 from cdcore.run_directory import RunDirectory
 from rayjobs.train_worker import TrainTask
-from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import write_pictures
+from tests.rayjobs.train_case import train_task
 from tests.tune.trials import scores, write_trial
 from tune import trial
 from tune.goal import VALUE, Goal
@@ -27,20 +25,7 @@ from tune.trial import TrialPlan, plain, run_trial, trial_number
 
 @pytest.fixture
 def plan(tmp_path: Path) -> TrialPlan:
-    pictures = read_pictures(write_pictures(tmp_path / "images"))
-    task = TrainTask(
-        config=config(),
-        base="tiny",
-        pictures=[pictures],
-        targets=[pictures],
-        run=RunDirectory(tmp_path / "mycat-sweep"),
-        cache=tmp_path / "cache",
-        zero_stage=0,
-        checkpoint_every=3,
-        sample_seeds=(3,),
-        identity="abc",
-        session="now",
-    )
+    task = train_task(tmp_path, run=RunDirectory(tmp_path / "mycat-sweep"))
     return TrialPlan(
         folder=SweepFolder(tmp_path / "mycat-sweep", "mycat"),
         task=task,
