@@ -175,7 +175,7 @@ class SweepFolder:
         return TrialFolder(self.path / "trials" / f"{number:03d}", self.name)
 
     def assign(
-        self, asking: int, settings: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
+        self, trial_id: str, settings: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
     ) -> TrialFolder:
         """Return the folder for a trial that starts now, which no other trial of this start gets.
 
@@ -183,29 +183,30 @@ class SweepFolder:
         trial was to begin while later ones had begun.
 
         Args:
-            asking: Number of the trial in this start.
+            trial_id: That Ray Tune knows the trial by in this start.
             settings: Of the trial.
             known: Settings of the trials that had begun before this start, by number.
 
         Raises:
             OSError: The folder cannot be written.
         """
+        asking = _number_asked_for(trial_id)
         same = [number for number, before in known.items() if before == settings]
         same.sort(key=lambda number: number != asking)
         fresh = (number for number in itertools.count(asking) if number not in known)
         number = next(filter(self._take, itertools.chain(same, fresh)))
-        write_text(self._assignment(asking), str(number))
+        write_text(self._assignment(trial_id), str(number))
         return self.trial(number)
 
-    def assigned(self, asking: int) -> TrialFolder | None:
+    def assigned(self, trial_id: str) -> TrialFolder | None:
         """Return what `assign` has returned in this start, or None before it has."""
         try:
-            return self.trial(int(self._assignment(asking).read_text()))
+            return self.trial(int(self._assignment(trial_id).read_text()))
         except (FileNotFoundError, ValueError):
             return None
 
-    def _assignment(self, asking: int) -> Path:
-        return self.notes / f"assigned-{asking}"
+    def _assignment(self, trial_id: str) -> Path:
+        return self.notes / f"assigned-{trial_id}"
 
     def _take(self, number: int) -> bool:
         """Make the mark of a number, unless there is one: of two that try, one succeeds."""
@@ -223,3 +224,9 @@ class SweepFolder:
         ]
         found = [self.trial(number).record() for number in sorted(numbers)]
         return [record for record in found if record is not None]
+
+
+def _number_asked_for(trial_id: str) -> int:
+    """Return the number at the end of an id; 0 where a searcher such as Optuna gives it none."""
+    number = trial_id.rpartition("_")[2]
+    return int(number) if number != trial_id and number.isdigit() else 0

@@ -23,7 +23,7 @@ from rayjobs.train_worker import TrainTask
 from tune.goal import VALUE, Goal
 from tune.sweep_folder import SweepFolder, TrialFolder
 
-__all__ = ["TrialPlan", "plain", "run_trial", "trial_number"]
+__all__ = ["TrialPlan", "plain", "run_trial"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +79,6 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def trial_number(trial_id: str) -> int:
-    """Return the number that Ray Tune gives a trial at the end of its id."""
-    return int(trial_id.rpartition("_")[2])
-
-
 class _EndsItsWorkers:
     """Mixed into what Ray Tune makes of `run_trial`: lets a trial that is stopped end by itself.
 
@@ -133,9 +128,9 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         CustomDiffusionError: The trial has failed by something that the user can mend.
     """
     global _current
-    asking = trial_number(ray_tune.get_context().get_trial_id())
+    trial_id = ray_tune.get_context().get_trial_id()
     settings = plain(settings)
-    folder = plan.folder.assign(asking, settings, plan.known)
+    folder = plan.folder.assign(trial_id, settings, plan.known)
     folder.begin(settings)
     before = folder.record()
     assert before is not None

@@ -22,7 +22,7 @@ from tune.searcher import domains, scheduler_of, searcher_of
 from tune.slots import Slots, share_out
 from tune.sweep_folder import SweepFolder
 from tune.sweep_job import SweepJob
-from tune.trial import TrialPlan, run_trial, trial_number
+from tune.trial import TrialPlan, run_trial
 
 __all__ = ["cluster_slots", "draw_sheet", "prepare_all", "run_trials"]
 
@@ -46,12 +46,12 @@ class _Ends(ray_tune.Callback):
         self._folder = folder
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        folder = self._folder.assigned(trial_number(trial.trial_id))
+        folder = self._folder.assigned(trial.trial_id)
         if folder is not None:
             folder.end("stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        folder = self._folder.assigned(trial_number(trial.trial_id))
+        folder = self._folder.assigned(trial.trial_id)
         lines = str(trial.get_pickled_error() or "").strip().splitlines()
         if folder is not None:
             folder.end("failed", lines[-1] if lines else "it was lost")

@@ -81,13 +81,25 @@ def test_a_trial_keeps_its_folder_when_a_later_start_asks_for_it_by_another_numb
     # Trial 1 was to begin when everything was killed; 2 had begun.
     known = {0: {"seed": 5}, 2: {"seed": 7}}
     asked = [{"seed": 5}, {"seed": 7}, {"seed": 9}, {"seed": 11}]
-    assert folder.assigned(1) is None
-    given = [folder.assign(number, settings, known) for number, settings in enumerate(asked)]
+    assert folder.assigned("1a2b3_00001") is None
+    given = [
+        folder.assign(f"1a2b3_{number:05d}", settings, known)
+        for number, settings in enumerate(asked)
+    ]
     assert [one.number for one in given] == [0, 2, 3, 4]
-    assert folder.assigned(1) == given[1]
+    assert folder.assigned("1a2b3_00001") == given[1]
 
 
 def test_two_trials_with_the_same_settings_have_a_folder_each(folder: SweepFolder) -> None:
     known = {0: {"seed": 5}, 1: {"seed": 5}}
-    given = [folder.assign(number, {"seed": 5}, known).number for number in (1, 0, 2, 3)]
+    ids = [f"1a2b3_{number:05d}" for number in (1, 0, 2, 3)]
+    given = [folder.assign(trial_id, {"seed": 5}, known).number for trial_id in ids]
     assert given == [1, 0, 2, 3]
+
+
+def test_trials_whose_ids_have_no_number_are_numbered_as_they_start(folder: SweepFolder) -> None:
+    known = {0: {"seed": 5}}
+    asked = {"faeba0f6": {"seed": 7}, "12345678": {"seed": 5}, "0badcafe": {"seed": 9}}
+    given = {one: folder.assign(one, settings, known).number for one, settings in asked.items()}
+    assert given == {"faeba0f6": 1, "12345678": 0, "0badcafe": 2}
+    assert folder.assigned("0badcafe") == folder.trial(2)

@@ -20,7 +20,7 @@ from tests.tune.trials import scores, write_trial
 from tune import trial
 from tune.goal import VALUE, Goal
 from tune.sweep_folder import SweepFolder, TrialRecord
-from tune.trial import TrialPlan, plain, run_trial, trial_number
+from tune.trial import TrialPlan, plain, run_trial
 
 
 @pytest.fixture
@@ -175,7 +175,6 @@ def test_numbers_of_ray_tune_become_those_of_python() -> None:
     made = plain(drawn)
     assert made == {"a": 3, "b": True, "c": "mean", "d": 0.5}
     assert [type(value) for value in made.values()] == [int, bool, str, float]
-    assert trial_number("1a2b3_00012") == 12
 
 
 def test_a_plan_crosses_to_another_process(plan: TrialPlan) -> None:

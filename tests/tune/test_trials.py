@@ -78,14 +78,15 @@ def finished(folder: SweepFolder) -> list[int]:
     return [record.number for record in folder.records() if record.status == "finished"]
 
 
+@pytest.mark.parametrize("method", ["random", "optuna-pareto"])
 def test_a_sweep_whose_driver_was_killed_goes_on_without_training_a_finished_trial_again(
-    folder: SweepFolder, tiny_folder: Path, tmp_path: Path
+    folder: SweepFolder, tiny_folder: Path, tmp_path: Path, method: str
 ) -> None:
     command = arguments(
         folder,
         tiny_folder,
         *("--search", "learning_rate=log:1e-4..1e-2", "regularization_ratio=0.5,1"),
-        *("--trials", "3", "--no-early-stopping", "--drift-ceiling", "2"),
+        *("--method", method, "--trials", "3", "--no-early-stopping", "--drift-ceiling", "2"),
         *("--registry", str(tmp_path / "concepts")),
     )
     Script(command, tmp_path).kill_when(lambda: bool(finished(folder)))
