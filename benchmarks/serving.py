@@ -29,7 +29,7 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.machine import describe_machine
-from benchmarks.serving_load import make_orders
+from benchmarks.serving_load import METHOD, make_orders
 from benchmarks.serving_measures import (
     batch_ratio,
     cold_merge,
@@ -38,13 +38,16 @@ from benchmarks.serving_measures import (
     throughput,
 )
 from benchmarks.serving_report import plot, show
-from benchmarks.serving_shelf import Shelf, base_folder_of, summed
+from benchmarks.serving_shelf import Shelf, base_folder_of
 from benchmarks.serving_systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.base import load_base
+from cdcore.caption_bank import written_captions
+from cdcore.caption_statistics import caption_statistics
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.pocket.readiness import DeviceName, chosen_device
 from rayjobs.cli import parse, run_command
+from serve.concept_merger import ConceptMerger
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 
@@ -136,12 +139,14 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
         # Loading a base turns the bars on again.
         transformers_logging.disable_progress_bar()
         shelf = Shelf(base, work / "concepts")
-        engine = Engine(base, shelf, work / "cache", EngineConfig(slots=job.slots), merge=summed)
+        bank = written_captions(pocket=base.is_pocket)
+        merge = ConceptMerger(caption_statistics(base, bank, None), shelf.card)
+        engine = Engine(base, shelf, work / "cache", EngineConfig(slots=job.slots), merge=merge)
         engine.start()
         systems: dict[str, System] = {"engine": stack.enter_context(EngineSystem(engine))}
         engine.wait_ready()
-        systems["swap"] = stack.enter_context(SwapSystem(folder, base, shelf))
-        systems["group"] = stack.enter_context(GroupSystem(base, shelf, job.slots))
+        systems["swap"] = stack.enter_context(SwapSystem(folder, base, shelf, merge))
+        systems["group"] = stack.enter_context(GroupSystem(base, shelf, merge, job.slots))
         console.print("how many orders the swapping pipeline can do")
         first = make_orders(shelf, max(extent["live"]), extent["calibration"], rate=None, seed=99)
         for system in systems.values():
@@ -156,7 +161,7 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
             "load": job.load,
             "rate": rate,
             "swap_service_s": service_s,
-            "merge_method": "weighted sum",
+            "merge_method": METHOD,
         }
         both = {"orders": extent["orders"], "rounds": extent["rounds"]}
         console.print("pictures per second")

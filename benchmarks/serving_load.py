@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.serving_shelf import Shelf
+from cdcore.merge_settings import DEFAULT_METHOD
 from serve.blend import Blend, ConceptRef
 
 __all__ = ["METHOD", "Order", "make_orders", "percentiles"]
 
-METHOD = "sum"
+METHOD = DEFAULT_METHOD
+"""How orders are merged."""
 
 _MOST_MERGED = 3
 _SCENES = (

@@ -5,16 +5,15 @@ and the disk stays small. The values are random, which no speed depends on.
 """
 
 import os
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks.shapes import save_random_base, text_model
 from cdcore.base import POCKET_FOLDER, Base
-from cdcore.concept import Concept, load_concept, save_concept
+from cdcore.card import Card
+from cdcore.concept import Concept, load_card, load_concept, save_concept
 from cdcore.pocket.architecture import (
     TEXT_WIDTH,
     build_autoencoder,
@@ -27,9 +26,8 @@ from cdcore.pocket.tokenizer import build_tokenizer
 from cdcore.subject import Subject
 from cdcore.update import Update
 from serve.blend import ConceptRef
-from serve.preparation import Merged, MergePart
 
-__all__ = ["Shelf", "base_folder_of", "summed"]
+__all__ = ["Shelf", "base_folder_of"]
 
 _FILES = 8
 _SIZE = 0.02
@@ -48,13 +46,17 @@ class Shelf:
         """
         self._folder = folder
         generator = torch.Generator().manual_seed(0)
+        word = base.text_encoder.initial_embedding("cat").cpu()
         for number in range(_FILES):
             concept = Concept(
                 name=f"file{number}",
                 update=Update(
                     weight=_SIZE * torch.randn(base.seam.layout.shape, generator=generator)
                 ),
-                tokens={self._token(number): base.text_encoder.initial_embedding("cat").cpu()},
+                tokens={
+                    self._token(number): word
+                    + word.std() * torch.randn(word.shape, generator=generator)
+                },
                 subjects=(Subject(class_noun="cat", token=self._token(number)),),
                 base_name=base.name,
                 base_fingerprint=base.fingerprint,
@@ -72,6 +74,10 @@ class Shelf:
     def concept(self, reference: ConceptRef) -> Concept:
         """Return a concept, read once for each file."""
         return _read(self._file(self._number(reference))).renamed(reference.name)
+
+    def card(self, reference: ConceptRef) -> Card:
+        """Return what a merge needs of a concept, read once for each file."""
+        return _read_card(self._file(self._number(reference)))
 
     def file_bytes(self, reference: ConceptRef) -> int:
         """Return the size of a concept's file."""
@@ -97,13 +103,9 @@ def _read(path: Path) -> Concept:
     return load_concept(path)
 
 
-def summed(parts: Sequence[MergePart], method: str) -> Merged:
-    """Merge by adding weighted updates; every system of the benchmark merges so."""
-    dense = [weight * concept.update.dense() for _, concept, weight in parts]
-    tokens: dict[str, Tensor] = {}
-    for _, concept, _ in parts:
-        tokens |= concept.tokens
-    return Merged(Update(weight=torch.stack(dense).sum(0)), tokens, {})
+@cache
+def _read_card(path: Path) -> Card:
+    return load_card(path)
 
 
 def base_folder_of(name: str, folder: Path) -> Path:

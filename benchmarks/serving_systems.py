@@ -7,7 +7,7 @@
 - `GroupSystem`: requests for the same concepts make a batch, oldest first; it runs to its end. This
   is what servers do that batch by adapter. It samples with `cdcore.sampling`, like the engine.
 
-All three draw the same pictures.
+All three merge by the same function and draw the same pictures.
 """
 
 import threading
@@ -30,7 +30,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.serving_load import METHOD, Order
-from benchmarks.serving_shelf import Shelf, summed
+from benchmarks.serving_shelf import Shelf
 from cdcore.base import Base
 from cdcore.errors import ServingError
 from cdcore.sampling import Request, sample
@@ -41,7 +41,7 @@ from serve.blend import Blend
 from serve.byte_lru import ByteLRU
 from serve.engine import Engine
 from serve.picture_request import Done, Event, Failed, Picture, PictureRequest
-from serve.preparation import Merged, MergePart
+from serve.preparation import Merge, Merged, MergePart
 from serve.tensor_sizes import tensor_bytes
 
 __all__ = ["EngineSystem", "GroupSystem", "Served", "SwapSystem", "System"]
@@ -196,8 +196,8 @@ class _Queue(System):
 class _Merges:
     """The concepts of blends, merged and kept like the engine's."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, shelf: Shelf, merge: Merge) -> None:
+        self._shelf, self._merge = shelf, merge
         self._known: ByteLRU[Merged] = ByteLRU(_MERGE_BYTES)
 
     def of(self, blend: Blend) -> Merged:
@@ -206,7 +206,7 @@ class _Merges:
             return Merged(parts[0].concept.update, parts[0].concept.tokens, {})
         known = self._known.get(blend)
         if known is None:
-            known = summed(parts, METHOD)
+            known = self._merge(parts, METHOD)
             self._known.put(blend, known, tensor_bytes(known.update))
         return known
 
@@ -214,16 +214,17 @@ class _Merges:
 class GroupSystem(_Queue):
     """Batches of requests for the same concepts."""
 
-    def __init__(self, base: Base, shelf: Shelf, slots: int) -> None:
+    def __init__(self, base: Base, shelf: Shelf, merge: Merge, slots: int) -> None:
         """Serve.
 
         Args:
             base: The base model.
             shelf: The concepts.
+            merge: How several become one.
             slots: Pictures of one batch.
         """
         self._base, self._slots = base, slots
-        self._merges = _Merges(shelf)
+        self._merges = _Merges(shelf, merge)
         super().__init__()
 
     def _take(self) -> list[tuple[Order, Served]]:
@@ -249,16 +250,17 @@ class GroupSystem(_Queue):
 class SwapSystem(_Queue):
     """A diffusers pipeline whose weights are swapped."""
 
-    def __init__(self, folder: Path, base: Base, shelf: Shelf) -> None:
+    def __init__(self, folder: Path, base: Base, shelf: Shelf, merge: Merge) -> None:
         """Load the pipeline.
 
         Args:
             folder: Of the base.
             base: The same, for its settings, device and dtype; its U-Net is not used.
             shelf: The concepts.
+            merge: How several become one.
         """
         self._base = base
-        self._merges = _Merges(shelf)
+        self._merges = _Merges(shelf, merge)
         self._installed: Blend | None = None
         self._pipeline = _pipeline(folder, base)
         layout = KVLayout.of(self._pipeline.unet)

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-import torch
 
-from benchmarks.serving_shelf import Shelf, base_folder_of, summed
+from benchmarks.serving_shelf import Shelf, base_folder_of
 from cdcore.base import POCKET_FOLDER, Base, load_base
+from cdcore.caption_bank import written_captions
+from cdcore.caption_statistics import caption_statistics
 from cdcore.concept import load_concept
-from serve.preparation import MergePart
+from cdcore.merging import merge
 
 
 def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path: Path) -> None:
@@ -26,16 +27,12 @@ def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path:
     assert shelf.concept(last).name == last.name
 
 
-def test_a_sum_holds_all_tokens(tiny_base: Base, tmp_path: Path) -> None:
+def test_its_concepts_can_be_merged(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path)
-    references = shelf.references(2)
-    first, second = map(shelf.concept, references)
-    parts = [MergePart(references[0], first, 0.5), MergePart(references[1], second, 2.0)]
-    merged = summed(parts, "sum")
-    assert merged.update is not None
-    wanted = 0.5 * first.update.dense() + 2 * second.update.dense()
-    torch.testing.assert_close(merged.update.dense(), wanted)
-    assert set(merged.tokens) == {*first.tokens, *second.tokens}
+    statistics = caption_statistics(tiny_base, written_captions(pocket=False), None)
+    merged = merge([shelf.card(reference) for reference in shelf.references(3)], statistics)
+    assert merged.report.drift > 0
+    assert len(merged.concept.tokens) == 3
 
 
 def test_bases_are_found_by_name(tmp_path: Path) -> None:

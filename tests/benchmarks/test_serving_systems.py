@@ -7,11 +7,14 @@ import torch
 
 from benchmarks.serving_load import make_orders
 from benchmarks.serving_measures import serve
-from benchmarks.serving_shelf import Shelf, summed
+from benchmarks.serving_shelf import Shelf
 from benchmarks.serving_systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.base import Base
+from cdcore.caption_bank import written_captions
+from cdcore.caption_statistics import caption_statistics
 from cdcore.errors import ServingError
 from serve.blend import Blend, ConceptRef
+from serve.concept_merger import ConceptMerger
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 
@@ -19,20 +22,26 @@ from serve.engine_config import EngineConfig
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+def merger(base: Base, shelf: Shelf) -> ConceptMerger:
+    captions = written_captions(pocket=base.is_pocket)
+    return ConceptMerger(caption_statistics(base, captions, None), shelf.card)
+
+
 def test_all_systems_draw_the_same_pictures(
     tiny_base: Base, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """So the weights that are swapped are the right ones, and nobody is given less to do."""
     shelf = Shelf(tiny_base, tmp_path / "concepts")
-    engine = Engine(tiny_base, shelf, tmp_path / "cache", EngineConfig(slots=2), merge=summed)
+    merge = merger(tiny_base, shelf)
+    engine = Engine(tiny_base, shelf, tmp_path / "cache", EngineConfig(slots=2), merge=merge)
     engine.start()
     orders = make_orders(shelf, 20, 5, rate=None, seed=3)
     assert {len(order.blend.parts) for order in orders} == {1, 2, 3}
     drawn = []
     systems: list[System] = [
         EngineSystem(engine),
-        SwapSystem(tiny_folder, tiny_base, shelf),
-        GroupSystem(tiny_base, shelf, 2),
+        SwapSystem(tiny_folder, tiny_base, shelf, merge),
+        GroupSystem(tiny_base, shelf, merge, 2),
     ]
     for system in systems:
         with system:
@@ -47,8 +56,9 @@ def test_all_systems_draw_the_same_pictures(
 def test_a_failure_is_no_figure(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path / "concepts")
     (order,) = make_orders(shelf, 1, 1, rate=None, seed=0)
-    broken = Blend.of((ConceptRef("no number", "1"), 1.0), method="sum")
+    broken = Blend.of((ConceptRef("no number", "1"), 1.0), method="ridge")
     object.__setattr__(order, "blend", broken)
     says = "an order has failed"
-    with GroupSystem(tiny_base, shelf, 2) as system, pytest.raises(ServingError, match=says):
+    merge = merger(tiny_base, shelf)
+    with GroupSystem(tiny_base, shelf, merge, 2) as system, pytest.raises(ServingError, match=says):
         serve(system, [order])
