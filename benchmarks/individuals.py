@@ -70,6 +70,10 @@ class IndividualsBenchmark:
     """Unset, the profile's."""
     regularization_ratio: float = 1.0
     """Regularization rows for each target row."""
+    prior_weight: float = 1.0
+    """Factor on the loss of regularization rows."""
+    seed: int = 0
+    """Of the training."""
     seeds: int = 3
     """Sampling seeds."""
     output: Path = Path("runs/individuals")
@@ -193,11 +197,11 @@ def _config(name: str, base: Base, job: IndividualsBenchmark) -> TrainingConfig:
         learning_rate=profile.learning_rate if job.learning_rate is None else job.learning_rate,
         regularization_ratio=job.regularization_ratio,
         regularization_images=profile.regularization_images,
-        prior_weight=1.0,
+        prior_weight=job.prior_weight,
         prior_weighting="mean",
         variants=profile.variants,
         augment=True,
-        seed=0,
+        seed=job.seed,
     )
 
 

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from benchmarks.machine import describe_machine
 from benchmarks.quality_cases import CASES, QualityCase
-from benchmarks.quality_scores import Panel, Scores, Way
+from benchmarks.quality_scores import Alone, Panel, Scores, Way
 from benchmarks.quality_training import TrainingCase, target_pixels, trained_file
 from cdcore.base import POCKET_FOLDER, Base, load_base
 from cdcore.concept import load_concept
@@ -163,7 +163,7 @@ def measure(job: MergeQuality, base: Base, judge: Judge, console: Console) -> li
         for seed in seeds:
             files = [_trained(base, (name,), seed, training) for name in case.names]
             alone = {
-                name: panel.alignment(name, _whole(base, file, (name,)))
+                name: panel.alone(name, _whole(base, file, (name,)))
                 for name, file in zip(case.names, files, strict=True)
             }
             for label, settings in job.ways():
@@ -181,7 +181,7 @@ def measure(job: MergeQuality, base: Base, judge: Judge, console: Console) -> li
 
 def _line(
     panel: Panel,
-    alone: Mapping[str, float],
+    alone: Mapping[str, Alone],
     files: Sequence[Path],
     label: str,
     settings: BlendSettings | None,
@@ -241,14 +241,14 @@ def table_rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
         own = [line for line in lines if (line.case, line.method) == key]
         figures = [
             _spread([getattr(line.scores, name) for line in own])
-            for name in ("retention", "together", "text", "drift")
+            for name in ("kept", "retention", "together", "text", "drift")
         ]
         refused = sum(line.refused is not None for line in own)
         rows.append((*key, *figures, f"{refused} of {len(own)}" if refused else ""))
     return rows
 
 
-_HEADER = ("case", "method", "retention", "together", "text", "drift", "refused")
+_HEADER = ("case", "method", "kept", "retention", "together", "text", "drift", "refused")
 
 
 def _spread(values: Sequence[float]) -> str:
