@@ -21,7 +21,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -50,6 +50,8 @@ from cdcore.training import ConceptParameters, LocalEngine, Trainer, trained_con
 from cdcore.training_config import SubjectConfig, TrainingConfig
 from rayjobs.cli import parse, run_command
 
+T = TypeVar("T")
+
 _TRAINING_PICTURES, _HELD_OUT_PICTURES = 8, 12
 _PLACE_OF_PROMPT = {prompt: prompt.removeprefix("a {} ") for prompt in PROMPTS}
 
@@ -68,10 +70,10 @@ class IndividualsBenchmark:
     """Unset, the profile's."""
     rows_per_step: int | None = None
     """Unset, the profile's."""
-    regularization_ratio: float = 1.0
-    """Regularization rows for each target row."""
-    prior_weight: float = 1.0
-    """Factor on the loss of regularization rows."""
+    regularization_ratio: float | None = None
+    """Regularization rows for each target row; unset, the profile's."""
+    prior_weight: float | None = None
+    """Factor on the loss of regularization rows; unset, the profile's."""
     seed: int = 0
     """Of the training."""
     seeds: int = 3
@@ -188,21 +190,25 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
 
 def _config(name: str, base: Base, job: IndividualsBenchmark) -> TrainingConfig:
     profile, noun = base.profile, INDIVIDUALS[name].class_noun
-    steps = profile.steps if job.steps is None else job.steps
+    steps = _given(job.steps, profile.steps)
     return TrainingConfig(
         name=name,
         subjects=(SubjectConfig(class_noun=noun, token=f"<{name}>", initializer_token=noun),),
         steps=max(1, steps // 10) if job.quick else steps,
-        rows_per_step=profile.rows_per_step if job.rows_per_step is None else job.rows_per_step,
-        learning_rate=profile.learning_rate if job.learning_rate is None else job.learning_rate,
-        regularization_ratio=job.regularization_ratio,
+        rows_per_step=_given(job.rows_per_step, profile.rows_per_step),
+        learning_rate=_given(job.learning_rate, profile.learning_rate),
+        regularization_ratio=_given(job.regularization_ratio, profile.regularization_ratio),
         regularization_images=profile.regularization_images,
-        prior_weight=job.prior_weight,
+        prior_weight=_given(job.prior_weight, profile.prior_weight),
         prior_weighting="mean",
         variants=profile.variants,
         augment=True,
         seed=job.seed,
     )
+
+
+def _given(value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def _by_words(name: str, base: Base, seeds: Sequence[int]) -> Tensor | None:

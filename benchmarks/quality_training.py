@@ -25,7 +25,7 @@ _PICTURE_SEED = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingCase:
-    """How concepts are trained; the learning rate is the base's own.
+    """How concepts are trained; the rest is the base's own.
 
     Attributes:
         steps: Of one concept; joint training takes twice as many, as in the paper.
@@ -69,9 +69,9 @@ def trained_file(
         steps=steps,
         rows_per_step=base.profile.rows_per_step,
         learning_rate=base.profile.learning_rate,
-        regularization_ratio=1.0,
+        regularization_ratio=base.profile.regularization_ratio,
         regularization_images=case.regularization_images,
-        prior_weight=1.0,
+        prior_weight=base.profile.prior_weight,
         prior_weighting="mean",
         variants=case.variants,
         augment=True,

@@ -17,7 +17,9 @@ class Profile:
         joint_steps: Optimiser steps for several subjects at once.
         rows_per_step: Target and regularization rows of one step, over all workers.
         learning_rate: Of the update and the modifier token; never scaled by anything.
+        regularization_ratio: Regularization rows for each target row.
         regularization_images: Pictures of the class that are generated.
+        prior_weight: Factor on the loss of regularization rows.
         variants: Augmented variants of each target picture whose latents are cached.
         guidance_scale: For samples; 1 is off.
         sampler: For samples.
@@ -29,7 +31,9 @@ class Profile:
     joint_steps: int
     rows_per_step: int
     learning_rate: float
+    regularization_ratio: float
     regularization_images: int
+    prior_weight: float
     variants: int
     guidance_scale: float
     sampler: SamplerName
@@ -44,7 +48,9 @@ PROFILES = {
         joint_steps=500,
         rows_per_step=8,
         learning_rate=8e-5,
+        regularization_ratio=1.0,
         regularization_images=200,
+        prior_weight=1.0,
         variants=40,
         guidance_scale=6.0,
         sampler="dpm++",
@@ -56,7 +62,9 @@ PROFILES = {
         joint_steps=600,
         rows_per_step=8,
         learning_rate=1e-4,
+        regularization_ratio=1.0,
         regularization_images=200,
+        prior_weight=1.0,
         variants=40,
         guidance_scale=4.0,
         sampler="dpm++",

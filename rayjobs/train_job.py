@@ -96,12 +96,12 @@ class TrainJob:
     """Target and regularization rows of one step, over all workers; default 8."""
     learning_rate: float | None = None
     """Of everything that trains, never scaled; default 8e-5 on Stable Diffusion 1."""
-    regularization_ratio: float = 1.0
-    """Regularization rows for each target row; 0 trains without."""
+    regularization_ratio: float | None = None
+    """Regularization rows for each target row, 0 for none; default 1 on Stable Diffusion 1."""
     regularization_images: int | None = None
     """Pictures of each class that the base generates, once; default 200."""
-    prior_weight: float = 1.0
-    """Factor on the loss of regularization rows."""
+    prior_weight: float | None = None
+    """Factor on the loss of regularization rows; default 1 on Stable Diffusion 1."""
     prior_weighting: PriorWeighting = "mean"
     """What a prior weight of 1 means: equal means, or the original implementation's 4 to 1."""
     variants: int | None = None
@@ -217,9 +217,9 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
         steps=_given(job.steps, profile.steps if len(subjects) == 1 else profile.joint_steps),
         rows_per_step=_given(job.rows_per_step, profile.rows_per_step),
         learning_rate=_given(job.learning_rate, profile.learning_rate),
-        regularization_ratio=job.regularization_ratio,
+        regularization_ratio=_given(job.regularization_ratio, profile.regularization_ratio),
         regularization_images=_given(job.regularization_images, profile.regularization_images),
-        prior_weight=job.prior_weight,
+        prior_weight=_given(job.prior_weight, profile.prior_weight),
         prior_weighting=job.prior_weighting,
         variants=_given(job.variants, profile.variants),
         augment=job.augment,
