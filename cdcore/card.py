@@ -141,12 +141,15 @@ def describe(concept: "Concept", base: "Base") -> Card:
     return make_card(concept, features_of(concept, base))
 
 
-def features_of(concept: "Concept", base: "Base") -> CardFeatures:
+def features_of(
+    concept: "Concept", base: "Base", weights: RowWeights = TARGET_WEIGHTS
+) -> CardFeatures:
     """Return the features that describe a concept, rounded to half precision.
 
     Args:
         concept: Its tokens are rounded before they are used.
         base: The base it was trained on.
+        weights: Of the rows of its prompts, in the sketch and held out.
 
     Raises:
         TokenError: The tokenizer cannot use a class noun.
@@ -166,7 +169,7 @@ def features_of(concept: "Concept", base: "Base") -> CardFeatures:
         for subject in concept.subjects
     ]
     sketch, held_out = (
-        _leading(base, concept.subjects, templates, tokens, most)
+        _leading(base, concept.subjects, templates, tokens, weights, most)
         for templates, most in (
             (prompts.sketch, _SKETCH_DIRECTIONS),
             (prompts.held_out, _HELD_OUT_DIRECTIONS),
@@ -206,6 +209,7 @@ def _leading(
     subjects: Sequence[Subject],
     templates: Sequence[str],
     tokens: Mapping[str, Tensor],
+    weights: RowWeights,
     most: int,
 ) -> Tensor:
     """Return the leading directions of each subject's prompts, scaled, one subject after another.
@@ -219,7 +223,7 @@ def _leading(
             [template.format(subject.phrase) for template in templates],
             tokens,
             before=[template.partition("{}")[0] for template in templates],
-            weights=TARGET_WEIGHTS,
+            weights=weights,
         )
         _, singular, directions = torch.linalg.svd(
             counted.rows.double() / counted.weight**0.5, full_matrices=False
