@@ -8,6 +8,7 @@ import yaml
 from rich.console import Console
 
 from cdcore.errors import BaseModelError, ConfigError, PictureError
+from cdcore.profiles import PROFILES
 from rayjobs.dry_run import dry_run, measured_rate
 from rayjobs.train_driver import train
 from rayjobs.train_job import TrainJob
@@ -30,7 +31,7 @@ def printed(made: TrainJob) -> list[str]:
 def test_it_prints_the_resolved_settings_and_what_they_cost(plain: TrainJob) -> None:
     lines = printed(plain)
     settings = yaml.safe_load("\n".join(lines[:-4]))
-    assert settings["learning_rate"] == 1e-4
+    assert settings["learning_rate"] == PROFILES["pocket"].learning_rate
     assert settings["subjects"][0]["pictures"] == 2
     assert settings["run"] == str(plain.output / "mycat")
     assert settings["run_status"] == "new"

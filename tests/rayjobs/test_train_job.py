@@ -46,7 +46,10 @@ def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
 
 
 def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
-    names = ("steps", "rows_per_step", "learning_rate", "variants", "regularization_images")
+    names = (
+        *("steps", "rows_per_step", "learning_rate", "variants"),
+        *("regularization_ratio", "regularization_images", "prior_weight"),
+    )
     unset: dict[str, Any] = dict.fromkeys(names)
     config = resolve(replace(plain, **unset), tiny_base)
     assert all(getattr(config, name) == getattr(tiny_base.profile, name) for name in names)

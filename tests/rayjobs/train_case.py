@@ -32,6 +32,7 @@ def job(folder: Path, base: Path | str, **changes: Any) -> TrainJob:
         "base": str(base),
         "steps": 4,
         "rows_per_step": 5,
+        "regularization_ratio": 1.0,
         "variants": 2,
         "regularization_images": 2,
         "sample_seeds": (0,),
