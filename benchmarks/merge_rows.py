@@ -45,18 +45,8 @@ from rayjobs.cli import parse, run_command
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 _PAIRS = (("mycat", "mychair"), ("mycat", "mypot"))
-_CAPTIONS = (
-    CAPTION_WEIGHTS,
-    RowWeights(padding=1.0),
-    RowWeights(start=1.0),
-    RowWeights(),
-)
-_TARGETS = (
-    RowWeights(),
-    RowWeights(padding=0.3),
-    RowWeights(padding=3.0),
-    RowWeights(start=1.0, padding=1.0),
-)
+_CAPTIONS = (CAPTION_WEIGHTS, RowWeights())
+_TARGETS = (RowWeights(), RowWeights(padding=3.0))
 _PENALTIES = (0.1, 0.3, 1.0, 3.0)
 
 
