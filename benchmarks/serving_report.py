@@ -62,13 +62,15 @@ def plot(figures: Mapping[str, Any], path: Path) -> None:
     """
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.add_subplot()
+    live = sorted({row["live"] for row in figures["latency"]})
     for system, (name, colour) in _NAMES.items():
         rows = [row for row in figures["latency"] if row["system"] == system]
-        live = [row["live"] for row in rows]
         axes.plot(live, [row["p95"] for row in rows], "o-", color=colour, label=f"{name}, p95")
         axes.plot(live, [row["p50"] for row in rows], ":", color=colour, label="p50")
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_xticks(live, [f"{count:,}" for count in live])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("live concepts")
     axes.set_ylabel("seconds from arrival to picture")
     axes.legend(ncols=3, frameon=False, fontsize=8)
