@@ -112,6 +112,9 @@ def load_training_base(name: str, device: str) -> Base:
 def training_config(base: Base, **changes: Any) -> TrainingConfig:
     """Return the defaults of a base for one subject, a cat called ``<mycat>``.
 
+    Regularization is the paper's, a row for each row of the concept, as in the recipe that this
+    project is compared with.
+
     Args:
         base: Gives the defaults.
         changes: Fields of `TrainingConfig` to set.
@@ -123,9 +126,9 @@ def training_config(base: Base, **changes: Any) -> TrainingConfig:
         "steps": profile.steps,
         "rows_per_step": profile.rows_per_step,
         "learning_rate": profile.learning_rate,
-        "regularization_ratio": profile.regularization_ratio,
+        "regularization_ratio": 1.0,
         "regularization_images": profile.regularization_images,
-        "prior_weight": profile.prior_weight,
+        "prior_weight": 1.0,
         "prior_weighting": "mean",
         "variants": profile.variants,
         "augment": True,
