@@ -32,9 +32,7 @@ def test_training_is_timed_against_the_ceiling_and_the_stock_recipe() -> None:
         assert one["seconds"] == pytest.approx(one["steps"] * one["seconds_per_step"])
         share = one["flops_per_second"] / figures["ceiling"]["flops_per_second"]
         assert one["share_of_ceiling"] == pytest.approx(share)
-        # A CPU that emulates bfloat16 multiplies matrices more slowly than it convolves, and has
-        # no ceiling then.
-        assert share > 0
+        assert 0 < share < 1
     assert training["stock"]["ratio_to_stock"] == 1
     assert figures["parity"]["cosine"] > 0.99
 

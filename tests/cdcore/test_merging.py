@@ -29,8 +29,6 @@ STATISTICS = make_statistics(WIDTH)
 
 
 def merged(cards: list[Card], weights: list[float] | None = None, **settings: object) -> Merge:
-    # The laws of this file are those of the hard constraint, unless a test says otherwise.
-    settings = {"method": "constrained"} | settings
     return merge(cards, STATISTICS, weights, **settings)  # type: ignore[arg-type]
 
 

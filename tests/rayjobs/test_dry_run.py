@@ -8,7 +8,6 @@ import yaml
 from rich.console import Console
 
 from cdcore.errors import BaseModelError, ConfigError, PictureError
-from cdcore.profiles import PROFILES
 from rayjobs.dry_run import dry_run, measured_rate
 from rayjobs.train_driver import train
 from rayjobs.train_job import TrainJob
@@ -31,7 +30,7 @@ def printed(made: TrainJob) -> list[str]:
 def test_it_prints_the_resolved_settings_and_what_they_cost(plain: TrainJob) -> None:
     lines = printed(plain)
     settings = yaml.safe_load("\n".join(lines[:-4]))
-    assert settings["learning_rate"] == PROFILES["pocket"].learning_rate
+    assert settings["learning_rate"] == 8e-5
     assert settings["subjects"][0]["pictures"] == 2
     assert settings["run"] == str(plain.output / "mycat")
     assert settings["run_status"] == "new"

@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from cdcore.caption_bank import written_captions
 from cdcore.concept import load_card, load_concept
-from cdcore.merge_settings import DEFAULT_METHOD
 from rayjobs import merge
 from rayjobs.cli import run_command
 from rayjobs.merge import MergeJob
@@ -46,7 +45,7 @@ def test_the_script_merges_reports_and_shows_from_any_folder(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Merged by {DEFAULT_METHOD}" in done.stdout
+    assert "Merged by constrained" in done.stdout
     assert "<mycat> cat" in done.stdout
     assert "held-out captions change by" in done.stdout
     assert "condition numbers: captions" in done.stdout
@@ -70,7 +69,7 @@ def test_the_file_holds_the_merged_concept_and_its_report(
         ("mypot", 0.8),
     }
     report = concept.metrics["merge"]
-    assert report["method"] == DEFAULT_METHOD
+    assert report["method"] == "constrained"
     assert report["captions"] == len(written_captions(pocket=True).fitted)
     assert not any(name.endswith(".values") for name in load_file(tmp_path / "pair.safetensors"))
     assert load_card(tmp_path / "pair.safetensors").sketch is not None
@@ -82,9 +81,8 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
 ) -> None:
     assert _command(monkeypatch, *argv, "--pictures", 0) == 0
     monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
-    again = ("--pictures", 0, "--overwrite", "--method", "constrained")
-    assert _command(monkeypatch, *argv, *again) == 0
-    assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["method"] == "constrained"
+    assert _command(monkeypatch, *argv, "--pictures", 0, "--overwrite", "--method", "ridge") == 0
+    assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["method"] == "ridge"
 
 
 def test_a_masked_sum_is_shown_but_no_file_can_hold_it(

@@ -12,7 +12,6 @@ from rich.console import Console
 from cdcore.base import Base
 from cdcore.errors import ConfigError, CustomDiffusionError, RunError
 from cdcore.formats.tools import TOOLS
-from cdcore.profiles import PROFILES
 from cdcore.run_directory import RunDirectory
 from rayjobs import train_driver
 from rayjobs.concept_source import ConceptSource
@@ -268,7 +267,7 @@ def test_the_plan_says_how_many_rows_each_worker_has(
     train(replace(plain, workers=workers))
     plan = next(line for line in capsys.readouterr().out.splitlines() if "teaching" in line)
     assert plan.endswith(f"4 steps of 3 target and 2 regularization rows, {shares}")
-    assert cluster.tasks[0].config.learning_rate == PROFILES["pocket"].learning_rate
+    assert cluster.tasks[0].config.learning_rate == 8e-5
 
 
 def test_a_joint_job_ships_the_pictures_of_each_concept_and_notes_name_it(

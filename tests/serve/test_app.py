@@ -130,7 +130,7 @@ def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Runnin
             prompt="a <mycat> cat on a <mychair> chair",
             n=2,
             size="64x64",
-            extra_body={"num_inference_steps": 2, "seed": 3, "merge": "constrained"},
+            extra_body={"num_inference_steps": 2, "seed": 3},
         )
         assert answer.data is not None
         assert len(answer.data) == 2
