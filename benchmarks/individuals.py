@@ -21,7 +21,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +49,6 @@ from cdcore.sampling import Request, sample
 from cdcore.training import ConceptParameters, LocalEngine, Trainer, trained_concept
 from cdcore.training_config import SubjectConfig, TrainingConfig
 from rayjobs.cli import parse, run_command
-
-T = TypeVar("T")
 
 _TRAINING_PICTURES, _HELD_OUT_PICTURES = 8, 12
 _PLACE_OF_PROMPT = {prompt: prompt.removeprefix("a {} ") for prompt in PROMPTS}
@@ -190,25 +188,23 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
 
 def _config(name: str, base: Base, job: IndividualsBenchmark) -> TrainingConfig:
     profile, noun = base.profile, INDIVIDUALS[name].class_noun
-    steps = _given(job.steps, profile.steps)
+    fields = ("steps", "rows_per_step", "learning_rate", "regularization_ratio", "prior_weight")
+    asked = {field: getattr(job, field) for field in fields}
+    settings = {
+        field: getattr(profile, field) if value is None else value for field, value in asked.items()
+    }
+    if job.quick:
+        settings["steps"] = max(1, settings["steps"] // 10)
     return TrainingConfig(
         name=name,
         subjects=(SubjectConfig(class_noun=noun, token=f"<{name}>", initializer_token=noun),),
-        steps=max(1, steps // 10) if job.quick else steps,
-        rows_per_step=_given(job.rows_per_step, profile.rows_per_step),
-        learning_rate=_given(job.learning_rate, profile.learning_rate),
-        regularization_ratio=_given(job.regularization_ratio, profile.regularization_ratio),
         regularization_images=profile.regularization_images,
-        prior_weight=_given(job.prior_weight, profile.prior_weight),
         prior_weighting="mean",
         variants=profile.variants,
         augment=True,
         seed=job.seed,
+        **settings,
     )
-
-
-def _given(value: T | None, default: T) -> T:
-    return default if value is None else value
 
 
 def _by_words(name: str, base: Base, seeds: Sequence[int]) -> Tensor | None:

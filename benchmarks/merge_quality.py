@@ -24,7 +24,6 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -155,9 +154,7 @@ def measure(job: MergeQuality, base: Base, judge: Judge, console: Console) -> li
     training = job.training(base)
     lines = []
     for case in job.chosen:
-        targets = {
-            name: torch.stack(target_pixels(base, name, training.folder)) for name in case.names
-        }
+        targets = {name: target_pixels(base, name, training.folder) for name in case.names}
         panel = Panel(base=base, judge=judge, case=case, targets=targets, seeds=pictures)
         shown: dict[str, Tensor] = {}
         for seed in seeds:

@@ -21,14 +21,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
 from benchmarks.quality_cases import QualityCase
 from benchmarks.quality_scores import Panel, Way
-from cdcore.augmentation import apply_variant, plain_variant
 from cdcore.base import POCKET_FOLDER, Base, load_base
 from cdcore.caption_bank import written_captions
 from cdcore.caption_statistics import CAPTION_WEIGHTS, caption_statistics
@@ -36,18 +34,20 @@ from cdcore.card import TARGET_WEIGHTS, features_of, make_card
 from cdcore.concept import Concept, load_concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
-from cdcore.merge_settings import DEFAULT_PENALTY
+from cdcore.merge_settings import DEFAULT_PENALTY, MergeMethod
 from cdcore.merging import merge
 from cdcore.pictures import read_pictures
 from cdcore.pocket.judge import Judge
 from cdcore.prompt_rows import RowWeights
 from rayjobs.cli import parse, run_command
+from rayjobs.finish import picture_pixels
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 _PAIRS = (("mycat", "mychair"), ("mycat", "mypot"))
 _CAPTIONS = (CAPTION_WEIGHTS, RowWeights())
 _TARGETS = (RowWeights(), RowWeights(padding=3.0))
-_PENALTIES = (0.1, 0.3, 1.0, 3.0)
+_PENALTIES = tuple(penalty for penalty in (0.1, 0.3, 1.0, 3.0) if penalty != DEFAULT_PENALTY)
+"""Beside the default, which the choices of rows are merged by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ class Choice:
         penalty: Of "ridge".
     """
 
-    method: Any
+    method: MergeMethod
     targets: RowWeights = TARGET_WEIGHTS
     captions: RowWeights = CAPTION_WEIGHTS
     penalty: float = DEFAULT_PENALTY
@@ -92,7 +92,7 @@ class Choice:
         return f"ridge {self.penalty:g}, {captions}, prompts {_words(self.targets)}"
 
 
-CHOICES = (
+CHOICES: tuple[Choice, ...] = (
     *(Choice(method="constrained", captions=captions) for captions in _CAPTIONS),
     *(Choice(method="ridge", captions=captions) for captions in _CAPTIONS),
     *(Choice(method="ridge", targets=targets) for targets in _TARGETS),
@@ -104,6 +104,11 @@ def measure(job: MergeRows, base: Base, judge: Judge) -> list[dict[str, Any]]:
     """Score every choice on every pair."""
     seeds = job.seeds[:1] if job.quick else job.seeds
     bank = written_captions(pocket=base.is_pocket)
+    choices = CHOICES[:1] if job.quick else CHOICES
+    statistics = {
+        weights: caption_statistics(base, bank, None, weights=weights)
+        for weights in {choice.captions for choice in choices}
+    }
     lines = []
     for names in _PAIRS[:1] if job.quick else _PAIRS:
         concepts = [load_concept(_EXAMPLES / "concepts" / f"{name}.safetensors") for name in names]
@@ -111,22 +116,21 @@ def measure(job: MergeRows, base: Base, judge: Judge) -> list[dict[str, Any]]:
             base=base,
             judge=judge,
             case=QualityCase(names=names),
-            targets={name: _targets(base, name) for name in names},
+            targets={name: picture_pixels(base, read_pictures(_EXAMPLES / name)) for name in names},
             seeds=seeds,
         )
         phrases = {concept.name: concept.phrases[0] for concept in concepts}
         alone = {
             concept.name: panel.alone(concept.name, _way(concept, phrases)) for concept in concepts
         }
-        for choice in CHOICES[:1] if job.quick else dict.fromkeys(CHOICES):
-            statistics = caption_statistics(base, bank, None, weights=choice.captions)
+        for choice in choices:
             cards = [
                 make_card(concept, features_of(concept, base, choice.targets))
                 for concept in concepts
             ]
             made = merge(
                 cards,
-                statistics,
+                statistics[choice.captions],
                 method=choice.method,
                 penalty=choice.penalty,
                 allow_ill_posed=True,
@@ -138,17 +142,6 @@ def measure(job: MergeRows, base: Base, judge: Judge) -> list[dict[str, Any]]:
 
 def _way(concept: Concept, phrases: dict[str, str]) -> Way:
     return Way(update=concept.update, tokens=concept.tokens, phrases=phrases)
-
-
-def _targets(base: Base, name: str) -> torch.Tensor:
-    side = base.profile.resolution
-    variant = plain_variant(side, flip=False)
-    return torch.stack(
-        [
-            apply_variant(picture.image, variant, side, base.latent_factor)[0]
-            for picture in read_pictures(_EXAMPLES / name)
-        ]
-    )
 
 
 def _words(weights: RowWeights) -> str:
@@ -177,8 +170,8 @@ def main() -> None:
         table.add_row(line["pair"], line["rows"], *figures)
     console.print(table)
     if job.json is not None:
-        figures_of = {"machine": describe_machine("cpu"), "base": base.fingerprint, "lines": lines}
-        write_text(job.json, json.dumps(figures_of, indent=2) + "\n")
+        described = {"machine": describe_machine("cpu"), "base": base.fingerprint, "lines": lines}
+        write_text(job.json, json.dumps(described, indent=2) + "\n")
         console.print(str(job.json), soft_wrap=True)
 
 

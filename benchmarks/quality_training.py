@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cdcore.augmentation import apply_variant, plain_variant
 from cdcore.base import Base
 from cdcore.concept import save_concept
 from cdcore.grid import save_picture
@@ -15,6 +14,7 @@ from cdcore.pocket.individuals import INDIVIDUALS, render_individual
 from cdcore.preparation import prepare
 from cdcore.training import ConceptParameters, LocalEngine, Trainer, trained_concept
 from cdcore.training_config import SubjectConfig, TrainingConfig
+from rayjobs.finish import picture_pixels
 
 __all__ = ["TrainingCase", "target_pixels", "trained_file"]
 
@@ -87,14 +87,9 @@ def trained_file(
     return path
 
 
-def target_pixels(base: Base, name: str, folder: Path) -> list[Tensor]:
-    """Return the pictures (3, S, S) that an individual was trained on."""
-    resolution = base.profile.resolution
-    variant = plain_variant(resolution, flip=False)
-    return [
-        apply_variant(picture.image, variant, resolution, base.latent_factor)[0]
-        for picture in _pictures(name, folder)
-    ]
+def target_pixels(base: Base, name: str, folder: Path) -> Tensor:
+    """Return the pictures (N, 3, S, S) that an individual was trained on."""
+    return picture_pixels(base, _pictures(name, folder))
 
 
 def _subject(name: str) -> SubjectConfig:

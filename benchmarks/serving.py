@@ -41,13 +41,10 @@ from benchmarks.serving_report import plot, show
 from benchmarks.serving_shelf import Shelf, base_folder_of
 from benchmarks.serving_systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.base import load_base
-from cdcore.caption_bank import written_captions
-from cdcore.caption_statistics import caption_statistics
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.pocket.readiness import DeviceName, chosen_device
 from rayjobs.cli import parse, run_command
-from serve.concept_merger import ConceptMerger
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 
@@ -139,8 +136,7 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
         # Loading a base turns the bars on again.
         transformers_logging.disable_progress_bar()
         shelf = Shelf(base, work / "concepts")
-        bank = written_captions(pocket=base.is_pocket)
-        merge = ConceptMerger(caption_statistics(base, bank, None), shelf.card)
+        merge = shelf.merger(base)
         engine = Engine(base, shelf, work / "cache", EngineConfig(slots=job.slots), merge=merge)
         engine.start()
         systems: dict[str, System] = {"engine": stack.enter_context(EngineSystem(engine))}

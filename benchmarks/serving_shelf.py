@@ -12,6 +12,8 @@ import torch
 
 from benchmarks.shapes import save_random_base, text_model
 from cdcore.base import POCKET_FOLDER, Base
+from cdcore.caption_bank import written_captions
+from cdcore.caption_statistics import caption_statistics
 from cdcore.card import Card
 from cdcore.concept import Concept, load_card, load_concept, save_concept
 from cdcore.pocket.architecture import (
@@ -26,6 +28,7 @@ from cdcore.pocket.tokenizer import build_tokenizer
 from cdcore.subject import Subject
 from cdcore.update import Update
 from serve.blend import ConceptRef
+from serve.concept_merger import ConceptMerger
 
 __all__ = ["Shelf", "base_folder_of"]
 
@@ -78,6 +81,11 @@ class Shelf:
     def card(self, reference: ConceptRef) -> Card:
         """Return what a merge needs of a concept, read once for each file."""
         return _read_card(self._file(self._number(reference)))
+
+    def merger(self, base: Base) -> ConceptMerger:
+        """Return the merge of the service, for these concepts of ``base``."""
+        captions = written_captions(pocket=base.is_pocket)
+        return ConceptMerger(caption_statistics(base, captions, None), self.card)
 
     def file_bytes(self, reference: ConceptRef) -> int:
         """Return the size of a concept's file."""

@@ -6,10 +6,7 @@ import pytest
 
 from benchmarks.serving_shelf import Shelf, base_folder_of
 from cdcore.base import POCKET_FOLDER, Base, load_base
-from cdcore.caption_bank import written_captions
-from cdcore.caption_statistics import caption_statistics
 from cdcore.concept import load_concept
-from cdcore.merging import merge
 
 
 def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path: Path) -> None:
@@ -29,8 +26,8 @@ def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path:
 
 def test_its_concepts_can_be_merged(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path)
-    statistics = caption_statistics(tiny_base, written_captions(pocket=False), None)
-    merged = merge([shelf.card(reference) for reference in shelf.references(3)], statistics)
+    weighted = [(reference, 1.0) for reference in shelf.references(3)]
+    merged = shelf.merger(tiny_base).merge(weighted, "constrained")
     assert merged.report.drift > 0
     assert len(merged.concept.tokens) == 3
 

@@ -10,11 +10,8 @@ from benchmarks.serving_measures import serve
 from benchmarks.serving_shelf import Shelf
 from benchmarks.serving_systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.base import Base
-from cdcore.caption_bank import written_captions
-from cdcore.caption_statistics import caption_statistics
 from cdcore.errors import ServingError
 from serve.blend import Blend, ConceptRef
-from serve.concept_merger import ConceptMerger
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
 
@@ -22,17 +19,12 @@ from serve.engine_config import EngineConfig
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def merger(base: Base, shelf: Shelf) -> ConceptMerger:
-    captions = written_captions(pocket=base.is_pocket)
-    return ConceptMerger(caption_statistics(base, captions, None), shelf.card)
-
-
 def test_all_systems_draw_the_same_pictures(
     tiny_base: Base, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """So the weights that are swapped are the right ones, and nobody is given less to do."""
     shelf = Shelf(tiny_base, tmp_path / "concepts")
-    merge = merger(tiny_base, shelf)
+    merge = shelf.merger(tiny_base)
     engine = Engine(tiny_base, shelf, tmp_path / "cache", EngineConfig(slots=2), merge=merge)
     engine.start()
     orders = make_orders(shelf, 20, 5, rate=None, seed=3)
@@ -59,6 +51,6 @@ def test_a_failure_is_no_figure(tiny_base: Base, tmp_path: Path) -> None:
     broken = Blend.of((ConceptRef("no number", "1"), 1.0), method="ridge")
     object.__setattr__(order, "blend", broken)
     says = "an order has failed"
-    merge = merger(tiny_base, shelf)
+    merge = shelf.merger(tiny_base)
     with GroupSystem(tiny_base, shelf, merge, 2) as system, pytest.raises(ServingError, match=says):
         serve(system, [order])
