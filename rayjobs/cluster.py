@@ -12,11 +12,13 @@ from typing import Any
 
 import ray
 from ray.train import ScalingConfig
+from rich.console import Console
 
 from cdcore.errors import ConfigError
+from rayjobs.capacity import free_capacity, whole_capacity
 from rayjobs.places import is_submitted
 
-__all__ = ["connected", "scaling", "silent_errors"]
+__all__ = ["connected", "scaling", "silent_errors", "tell_if_busy"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -103,20 +105,38 @@ def _interrupted_by_sigterm() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def scaling(workers: int) -> ScalingConfig:
-    """Return the resources of ``workers`` processes: a GPU each where there are any, else all CPUs.
+def scaling(workers: int, *, use_gpu: bool | None = None) -> ScalingConfig:
+    """Return the resources of ``workers`` processes: a GPU each, or an even share of free CPUs.
+
+    Where others have taken too much of the cluster, each asks for one CPU and will wait for it.
+
+    Args:
+        workers: On a CPU each has as many threads of torch as it has CPUs.
+        use_gpu: Unset, where there are any.
 
     Raises:
-        ConfigError: The cluster cannot hold so many.
+        ConfigError: The cluster cannot hold so many, even when nobody else is there.
     """
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
-    slots, kind = (gpus, "GPUs") if gpus else (cpus, "CPUs")
+    whole = whole_capacity()
+    if use_gpu is None:
+        use_gpu = whole.slots(use_gpu=True) > 0
+    slots, kind = whole.slots(use_gpu=use_gpu), "GPUs" if use_gpu else "CPUs"
     if workers > slots:
         raise ConfigError(
             f"{workers} workers, but the cluster has {slots} {kind}; give at most {slots} workers"
         )
-    if gpus:
+    if use_gpu:
         return ScalingConfig(num_workers=workers, use_gpu=True)
-    # Ray gives a worker as many threads as CPUs.
-    return ScalingConfig(num_workers=workers, resources_per_worker={"CPU": cpus // workers})
+    each = max(1, free_capacity().cpus_each(workers))
+    return ScalingConfig(num_workers=workers, resources_per_worker={"CPU": each})
+
+
+def tell_if_busy(console: Console, resources: ScalingConfig) -> None:
+    """Print a line where workers will have to wait for others to leave the cluster."""
+    workers: Any = resources.num_workers
+    free = free_capacity().slots(use_gpu=resources.use_gpu)
+    if workers > free:
+        kind = "GPU" if resources.use_gpu else "CPU"
+        console.print(
+            f"note: the cluster is busy, {workers} {kind} needed and {free} free; waiting for it"
+        )

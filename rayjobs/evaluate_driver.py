@@ -24,7 +24,7 @@ from cdcore.panel import Panel, PanelSources, load_panel
 from cdcore.run_directory import RunDirectory
 from rayjobs.bar import bar
 from rayjobs.blend_settings import BlendSettings
-from rayjobs.cluster import connected, scaling, silent_errors
+from rayjobs.cluster import connected, scaling, silent_errors, tell_if_busy
 from rayjobs.evaluate_job import EvaluateJob, SamplingSettings
 from rayjobs.evaluate_references import reference_rows
 from rayjobs.evaluate_report import print_table, save_grids, save_prompts, save_tables
@@ -208,15 +208,17 @@ class _Run:
     ) -> Iterator[str]:
         import ray
 
-        if not ray.is_initialized():
+        is_new = not ray.is_initialized()
+        if is_new:
             # Ray's C++ part would advise against actors that can be started again, which these are;
             # that it will be quiet it says first.
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             with silent_errors():
                 self.cluster.enter_context(connected())
-            resources = scaling(self.job.workers)
-            check_shared(self.output, kind="GPU" if resources.use_gpu else "CPU")
         resources = scaling(self.job.workers)
+        if is_new:
+            tell_if_busy(self.console, resources)
+            check_shared(self.output, kind="GPU" if resources.use_gpu else "CPU")
         return results(items, kind, task, scaling=resources, at_once=at_once)
 
     def _follow(self, title: str, unit: str, total: int, lines: Iterator[str]) -> None:

@@ -103,7 +103,7 @@ def run(job: PretrainJob) -> bool:
     console = Console(soft_wrap=True, highlight=False)
     try:
         with connected(), RunProgress(notes, console):
-            finished = _fit(job, piece, notes)
+            finished = _fit(job, piece, notes, console)
     finally:
         shutil.rmtree(notes.path, ignore_errors=True)
     done = ", ".join(f"{name} {steps}" for name, steps in completed_steps(folder).items())
@@ -131,19 +131,22 @@ def main() -> None:
     )
 
 
-def _fit(job: PretrainJob, piece: "Piece", notes: "RunDirectory") -> bool:
+def _fit(job: PretrainJob, piece: "Piece", notes: "RunDirectory", console: Console) -> bool:
     from ray.train import RunConfig
     from ray.train.torch import TorchTrainer
 
+    from rayjobs.cluster import tell_if_busy
     from rayjobs.pretrain_worker import pretrain_worker
 
+    resources = _scaling(job)
+    tell_if_busy(console, resources)
     # Ray's annotations know neither what a worker returns nor where to find it.
     trainer: Any = TorchTrainer
     try:
         result = trainer(
             pretrain_worker,
             train_loop_config={"piece": piece, "notes": notes},
-            scaling_config=_scaling(job),
+            scaling_config=resources,
             # Nothing is reported: a base continues from its own folder, on any cluster.
             run_config=RunConfig(name="ray", storage_path=str(notes.path)),
         ).fit()
@@ -154,21 +157,12 @@ def _fit(job: PretrainJob, piece: "Piece", notes: "RunDirectory") -> bool:
 
 
 def _scaling(job: PretrainJob) -> "ScalingConfig":
-    import ray
-    from ray.train import ScalingConfig
-
     from rayjobs.cluster import scaling
 
-    if job.device != "cpu":
-        config = scaling(job.workers)
-        if job.device == "cuda" and not config.use_gpu:
-            raise ConfigError("--device cuda, but the cluster has no GPU; give --device cpu")
-        return config
-    resources: Any = ray.cluster_resources
-    cpus = int(resources().get("CPU", 0))
-    if job.workers > cpus:
-        raise ConfigError(f"{job.workers} workers, but the cluster has {cpus} CPUs")
-    return ScalingConfig(num_workers=job.workers, resources_per_worker={"CPU": cpus // job.workers})
+    config = scaling(job.workers, use_gpu=False if job.device == "cpu" else None)
+    if job.device == "cuda" and not config.use_gpu:
+        raise ConfigError("--device cuda, but the cluster has no GPU; give --device cpu")
+    return config
 
 
 if __name__ == "__main__":

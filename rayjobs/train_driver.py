@@ -26,7 +26,7 @@ from cdcore.row_schedule import rows_per_worker
 from cdcore.run_directory import RunDirectory
 from cdcore.training_config import TrainingConfig
 from rayjobs.checkpoints import last_checkpoint
-from rayjobs.cluster import connected, scaling
+from rayjobs.cluster import connected, scaling, tell_if_busy
 from rayjobs.dry_run import dry_run
 from rayjobs.failures import mendable
 from rayjobs.nodes import check_shared
@@ -75,7 +75,7 @@ def train(job: TrainJob) -> dict[str, Any]:
             console.print(_plan(job, task))
             try:
                 with RunProgress(run, console), connected():
-                    summary = _run(job, task, asked)
+                    summary = _run(job, task, asked, console)
             except KeyboardInterrupt:
                 console.print("the same command goes on from the last checkpoint")
                 raise
@@ -155,9 +155,10 @@ def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> boo
     return is_done and stored["steps"] == asked["steps"]
 
 
-def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any]) -> dict[str, Any]:
+def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console) -> dict[str, Any]:
     run = task.run
     resources = scaling(job.workers)
+    tell_if_busy(console, resources)
     check_shared(run.path, kind="GPU" if resources.use_gpu else "CPU")
     if job.overwrite:
         run.clear()

@@ -13,10 +13,11 @@ from typing import Any
 
 import psutil
 
-__all__ = ["TOKEN", "Head", "bare_python", "environment"]
+__all__ = ["TOKEN", "Head", "bare_python", "environment", "free_port"]
 
 TOKEN = "0123456789abcdef-the-right-token"
 _RAY = "from ray.scripts.scripts import main; main()"
+_SERVE = "from ray.serve.scripts import cli; cli()"
 _SETTINGS = ("RAY_", "CUSTOMDIFFUSION_", "PYTHONPATH")
 
 
@@ -58,7 +59,7 @@ class Head:
         """
         self._python = python
         self._processes: list[subprocess.Popen[bytes]] = []
-        port, dashboard = _free_port(), _free_port()
+        port, dashboard = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
@@ -85,6 +86,10 @@ class Head:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``ray job submit`` to its end; ``changes`` are environment variables."""
         return self._ray("job", "submit", *arguments, folder=folder, **changes)
+
+    def deploy(self, configuration: Path) -> subprocess.CompletedProcess[str]:
+        """Run ``serve deploy``, which returns before the application is ready."""
+        return self._command(_SERVE, "deploy", str(configuration), folder=configuration.parent)
 
     def run(self, *command: str, folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a driver that joins the cluster from outside."""
@@ -113,9 +118,17 @@ class Head:
     def _ray(
         self, *arguments: str, folder: Path, **changes: str
     ) -> subprocess.CompletedProcess[str]:
-        given = {"RAY_API_SERVER_ADDRESS": self.dashboard, **self.token, **changes}
+        return self._command(_RAY, *arguments, folder=folder, **changes)
+
+    def _command(
+        self, program: str, *arguments: str, folder: Path, **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        addresses = dict.fromkeys(
+            ("RAY_API_SERVER_ADDRESS", "RAY_DASHBOARD_ADDRESS"), self.dashboard
+        )
+        given = {**addresses, **self.token, **changes}
         return subprocess.run(
-            [str(self._python), "-c", _RAY, *arguments],
+            [str(self._python), "-c", program, *arguments],
             cwd=folder,
             env=environment(self._python, **given),
             stdout=subprocess.PIPE,
@@ -159,7 +172,8 @@ class Head:
         return str(listed.stdout.count('"node_id"'))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -19,25 +19,15 @@ from cdcore.registry import Registry
 from cdcore.run_directory import RunDirectory
 from rayjobs.places import ROOT_VARIABLE
 from rayjobs.train_job import TrainJob
+from tests.checkout import copy_checkout
 from tests.ray_head import Head, bare_python, environment
 from tests.rayjobs.train_case import flags, job, write_pictures
 from tests.test_trouble import can_mount, on_a_small_disk
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("cdcore", "rayjobs", "serve", "tune", "examples", "pyproject.toml", "README.md", "LICENSE")
 WRONG = "fedcba9876543210-some-other-token"
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
-
-
-def copy_checkout(folder: Path) -> None:
-    """Copy what a checkout has, without what tools have left in it."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-        else:
-            shutil.copy(ROOT / part, folder / part)
 
 
 @pytest.fixture(scope="module")

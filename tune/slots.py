@@ -1,4 +1,4 @@
-"""How many trials run at once, and what each of their workers gets. Plain Python: no Ray.
+"""How many trials run at once, and what each of their workers gets.
 
 The driver of a trial takes nothing, so that any number of drivers can wait for their workers; all
 workers of all trials that run at once fit into the cluster together, so none waits for ever.
@@ -7,6 +7,7 @@ workers of all trials that run at once fit into the cluster together, so none wa
 from dataclasses import dataclass
 
 from cdcore.errors import ConfigError
+from rayjobs.capacity import Capacity
 
 __all__ = ["Slots", "share_out"]
 
@@ -31,28 +32,34 @@ class Slots:
     uses_gpu: bool
 
 
-def share_out(*, gpus: int, cpus: int, workers: int, trials: int, concurrent: int | None) -> Slots:
-    """Share a cluster out among trials.
+def share_out(
+    *, whole: Capacity, free: Capacity, workers: int, trials: int, concurrent: int | None
+) -> Slots:
+    """Share what is free of a cluster out among trials.
+
+    Where others have taken too much of it, workers ask for one CPU each and wait for it.
 
     Args:
-        gpus: Of the cluster; where there are any, each worker takes one.
-        cpus: Of the cluster, each worker takes as many as there are for it.
+        whole: The cluster; where it has GPUs, each worker takes one.
+        free: What others have left of it.
         workers: Of each trial.
         trials: Of the sweep.
         concurrent: Trials at a time, as the user asks for; None for as many as fit.
 
     Raises:
-        ConfigError: They do not fit.
+        ConfigError: They do not fit, even when nobody else is there.
     """
-    units, kind = (gpus, "GPUs") if gpus else (cpus, "CPUs")
-    fitting = units // workers
-    if fitting < (concurrent or 1):
+    use_gpu = whole.slots(use_gpu=True) > 0
+    units = whole.slots(use_gpu=use_gpu)
+    if units // workers < (concurrent or 1):
         raise ConfigError(
             f"{concurrent or 1} trials at a time with {workers} workers each, but the cluster has "
-            f"{units} {kind}; give fewer --concurrent or --workers"
+            f"{units} {'GPUs' if use_gpu else 'CPUs'}; give fewer --concurrent or --workers"
         )
     if concurrent is None:
-        concurrent = fitting if gpus else min(fitting, _MOST_ON_CPUS)
+        concurrent = max(1, free.slots(use_gpu=use_gpu) // workers)
+        if not use_gpu:
+            concurrent = min(concurrent, _MOST_ON_CPUS)
     at_once = min(concurrent, trials)
-    each = 1 if gpus else cpus // (at_once * workers)
-    return Slots(concurrent=at_once, workers=workers, cpus=each, uses_gpu=gpus > 0)
+    each = 1 if use_gpu else max(1, free.cpus_each(at_once * workers))
+    return Slots(concurrent=at_once, workers=workers, cpus=each, uses_gpu=use_gpu)

@@ -13,6 +13,7 @@ from ray import tune as ray_tune
 from ray.train import ScalingConfig
 
 from cdcore.errors import CustomDiffusionError, RunError
+from rayjobs.capacity import free_capacity, whole_capacity
 from tune.best_sheet import Entry, draw_best
 from tune.preparation import distinct_data, prepare_shared
 from tune.ranking import ranked
@@ -63,19 +64,17 @@ def cluster_slots(job: SweepJob) -> Slots:
     Raises:
         ConfigError: It cannot hold them.
     """
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    slots = share_out(
-        gpus=int(resources.get("GPU", 0)),
-        cpus=int(resources.get("CPU", 0)),
+    return share_out(
+        whole=whole_capacity(),
+        free=free_capacity(),
         workers=job.workers,
         trials=job.trial_count,
         concurrent=job.concurrent,
     )
-    return slots if slots.uses_gpu else replace(slots, cpus=min(slots.cpus, _cpus_of_a_node()))
 
 
 def prepare_all(plan: TrialPlan, space: Sequence[Dimension], slots: Slots) -> None:
-    """Make what trials share, with as much of one node as there is.
+    """Make what trials share, with all that is free of one node.
 
     Raises:
         CustomDiffusionError: As for `prepare_shared`.
@@ -165,7 +164,7 @@ def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
         CustomDiffusionError: It has raised this, or could not run.
         OSError: It has raised this.
     """
-    resources: dict[str, Any] = {"num_cpus": _cpus_of_a_node()}
+    resources: dict[str, Any] = {"num_cpus": max(1, free_capacity().cpus_each(1))}
     if slots.uses_gpu:
         resources = {"num_cpus": 1, "num_gpus": 1}
     try:
@@ -173,9 +172,3 @@ def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
         raise cause if isinstance(cause, CustomDiffusionError | OSError) else error from None
-
-
-def _cpus_of_a_node() -> int:
-    """Return the CPUs of the largest node."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    return max(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])

@@ -1,19 +1,13 @@
 """Places for registries: a folder, and a bucket of a server that speaks S3."""
 
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pyarrow import fs
 
+from tests.s3 import s3_server
 from tests.tiny import random_update
 
 if TYPE_CHECKING:
@@ -23,39 +17,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def s3_options() -> Iterator[str]:
     """The options of an S3 URI that reach a server of this session; its bucket is ``bucket``."""
-    if importlib.util.find_spec("moto") is None:
-        pytest.skip("needs moto, which is among the development dependencies")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    options = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-    try:
-        _wait_for(port, server)
-        uri = f"s3://key:secret@bucket?{options}&allow_bucket_creation=true"
-        filesystem, bucket = fs.FileSystem.from_uri(uri)
-        filesystem.create_dir(bucket)
+    with s3_server() as options:
         yield options
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 import ray
 import ray.exceptions
+from rich.console import Console
 
 from cdcore.errors import ConfigError
-from rayjobs.cluster import connected, scaling
+from rayjobs import cluster
+from rayjobs.capacity import Capacity
+from rayjobs.cluster import connected, scaling, tell_if_busy
 
 
 class Ray:
@@ -98,37 +101,77 @@ def test_workers_import_this_checkout_before_anything_else(fake: Ray) -> None:
     assert path[1:] == ["/theirs"]
 
 
+def holds(monkeypatch: pytest.MonkeyPatch, whole: Capacity, free: Capacity | None = None) -> None:
+    monkeypatch.setattr(cluster, "whole_capacity", lambda: whole)
+    monkeypatch.setattr(cluster, "free_capacity", lambda: free or whole)
+
+
+def nodes(*cpus: int, gpus: int = 0) -> Capacity:
+    return Capacity(gpus=(gpus,), cpus=cpus)
+
+
 @pytest.mark.parametrize(
-    ("resources", "workers", "each", "use_gpu"),
+    ("whole", "workers", "each", "use_gpu"),
     [
-        ({"CPU": 8.0}, 1, {"CPU": 8}, False),
-        ({"CPU": 8.0}, 3, {"CPU": 2}, False),
-        ({"CPU": 8.0, "GPU": 4.0}, 4, None, True),
+        (nodes(8), 1, {"CPU": 8}, False),
+        (nodes(8), 3, {"CPU": 2}, False),
+        (nodes(2, 2), 1, {"CPU": 2}, False),
+        (nodes(8, gpus=4), 4, None, True),
     ],
 )
 def test_workers_take_a_gpu_each_or_share_the_cpus(
     monkeypatch: pytest.MonkeyPatch,
-    resources: dict[str, float],
+    whole: Capacity,
     workers: int,
     each: dict[str, float] | None,
     use_gpu: bool,
 ) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    holds(monkeypatch, whole)
     made = scaling(workers)
     assert (made.num_workers, made.use_gpu) == (workers, use_gpu)
     assert made.resources_per_worker == each
 
 
 @pytest.mark.parametrize(
-    ("resources", "message"),
+    ("free", "workers", "each", "notes"),
     [
-        ({"CPU": 2.0}, "3 workers, but the cluster has 2 CPUs; give at most 2"),
-        ({"CPU": 64.0, "GPU": 1.0}, "3 workers, but the cluster has 1 GPU"),
+        (nodes(5), 1, 5, ""),
+        (nodes(5), 2, 2, ""),
+        (nodes(1), 1, 1, ""),
+        (nodes(0), 1, 1, "note: the cluster is busy, 1 CPU needed and 0 free; waiting for it\n"),
+        (nodes(2), 3, 1, "note: the cluster is busy, 3 CPU needed and 2 free; waiting for it\n"),
+    ],
+)
+def test_on_a_shared_cluster_workers_ask_for_what_others_have_left_or_wait_for_one_cpu_each(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    free: Capacity,
+    workers: int,
+    each: int,
+    notes: str,
+) -> None:
+    holds(monkeypatch, nodes(8), free)
+    made = scaling(workers)
+    assert made.resources_per_worker == {"CPU": each}
+    tell_if_busy(Console(), made)
+    assert capsys.readouterr().out == notes
+
+
+@pytest.mark.parametrize(
+    ("whole", "message"),
+    [
+        (nodes(2), "3 workers, but the cluster has 2 CPUs; give at most 2"),
+        (nodes(64, gpus=1), "3 workers, but the cluster has 1 GPU"),
     ],
 )
 def test_more_workers_than_the_cluster_holds_are_refused(
-    monkeypatch: pytest.MonkeyPatch, resources: dict[str, float], message: str
+    monkeypatch: pytest.MonkeyPatch, whole: Capacity, message: str
 ) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    holds(monkeypatch, whole)
     with pytest.raises(ConfigError, match=message):
         scaling(3)
+
+
+def test_a_cluster_with_gpus_can_be_asked_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    holds(monkeypatch, nodes(8, gpus=4))
+    assert scaling(2, use_gpu=False).resources_per_worker == {"CPU": 4}

@@ -1,0 +1,19 @@
+"""The code alone, as a checkout has it."""
+
+import shutil
+from pathlib import Path
+
+__all__ = ["copy_checkout"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("cdcore", "rayjobs", "serve", "tune", "examples", "pyproject.toml", "README.md", "LICENSE")
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what a checkout has, without what tools have left in it."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        else:
+            shutil.copy(ROOT / part, folder / part)
