@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from benchmarks.pace import synchronized
 from cdcore.base import Base
 from cdcore.concept import Concept
 from cdcore.evaluation import PROMPTS, Embedder
-from cdcore.metrics import image_alignment, text_alignment
+from cdcore.metrics import image_alignment, prior_drift, text_alignment
 from cdcore.sampling import Request, sample
 
 __all__ = ["Heat", "Point", "Scorer", "best_rate", "lap", "median_share"]
@@ -33,12 +34,14 @@ class Point:
         seconds: Of training.
         image_alignment: With the pictures of the subject.
         text_alignment: With the prompts, the class noun in place of the concept.
+        prior_drift: From the base's own pictures of the prompts with the class noun.
     """
 
     steps: int
     seconds: float
     image_alignment: float
     text_alignment: float
+    prior_drift: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,12 @@ class Scorer:
     """Scores a concept by pictures of it: the same prompts and seeds every time."""
 
     def __init__(
-        self, base: Base, embedder: Embedder, targets: torch.Tensor, seeds: Sequence[int]
+        self,
+        base: Base,
+        embedder: Embedder,
+        targets: torch.Tensor,
+        seeds: Sequence[int],
+        class_noun: str,
     ) -> None:
         """Embed what concepts are compared with.
 
@@ -84,35 +92,38 @@ class Scorer:
             embedder: Scores.
             targets: Pixels (M, 3, S, S) of the subject.
             seeds: A picture for each seed and prompt.
+            class_noun: Of the subject.
         """
         self._base, self._embedder, self._seeds = base, embedder, tuple(seeds)
+        self._class_noun = class_noun
+        texts = [prompt.format(class_noun) for prompt in PROMPTS] * len(self._seeds)
         with torch.no_grad():
             self._targets = embedder.embed_pictures(targets)
+            self._texts = embedder.embed_texts(texts)
+            self._before = self._embedded(class_noun)
 
     @torch.no_grad()
     def score(self, concept: Concept, steps: int, seconds: float) -> Point:
         """Sample and score a concept after ``steps`` and ``seconds`` of training."""
         (subject,) = concept.subjects
-        update = concept.update.to(self._base.device)
-        requests = [
-            Request.of_profile(
-                self._base,
-                prompt.format(subject.phrase),
-                seed,
-                update=update,
-                tokens=concept.tokens,
-            )
-            for seed in self._seeds
-            for prompt in PROMPTS
-        ]
-        texts = [prompt.format(subject.class_noun) for prompt in PROMPTS] * len(self._seeds)
-        shown = self._embedder.embed_pictures(sample(self._base, requests))
+        changes = {"update": concept.update.to(self._base.device), "tokens": concept.tokens}
+        shown = self._embedded(subject.phrase, **changes)
+        after = self._embedded(self._class_noun, **changes)
         return Point(
             steps=steps,
             seconds=seconds,
             image_alignment=image_alignment(shown, self._targets),
-            text_alignment=text_alignment(shown, self._embedder.embed_texts(texts)),
+            text_alignment=text_alignment(shown, self._texts),
+            prior_drift=prior_drift(self._before, after),
         )
+
+    def _embedded(self, phrase: str, **changes: Any) -> torch.Tensor:
+        requests = [
+            Request.of_profile(self._base, prompt.format(phrase), seed, **changes)
+            for seed in self._seeds
+            for prompt in PROMPTS
+        ]
+        return self._embedder.embed_pictures(sample(self._base, requests))
 
 
 def lap(recipe: Recipe, scorer: Scorer, device: torch.device, stops: Sequence[int]) -> list[Point]:

@@ -53,8 +53,8 @@ _PARTS: tuple[PartName, ...] = ("flops", "pace", "memory", "race")
 _EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "mycat"
 _TUNING_SEED = 1_000_000
 """Of the runs that choose the stock recipe's learning rate; no seed of the race."""
-_RATE_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
-"""The rates tried for the stock recipe, as shares of this project's."""
+_RATE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""The rates tried for the stock recipe, as shares of the base's own."""
 _SCORING_SEEDS = (0, 1, 2)
 _SCORES = 12
 """Per run of this project's recipe in the race."""
@@ -78,8 +78,12 @@ class TrainingBenchmark:
     """What to measure."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of the race."""
+    learning_rate: float | None = None
+    """Of this project's recipe in the race; default the base's own."""
+    regularization_ratio: float = 1.0
+    """Of this project's recipe in the race; the stock recipe has a row for each of the concept."""
     stock_learning_rates: tuple[float, ...] = ()
-    """Tried for the stock recipe; default five around this project's own."""
+    """Tried for the stock recipe; default five around the base's own."""
     compile: bool = False
     """Also measure the pace of this trainer with a compiled U-Net."""
     peer_script: Path | None = None
@@ -221,7 +225,11 @@ def _race(
     job: TrainingBenchmark, case: TrainingCase, base: Base, console: Console
 ) -> dict[str, Any]:
     scorer = Scorer(
-        base, _judge(job), _targets(case, base), _SCORING_SEEDS[: 1 if job.quick else 3]
+        base,
+        _judge(job),
+        _targets(case, base),
+        _SCORING_SEEDS[: 1 if job.quick else 3],
+        job.class_noun,
     )
     steps, own_rate = case.config.steps, case.config.learning_rate
     rates = job.stock_learning_rates or tuple(own_rate * factor for factor in _RATE_FACTORS)
@@ -235,10 +243,14 @@ def _race(
     if len(rates) > 1 and not job.quick:
         console.print(f"choosing the stock recipe's learning rate among {len(rates)}")
         rate, tried = best_rate(rates, lambda one: stock_end(_TUNING_SEED, one))
+    chosen = {
+        "learning_rate": job.learning_rate or own_rate,
+        "regularization_ratio": job.regularization_ratio,
+    }
     heats = []
     for seed in job.seeds[: 1 if job.quick else None]:
         console.print(f"seed {seed}")
-        ours = case.with_settings(seed=seed)
+        ours = case.with_settings(seed=seed, **chosen)
         stops = sorted({max(1, steps * part // _SCORES) for part in range(1, _SCORES + 1)})
         heats.append(
             Heat(
@@ -249,6 +261,7 @@ def _race(
             )
         )
     return {
+        "ours": chosen,
         "stock_learning_rate": rate,
         "stock_learning_rates_tried": [
             {"learning_rate": one, **asdict(point)}

@@ -77,7 +77,7 @@ def _race(race: Mapping[str, Any]) -> Group:
                 f"{stock['seconds']:.1f}",
                 "never" if finish is None else f"{finish['seconds']:.1f}",
                 f"{heat['preparation']:.1f}",
-                f"{stock['image_alignment']:.3f} / {stock['text_alignment']:.3f}",
+                _alignments(stock),
                 "" if finish is None else _alignments(finish),
             )
         )
@@ -87,7 +87,7 @@ def _race(race: Mapping[str, Any]) -> Group:
         f"{_share(share['training'])}, with preparation "
         f"{_share(share['training and preparation'])}"
     )
-    names = ("seed", "stock, s", "ours, s", "preparation, s", "stock image / text", "ours")
+    names = ("seed", "stock, s", "ours, s", "preparation, s", "stock image / text / drift", "ours")
     return _table(title, names, rows)
 
 
@@ -97,7 +97,8 @@ def _peer_script(figures: Mapping[str, float]) -> Group:
 
 
 def _alignments(point: Mapping[str, float]) -> str:
-    return f"{point['image_alignment']:.3f} / {point['text_alignment']:.3f}"
+    names = ("image_alignment", "text_alignment", "prior_drift")
+    return " / ".join(f"{point[name]:.3f}" for name in names)
 
 
 def _share(value: float | None) -> str:

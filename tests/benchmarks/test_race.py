@@ -12,7 +12,13 @@ from tests.benchmarks.case import case, noise
 
 
 def point(steps: int, seconds: float, image: float, text: float = 0.3) -> Point:
-    return Point(steps=steps, seconds=seconds, image_alignment=image, text_alignment=text)
+    return Point(
+        steps=steps,
+        seconds=seconds,
+        image_alignment=image,
+        text_alignment=text,
+        prior_drift=0.1,
+    )
 
 
 def heat(**changes: Any) -> Heat:
@@ -57,13 +63,17 @@ def test_the_best_rate_has_learned_the_pictures_and_kept_the_words() -> None:
 def test_a_recipe_is_scored_on_its_way_off_the_clock(judged_folder: Path, tmp_path: Path) -> None:
     made = case(tmp_path, judged_folder, learning_rate=1e-2)
     base = made.load_base()
-    scorer = Scorer(base, Judge.load(judged_folder / "judge"), noise(3, 3, 64, 64), [0])
+    scorer = Scorer(base, Judge.load(judged_folder / "judge"), noise(3, 3, 64, 64), [0], "cat")
     points = lap(made.our_recipe(base), scorer, torch.device("cpu"), [1, 2, 4])
     assert [p.steps for p in points] == [1, 2, 4]
     assert sorted({p.seconds for p in points}) == [p.seconds for p in points]
     assert len({p.image_alignment for p in points}) == 3
     assert all(-1 <= p.text_alignment <= 1 for p in points)
+    assert 0 < points[0].prior_drift < points[-1].prior_drift
     recipe = made.our_recipe(base)
+    untouched = scorer.score(recipe.concept(), 0, 0.0)
+    # Its token is the class noun's, and its update nothing.
+    assert untouched.prior_drift == pytest.approx(0, abs=1e-5)
     recipe.advance(4)
     again = scorer.score(recipe.concept(), 4, 0.0)
     assert again.image_alignment == points[-1].image_alignment

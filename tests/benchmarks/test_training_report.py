@@ -6,7 +6,13 @@ from rich.console import Console
 
 from benchmarks.training_report import show
 
-POINT = {"steps": 25, "seconds": 3.25, "image_alignment": 0.777, "text_alignment": 0.251}
+POINT = {
+    "steps": 25,
+    "seconds": 3.25,
+    "image_alignment": 0.777,
+    "text_alignment": 0.251,
+    "prior_drift": 0.345,
+}
 FIGURES = {
     "quick": False,
     "base": "pocket",
@@ -37,7 +43,7 @@ def test_every_figure_is_shown() -> None:
     shown = file.getvalue()
     for text in ("13.5", "22.5", "0.601", "76.7", "228.4", "12.3", "1.27", "640", "140"):
         assert text in shown
-    for text in ("3.2", "0.777 / 0.251", "never", "0.29", "never reached", "a processor, 2 thr"):
+    for text in ("3.2", "0.777 / 0.251 / 0.345", "never", "0.29", "never reached", "a processor, 2 thr"):
         assert text in shown
     assert "quick" not in shown
 
