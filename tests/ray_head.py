@@ -144,6 +144,8 @@ class Head:
             subprocess.Popen(
                 [
                     *(*map(str, command), "--num-cpus=2", "--num-gpus=0", "--block"),
+                    # Another cluster on this machine has the usual one.
+                    f"--dashboard-agent-listen-port={free_port()}",
                     *("--object-store-memory=100000000", "--disable-usage-stats"),
                 ],
                 cwd=folder,

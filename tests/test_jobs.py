@@ -1,5 +1,5 @@
-"""The training job on a running cluster: submitted from a checkout, from a head's own folder, and
-started from an installed package; with the right token, a wrong one and none.
+"""The training job, and a sweep, on a running cluster: submitted from a checkout, from a head's own
+folder, and started from an installed package; with the right token, a wrong one and none.
 
 The cluster's Python has the libraries and not this project, as a cluster's image has.
 """
@@ -23,6 +23,7 @@ from tests.checkout import copy_checkout
 from tests.ray_head import Head, bare_python, environment
 from tests.rayjobs.train_case import flags, job, write_pictures
 from tests.test_trouble import can_mount, on_a_small_disk
+from tune.sweep_folder import SweepFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 WRONG = "fedcba9876543210-some-other-token"
@@ -100,6 +101,22 @@ def test_submitted_with_its_working_directory_it_writes_to_the_configured_root(
         f"published: {published}",
         f"concept:  {run.concept_file}",
     ]
+
+
+def test_a_sweep_is_submitted_as_training_is(
+    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    wanted = replace(plain, output=tmp_path / "runs")
+    done = head.submit(
+        *("--working-dir", ".", "--", "python", "tune/sweep.py", *flags(wanted)),
+        *("--search", "learning_rate=1e-3,1e-4", "--method", "grid", "--no-early-stopping"),
+        *("--score-prompts", "1", "--text-floor", "0", "--drift-ceiling", "2"),
+        folder=checkout,
+    )
+    assert done.returncode == 0, done.stdout
+    sweep = SweepFolder(tmp_path / "runs" / "mycat-sweep", "mycat")
+    assert [record.status for record in sweep.records()] == ["finished"] * 2
+    assert str(sweep.path) in own_lines(done.stdout)[-1]
 
 
 def test_submitted_without_a_root_a_relative_output_is_refused_with_the_remedy(

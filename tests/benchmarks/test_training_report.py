@@ -43,7 +43,14 @@ def test_every_figure_is_shown() -> None:
     shown = file.getvalue()
     for text in ("13.5", "22.5", "0.601", "76.7", "228.4", "12.3", "1.27", "640", "140"):
         assert text in shown
-    for text in ("3.2", "0.777 / 0.251 / 0.345", "never", "0.29", "never reached", "a processor, 2 thr"):
+    for text in (
+        "3.2",
+        "0.777 / 0.251 / 0.345",
+        "never",
+        "0.29",
+        "never reached",
+        "a processor, 2 thr",
+    ):
         assert text in shown
     assert "quick" not in shown
 
