@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 
@@ -197,17 +198,29 @@ def _measured(job: CompressionBenchmark, path: Path) -> list[Point]:
     concept = load_concept(path)
     base = load_base(job.base or concept.base_name)
     concept.check_base(base)
+    # For a file of a megabyte.
+    disable_progress_bars()
     judge = POCKET_FOLDER / "judge"
     embedder = Judge.load(judge) if base.is_pocket and judge.is_dir() else None
     targets = None if job.images is None else picture_pixels(base, read_pictures(job.images))
     return points(base, concept, targets, embedder, job.seeds)
 
 
+_HEADINGS = {
+    "megabytes": "MB",
+    "image_alignment": "image",
+    "image_spread": "spread",
+    "text_alignment": "text",
+    "prior_drift": "drift",
+}
+"""Of columns whose names are too wide for a terminal."""
+
+
 def _table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         is_text = isinstance(rows[0][name], str)
-        table.add_column(name.replace("_", " "), justify="left" if is_text else "right")
+        table.add_column(_HEADINGS.get(name, name), justify="left" if is_text else "right")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     return table
