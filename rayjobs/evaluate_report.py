@@ -105,7 +105,9 @@ def save_grids(
             sampled = [_opened(of_entry[method].picture_file(output, 0)) for method in methods]
             side = max(sampled[0].size)
             rows.append([_target(concept.images, side) for concept in entry.concepts] + sampled)
-            labels.append(f"{entry.name}\n{next(iter(of_entry.values())).plain_texts[0]}")
+            labels.append(
+                f"{entry.name.replace('+', ' + ')}\n{next(iter(of_entry.values())).plain_texts[0]}"
+            )
         path = output / f"grid-{section}.png"
         sheet = grid(rows, columns=_headers(section, methods), labels=labels)
         save_picture(path, sheet, {"section": section, "methods": methods})
