@@ -37,9 +37,9 @@ from benchmarks.stock_recipe import StockRecipe
 from benchmarks.training_case import random_data, random_pictures, training_config
 from benchmarks.zero_stages import run_stages
 from cdcore.base import Base
+from cdcore.device import DeviceName, chosen_device
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
-from cdcore.pocket.readiness import DeviceName, chosen_device
 from rayjobs.cli import parse, run_command
 
 PartName = Literal["ceiling", "training", "parity", "job"]

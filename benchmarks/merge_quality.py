@@ -34,12 +34,12 @@ from benchmarks.quality_scores import Alone, Panel, Scores, Way
 from benchmarks.quality_training import TrainingCase, target_pixels, trained_file
 from cdcore.base import POCKET_FOLDER, Base, load_base
 from cdcore.concept import load_concept
+from cdcore.device import DeviceName, chosen_device
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.grid import grid, save_picture
 from cdcore.merge_settings import DEFAULT_PENALTY
 from cdcore.pocket.judge import Judge
-from cdcore.pocket.readiness import DeviceName, chosen_device
 from rayjobs.bar import bar
 from rayjobs.blend import make_blend
 from rayjobs.blend_settings import BlendSettings

@@ -22,11 +22,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cdcore.base import POCKET_FOLDER, Base, load_base
+from cdcore.device import DeviceName, chosen_device
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.grid import save_picture
 from cdcore.pocket.judge import Judge
-from cdcore.pocket.readiness import DeviceName, chosen_device
 from cdcore.pocket.report import FULL, QUICK, Extent, Report, make_report
 from cdcore.pocket.showcase import showcase
 from cdcore.pocket.towers import Towers

@@ -41,9 +41,9 @@ from benchmarks.serving_report import plot, show
 from benchmarks.serving_shelf import Shelf, base_folder_of
 from benchmarks.serving_systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.base import load_base
+from cdcore.device import DeviceName, chosen_device, compute_dtype
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
-from cdcore.pocket.readiness import DeviceName, chosen_device
 from rayjobs.cli import parse, run_command
 from serve.engine import Engine
 from serve.engine_config import EngineConfig
@@ -127,12 +127,11 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
     """Measure everything and return the figures, ready for JSON."""
     extent = {name: getattr(job, name) for name in _QUICK} | (_QUICK if job.quick else {})
     device = chosen_device(job.device)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
     with TemporaryDirectory() as name, ExitStack() as stack:
         work = Path(name)
         transformers_logging.disable_progress_bar()
         folder = base_folder_of(job.base, work / "base")
-        base = load_base(str(folder), device=device, dtype=dtype)
+        base = load_base(str(folder), device=device, dtype=compute_dtype(device))
         # Loading a base turns the bars on again.
         transformers_logging.disable_progress_bar()
         shelf = Shelf(base, work / "concepts")

@@ -40,11 +40,11 @@ from benchmarks.training_case import TrainingCase, load_training_base, training_
 from benchmarks.training_report import show
 from cdcore.augmentation import apply_variant, plain_variant
 from cdcore.base import POCKET_FOLDER, Base
+from cdcore.device import DeviceName, chosen_device
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.pictures import read_pictures
 from cdcore.pocket.judge import Judge
-from cdcore.pocket.readiness import DeviceName, chosen_device
 from cdcore.training_config import SubjectConfig
 from rayjobs.cli import parse, run_command
 

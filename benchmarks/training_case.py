@@ -12,6 +12,7 @@ import torch
 from benchmarks.our_recipe import EngineName, OurRecipe
 from benchmarks.stock_recipe import StockRecipe
 from cdcore.base import Base, load_base
+from cdcore.device import compute_dtype
 from cdcore.grid import to_image
 from cdcore.latent_cache import build_latent_cache
 from cdcore.latent_rows import LatentRow
@@ -105,8 +106,7 @@ def load_training_base(name: str, device: str) -> Base:
     Raises:
         BaseModelError: It cannot be loaded.
     """
-    is_gpu = torch.device(device).type == "cuda"
-    return load_base(name, device=device, dtype=torch.bfloat16 if is_gpu else torch.float32)
+    return load_base(name, device=device, dtype=compute_dtype(device))
 
 
 def training_config(base: Base, **changes: Any) -> TrainingConfig:

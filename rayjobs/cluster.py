@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.train import ScalingConfig
 from rich.console import Console
 
 from cdcore.errors import ConfigError
-from rayjobs.capacity import free_capacity, whole_capacity
+from rayjobs.capacity import Capacity
 from rayjobs.places import is_submitted
 
-__all__ = ["connected", "scaling", "silent_errors", "tell_if_busy"]
+__all__ = [
+    "connected",
+    "free_capacity",
+    "scaling",
+    "silent_errors",
+    "tell_if_busy",
+    "whole_capacity",
+]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -105,6 +113,25 @@ def _interrupted_by_sigterm() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def whole_capacity() -> Capacity:
+    """Return all that the connected cluster has."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return _capacity([node["Resources"] for node in nodes if node["Alive"]])
+
+
+def free_capacity() -> Capacity:
+    """Return what nobody has taken of the connected cluster; of a job's own cluster, all.
+
+    A job that asked for every CPU there is would wait for ever beside a service that keeps one.
+    What was given back a moment ago may be missing.
+    """
+    if not is_submitted():
+        # Ray is slow to report a cluster that has just been started.
+        return whole_capacity()
+    free: dict[str, dict[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]
+    return _capacity(list(free.values()))
+
+
 def scaling(workers: int, *, use_gpu: bool | None = None) -> ScalingConfig:
     """Return the resources of ``workers`` processes: a GPU each, or an even share of free CPUs.
 
@@ -133,10 +160,19 @@ def scaling(workers: int, *, use_gpu: bool | None = None) -> ScalingConfig:
 
 def tell_if_busy(console: Console, resources: ScalingConfig) -> None:
     """Print a line where workers will have to wait for others to leave the cluster."""
+    # Ray's types allow for a search over both.
     workers: Any = resources.num_workers
-    free = free_capacity().slots(use_gpu=resources.use_gpu)
+    use_gpu: Any = resources.use_gpu
+    free = free_capacity().slots(use_gpu=use_gpu)
     if workers > free:
-        kind = "GPU" if resources.use_gpu else "CPU"
+        kind = "GPU" if use_gpu else "CPU"
         console.print(
             f"note: the cluster is busy, {workers} {kind} needed and {free} free; waiting for it"
         )
+
+
+def _capacity(nodes: list[dict[str, float]]) -> Capacity:
+    return Capacity(
+        gpus=tuple(int(node.get("GPU", 0)) for node in nodes),
+        cpus=tuple(int(node.get("CPU", 0)) for node in nodes),
+    )

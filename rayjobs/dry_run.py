@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from cdcore.base_outline import outline_base
+from cdcore.device import chosen_device, compute_dtype
 from cdcore.estimate import Estimate, estimate
 from cdcore.pictures import read_pictures, split_holdout
 from cdcore.row_schedule import rows_per_worker
@@ -44,8 +45,8 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
     settings = _settings(job, outline.name, config, pictures)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    device = torch.device(chosen_device())
+    dtype = compute_dtype(device)
     cost = estimate(
         outline,
         config,

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from cdcore.base import Base
 
@@ -21,10 +19,7 @@ def load_local_base(name: str) -> "Base":
     """
     # Model libraries take seconds to import.
     from cdcore.base import load_base
+    from cdcore.device import chosen_device, compute_dtype
 
-    on_gpu = torch.cuda.is_available()
-    return load_base(
-        name,
-        device="cuda" if on_gpu else "cpu",
-        dtype=torch.bfloat16 if on_gpu else torch.float32,
-    )
+    device = chosen_device()
+    return load_base(name, device=device, dtype=compute_dtype(device))

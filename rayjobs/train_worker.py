@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import ray.train
 import ray.train.torch
-import torch
 from torch import distributed as dist
 from torch.utils.tensorboard import SummaryWriter
 
 from cdcore.base import Base, load_base
+from cdcore.device import compute_dtype
 from cdcore.formats.tools import ToolName
 from cdcore.pictures import Picture
 from cdcore.preparation import prepare
@@ -73,8 +73,7 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
     task: TrainTask = loop_config["task"]
     device = ray.train.torch.get_device()
     started = time.monotonic()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    base = load_base(task.base, device=device, dtype=dtype)
+    base = load_base(task.base, device=device, dtype=compute_dtype(device))
     trainer, engine, parameters, first_step = _assemble(task, base)
     prepared = time.monotonic()
     _train(task, trainer, engine, first_step, _scorer(task, base, parameters))

@@ -22,6 +22,7 @@ from ray.serve.config import AutoscalingConfig
 
 from cdcore.base import load_base
 from cdcore.caption_bank import read_captions, written_captions
+from cdcore.device import chosen_device, compute_dtype
 from cdcore.errors import ConfigError
 from cdcore.registry import Registry
 from serve.blend import ConceptRef
@@ -61,14 +62,8 @@ class EngineReplica:
             CustomDiffusionError: The base, the captions or a setting cannot be used.
         """
         _log_requests()
-        device = settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        base = load_base(
-            settings.base,
-            device=device,
-            dtype=torch.bfloat16 if device == "cuda" else torch.float32,
-        )
+        device = chosen_device(settings.device)
+        base = load_base(settings.base, device=device, dtype=compute_dtype(device))
         self._drain_s = settings.drain_s
         self._folder = tempfile.TemporaryDirectory(prefix="customdiffusion-")
         self._host = EngineHost(

@@ -1,4 +1,4 @@
-"""How many trials run at once, and what each of their workers gets.
+"""How many trials run at once, and what each of their workers gets. Plain Python: no Ray.
 
 The driver of a trial takes nothing, so that any number of drivers can wait for their workers; all
 workers of all trials that run at once fit into the cluster together, so none waits for ever.

@@ -13,7 +13,7 @@ from ray import tune as ray_tune
 from ray.train import ScalingConfig
 
 from cdcore.errors import CustomDiffusionError, RunError
-from rayjobs.capacity import free_capacity, whole_capacity
+from rayjobs.cluster import free_capacity, whole_capacity
 from tune.best_sheet import Entry, draw_best
 from tune.preparation import distinct_data, prepare_shared
 from tune.ranking import ranked

@@ -14,10 +14,11 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from cdcore.base import load_base
+from cdcore.device import chosen_device
 from cdcore.errors import CustomDiffusionError
 from cdcore.grid import save_picture
 from cdcore.pocket.pretraining import Piece, StepReport, completed_steps, pretrain
-from cdcore.pocket.readiness import check_piece, chosen_device, is_complete
+from cdcore.pocket.readiness import check_piece, is_complete
 from cdcore.pocket.showcase import showcase
 from cdcore.pocket.stages import STAGES
 

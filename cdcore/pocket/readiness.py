@@ -1,17 +1,12 @@
 """Checks before a piece of pretraining starts, so that nothing half made is left behind."""
 
 from pathlib import Path
-from typing import Literal
-
-import torch
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pocket.pretraining import Piece, completed_steps
 from cdcore.pocket.stages import StageName
 
-__all__ = ["DeviceName", "check_piece", "chosen_device", "is_complete"]
-
-DeviceName = Literal["auto", "cpu", "cuda"]
+__all__ = ["check_piece", "is_complete"]
 
 _NEEDS: dict[StageName, tuple[StageName, ...]] = {"unet": ("autoencoder", "towers")}
 _LEAST_PICTURES = 2
@@ -47,19 +42,6 @@ def check_piece(piece: Piece) -> None:
                 f"the stage {name} builds on {' and '.join(missing)}; run them first, or name them "
                 "before it in --stages"
             )
-
-
-def chosen_device(name: DeviceName) -> str:
-    """Return the torch device of a name; "auto" is the CUDA device where there is one.
-
-    Raises:
-        ConfigError: There is no CUDA device, but one is asked for.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda, but this machine has none; give --device cpu")
-    return name
 
 
 def is_complete(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from cdcore.errors import ConfigError
 from rayjobs import cluster
 from rayjobs.capacity import Capacity
-from rayjobs.cluster import connected, scaling, tell_if_busy
+from rayjobs.cluster import connected, free_capacity, scaling, tell_if_busy, whole_capacity
 
 
 class Ray:
@@ -175,3 +176,24 @@ def test_more_workers_than_the_cluster_holds_are_refused(
 def test_a_cluster_with_gpus_can_be_asked_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     holds(monkeypatch, nodes(8, gpus=4))
     assert scaling(2, use_gpu=False).resources_per_worker == {"CPU": 4}
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_only_on_a_cluster_that_others_use_less_may_be_free_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    def node(resources: Mapping[str, float], *, is_alive: bool = True) -> dict[str, Any]:
+        return {"Alive": is_alive, "Resources": resources}
+
+    listed = [
+        node({"CPU": 8.0, "GPU": 1.0}),
+        node({"CPU": 4.0}),
+        node({"CPU": 64.0}, is_alive=False),
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: listed)
+    left = {"a": {"CPU": 1.5, "memory": 9.0}, "b": {"CPU": 4.0}}
+    monkeypatch.setattr(cluster, "available_resources_per_node", lambda: left)
+    monkeypatch.setattr(cluster, "is_submitted", lambda: is_shared)
+    whole = Capacity(gpus=(1, 0), cpus=(8, 4))
+    assert whole_capacity() == whole
+    assert free_capacity() == (Capacity(gpus=(0, 0), cpus=(1, 4)) if is_shared else whole)

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pocket.pretraining import Piece
-from cdcore.pocket.readiness import check_piece, chosen_device, is_complete
+from cdcore.pocket.readiness import check_piece, is_complete
 from cdcore.pocket.stages import STAGES, StageName
 
 
@@ -76,12 +75,3 @@ def test_a_base_is_complete_once_all_but_the_judge_have_begun(tmp_path: Path) ->
         assert not is_complete(tmp_path)
     progressed(tmp_path, **dict.fromkeys(STAGES[:3], 1))
     assert is_complete(tmp_path)
-
-
-def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert [chosen_device(name) for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert [chosen_device(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
-    with pytest.raises(ConfigError, match="--device cpu"):
-        chosen_device("cuda")
