@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from huggingface_hub.utils.tqdm import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 
@@ -198,8 +197,6 @@ def _measured(job: CompressionBenchmark, path: Path) -> list[Point]:
     concept = load_concept(path)
     base = load_base(job.base or concept.base_name)
     concept.check_base(base)
-    # For a file of a megabyte.
-    disable_progress_bars()
     judge = POCKET_FOLDER / "judge"
     embedder = Judge.load(judge) if base.is_pocket and judge.is_dir() else None
     targets = None if job.images is None else picture_pixels(base, read_pictures(job.images))

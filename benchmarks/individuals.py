@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.utils.tqdm import disable_progress_bars
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -123,8 +122,6 @@ def main() -> None:
         prog="individuals.py",
         description="Teach individuals of the pocket world to a pocket base, and score the result.",
     )
-    # The judge's parts are read by their own library, which draws a bar for each file.
-    disable_progress_bars()
     console = Console()
     folder = POCKET_FOLDER if job.base == "pocket" else Path(job.base).expanduser()
     base, judge = load_base(str(folder)), Judge.load(folder / "judge")

@@ -26,7 +26,6 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 from torch import Tensor
-from transformers.utils import logging as transformers_logging
 
 from benchmarks.flops import our_step, stock_step
 from benchmarks.flops_xl import our_step_xl, stock_step_xl
@@ -281,8 +280,6 @@ def _described(point: Point | None) -> dict[str, Any] | None:
 
 def _judge(job: TrainingBenchmark) -> Judge:
     folder = POCKET_FOLDER if job.base == "pocket" else Path(job.base).expanduser()
-    # For a file of a megabyte.
-    transformers_logging.disable_progress_bar()
     try:
         return Judge.load(folder / "judge")
     except (OSError, ValueError) as error:

@@ -5,8 +5,6 @@ Only this module and ``cdcore.pocket`` know the model libraries.
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +12,15 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from diffusers.utils import logging as diffusers_logging
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
 from cdcore.base_folder import base_folder
 from cdcore.errors import BaseModelError
 from cdcore.noise_schedule import NoiseSchedule
 from cdcore.profiles import PROFILES, Profile, profile_of
+from cdcore.quiet_loading import quiet_loading
 from cdcore.seam import KVLayout, Seam
 from cdcore.text_encoder import TextEncoder
 
@@ -143,7 +139,7 @@ def load_base(
     try:
         # A download shows its progress; the rest is quiet.
         source = POCKET_FOLDER if name == "pocket" else base_folder(ALIASES.get(name, name))
-        with _quiet_libraries():
+        with quiet_loading():
             tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
             text_model = _part(CLIPTextModel, source, "text_encoder")
             autoencoder = _part(AutoencoderKL, source, "vae")
@@ -194,7 +190,7 @@ def fingerprint(stack: Tensor, table: Tensor) -> str:
 
 def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
     # diffusers advises against any cast by `to`, even where no part asks for float32.
-    with _quiet_libraries():
+    with quiet_loading():
         return model.to(device, dtype)
 
 
@@ -205,22 +201,3 @@ def _part(kind: Any, source: Path, subfolder: str) -> Any:
 
 def _profile(unet: Any) -> Profile:
     return profile_of(unet.config.sample_size)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Silence the model libraries' progress bars and advice while a base is loaded."""
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    were_bars_shown = not are_progress_bars_disabled()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if were_bars_shown:
-            diffusers_logging.enable_progress_bar()
-            transformers_logging.enable_progress_bar()

@@ -10,8 +10,6 @@ to 256 pixels, bicubic), and the middle square of 224 is taken. A model for smal
 own size, and the same margin.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, CLIPModel, CLIPTokenizer, Dinov2Model, ViTModel
-from transformers.utils import logging as transformers_logging
 
 from cdcore.errors import BaseModelError
 from cdcore.pocket.judge import Judge
+from cdcore.quiet_loading import quiet_loading
 
 __all__ = [
     "CLIP_SOURCE",
@@ -35,7 +33,6 @@ __all__ = [
     "Preparation",
     "load_clip",
     "load_dino",
-    "quiet_loading",
 ]
 
 CLIP_SOURCE = "openai/clip-vit-base-patch32"
@@ -201,21 +198,6 @@ def load_dino(source: str = DINO_SOURCE, device: torch.device | str = "cpu") -> 
         return DinoEmbedder(_loaded(_DINO_KINDS[kind], source, device, **settings))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unusable("DINO", "--dino", source, error, DINO_SOURCE) from error
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Silence the bars and the advice with which transformers loads a model."""
-    level = transformers_logging.get_verbosity()
-    shows_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shows_bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _loaded(kind: Any, source: str, device: torch.device | str, **settings: Any) -> nn.Module:

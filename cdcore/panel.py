@@ -16,7 +16,6 @@ from cdcore.embedders import (
     JudgeLook,
     load_clip,
     load_dino,
-    quiet_loading,
 )
 from cdcore.errors import BaseModelError
 from cdcore.evaluation import Embedder
@@ -139,8 +138,7 @@ def _judge(base: Base, *, needed: bool) -> Judge | None:
     own = Path(base.name) / "judge"
     folder = own if base.name != "pocket" and own.is_dir() else POCKET_FOLDER / "judge"
     try:
-        with quiet_loading():
-            return Judge.load(folder).to(base.device)
+        return Judge.load(folder).to(base.device)
     except (OSError, ValueError) as error:
         if not needed:
             return None

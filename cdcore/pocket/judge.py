@@ -24,6 +24,7 @@ from transformers import (
 from cdcore.files import replacing
 from cdcore.pocket.architecture import TEXT_WIDTH, text_settings
 from cdcore.pocket.scene import COLORS, KINDS, PLACES, Scene
+from cdcore.quiet_loading import quiet_loading
 
 __all__ = ["Judge", "SceneLabels", "SceneLogits", "label_scenes"]
 
@@ -187,11 +188,13 @@ class Judge(nn.Module):
         if not (folder / _HEADS_FILE).is_file():
             # The library would take the folder for a name on a hub.
             raise FileNotFoundError(f"{folder}: no file named {_HEADS_FILE}, so there is no judge")
-        judge = cls(
-            ResNetModel.from_pretrained(folder / "picture_tower", dtype=torch.float32),
-            CLIPTextModelWithProjection.from_pretrained(folder / "text_tower", dtype=torch.float32),
-            CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        )
+        with quiet_loading():
+            pictures = ResNetModel.from_pretrained(folder / "picture_tower", dtype=torch.float32)
+            texts = CLIPTextModelWithProjection.from_pretrained(
+                folder / "text_tower", dtype=torch.float32
+            )
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        judge = cls(pictures, texts, tokenizer)
         heads = load_file(folder / _HEADS_FILE)
         if heads.keys() != judge._heads().keys():
             raise OSError(f"{folder / _HEADS_FILE}: of another version; train the judge again")
