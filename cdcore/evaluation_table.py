@@ -65,7 +65,7 @@ def published_rows(protocol: Protocol) -> list[tuple[str, ...]]:
             f"{line.name} [published]",
             counts[line.section == "pair"],
             *_figures(line.text, line.image_clip, line.image_dino),
-            "" if line.kid is None else f"{line.kid:.2f}",
+            "" if line.kid is None else f"{line.kid:z.2f}",
             *("",) * 3,
         )
         for line in published(protocol)
@@ -120,4 +120,4 @@ def _measured(one: MethodScores, name: str, *, errors: bool) -> str:
 
 
 def _figures(*values: float | None) -> tuple[str, ...]:
-    return tuple("" if value is None else f"{value:.4f}" for value in values)
+    return tuple("" if value is None else f"{value:z.4f}" for value in values)
