@@ -61,6 +61,8 @@ class CompressionBenchmark:
     """Seeds of the pictures that are scored."""
     json: Path | None = None
     """Write the figures to this file."""
+    quick: bool = False
+    """One seed and one rule: shows that it runs."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -126,8 +128,18 @@ def points(
     targets: torch.Tensor | None,
     embedder: Embedder | None,
     seeds: Sequence[int],
+    most: int | None = None,
 ) -> list[Point]:
-    """Compress a concept by every rule, and score each result like the concept itself."""
+    """Compress a concept by every rule, and score each result like the concept itself.
+
+    Args:
+        base: The concept's own.
+        concept: Dense or not.
+        targets: Pixels (M, 3, S, S) of the subject, or None where there are none to resemble.
+        embedder: Scores; None scores nothing.
+        seeds: Of the pictures that are scored.
+        most: Rules that are tried; None for all.
+    """
     layout = base.seam.layout
     dense = layout.shape[0] * layout.shape[1] * BYTES_PER_VALUE
     shares = [m * 1e6 / (FAMILIES[0].layout.shape[0] * 768 * BYTES_PER_VALUE) for m in MEGABYTES]
@@ -142,7 +154,7 @@ def points(
     made = [
         Point(how="as it is", megabytes=dense / 1e6, rank=_mean(_full(layout)), error=0, **stored)
     ]
-    for rule, scope in plan:
+    for rule, scope in plan[:most]:
         small = compress(whole, layout, rule, scope=scope)
         value = f"{rule.value / 1e6:.3g} MB" if rule.name == "size" else f"{rule.value:g}"
         made.append(
@@ -200,7 +212,8 @@ def _measured(job: CompressionBenchmark, path: Path) -> list[Point]:
     judge = POCKET_FOLDER / "judge"
     embedder = Judge.load(judge) if base.is_pocket and judge.is_dir() else None
     targets = None if job.images is None else picture_pixels(base, read_pictures(job.images))
-    return points(base, concept, targets, embedder, job.seeds)
+    seeds = job.seeds[:1] if job.quick else job.seeds
+    return points(base, concept, targets, embedder, seeds, most=1 if job.quick else None)
 
 
 _HEADINGS = {

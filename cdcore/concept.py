@@ -204,7 +204,8 @@ def load_card(path: Path) -> Card:
 def _reading(path: Path) -> Iterator[Any]:
     """Open a concept file, and turn what can be wrong with it into one error."""
     if not path.is_file():
-        raise ConceptFileError(f"{path}: no such file; give a concept file (NAME.safetensors)")
+        what = "a folder" if path.is_dir() else "no such file"
+        raise ConceptFileError(f"{path}: {what}; give a concept file (NAME.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

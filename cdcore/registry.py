@@ -137,7 +137,7 @@ class Registry:
         """
         entry = self._entry_or_none(check_name(name))
         if entry is None:
-            raise UnknownConceptError(f"there is no concept {name!r} in {self.store.address()}")
+            raise UnknownConceptError(f"there is no concept {name!r}")
         return entry
 
     def versions(self, name: str) -> list[str]:
@@ -282,8 +282,8 @@ class Registry:
             )
         if not found:
             raise UnknownConceptError(
-                f"there is no version {version[:40]!r} of {name!r} in {self.store.address()}; it "
-                f"has {', '.join(existing) or 'none'}"
+                f"there is no version {version[:40]!r} of {name!r}; it has "
+                f"{', '.join(existing) or 'none'}"
             )
         return found[0]
 
@@ -303,7 +303,7 @@ class Registry:
     def _delete_all(self, name: str) -> None:
         existing = self.versions(name)
         if not existing and name not in self.names():
-            raise UnknownConceptError(f"there is no concept {name!r} in {self.store.address()}")
+            raise UnknownConceptError(f"there is no concept {name!r}")
         self.store.delete(pointer_key(name))
         for version in existing:
             self.store.delete(object_key(name, version))

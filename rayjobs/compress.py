@@ -57,6 +57,8 @@ class CompressJob:
     """Whether each matrix gets factors of its own, or the whole stack one pair."""
     base: str | None = None
     """Base model; unset, the one that the concept was trained on."""
+    overwrite: bool = False
+    """Replace an output that exists."""
 
     def __post_init__(self) -> None:
         """Refuse what no later step would."""
@@ -68,6 +70,8 @@ class CompressJob:
             raise ConfigError(f"--output is {self.output}, expected a name in .safetensors")
         if self.output.resolve() == self.source.resolve():
             raise ConfigError(f"--output is {self.output}, the source itself; give another name")
+        if self.output.exists() and not self.overwrite:
+            raise ConfigError(f"--output {self.output} exists; choose another, or give --overwrite")
 
 
 def run(job: CompressJob, console: Console) -> None:

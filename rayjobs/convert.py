@@ -89,6 +89,8 @@ class ConvertJob:
     """LoRA-type formats: keep this share of the sum of singular values."""
     size: float | None = None
     """LoRA-type formats: let the factors take at most this many MB in half precision."""
+    overwrite: bool = False
+    """Replace an output file that exists."""
 
     def __post_init__(self) -> None:
         """Refuse what no later step would."""
@@ -154,7 +156,7 @@ def _check(job: ConvertJob, format_: "Format | None") -> None:
     """Find out before anything is read what cannot be written.
 
     Raises:
-        ConfigError: The output does not suit the format.
+        ConfigError: The output does not suit the format, or exists.
     """
     suffixes = (".safetensors",) if job.to == "concept" else format_.suffixes if format_ else ()
     if suffixes and job.output.suffix not in suffixes:
@@ -163,6 +165,8 @@ def _check(job: ConvertJob, format_: "Format | None") -> None:
         )
     if not suffixes and job.output.exists() and not job.output.is_dir():
         raise ConfigError(f"--output is {job.output}, a file, but {job.to} is a folder of files")
+    if job.output.is_file() and not job.overwrite:
+        raise ConfigError(f"--output {job.output} exists; choose another, or give --overwrite")
     is_low_rank = job.to in ("comfyui", "a1111", "diffusers", "peft") or (
         format_ is not None and format_.holds == "factors"
     )

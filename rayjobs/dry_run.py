@@ -15,6 +15,7 @@ from rich.console import Console
 from cdcore.base_outline import outline_base
 from cdcore.device import chosen_device, compute_dtype
 from cdcore.estimate import Estimate, estimate
+from cdcore.formats.tools import tools_named
 from cdcore.pictures import read_pictures, split_holdout
 from cdcore.row_schedule import rows_per_worker
 from cdcore.run_directory import RunDirectory
@@ -42,6 +43,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         len(split_holdout(read_pictures(absolute(source.images)), job.holdout)[0])
         for source in job.sources
     ]
+    tools_named(job.export)
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
     settings = _settings(job, outline.name, config, pictures)

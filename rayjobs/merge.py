@@ -15,6 +15,7 @@ from rayjobs.quiet import silence
 silence()
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -51,7 +52,10 @@ class MergeJob:
     allow_ill_posed: bool = False
     """Merge even what would be refused."""
     overwrite: bool = False
-    """Replace an output that exists."""
+    """Replace outputs that exist."""
+    export: str | None = None
+    """Tools to write files for into exports/ beside the output: comfyui,a1111,diffusers,peft, or
+    'all' or 'none'; unset, all where the base is loaded and is no pocket base."""
     pictures: int = 1
     """Pictures of each prompt; 0 shows none."""
     seed: int = 0
@@ -69,9 +73,15 @@ class MergeJob:
             raise ConfigError("--concepts is empty, expected concept files")
         if self.output.suffix != ".safetensors":
             raise ConfigError(f"--output is {self.output}, expected a name in .safetensors")
-        for name, least in (("pictures", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"--{name} is {getattr(self, name)}, expected {least} or more")
+        for name, least in (("pictures", 0), ("seed", 0), ("steps", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"--{name} is {value}, expected {least} or more")
+
+    @property
+    def picture(self) -> Path:
+        """Where the pictures go."""
+        return self.output.with_suffix(".png")
 
     @property
     def blending(self) -> BlendSettings:
@@ -97,21 +107,28 @@ def run(job: MergeJob, console: Console) -> None:
         OSError: A file cannot be written.
     """
     files = [weighted_file(text) for text in job.concepts]
-    if job.output.exists() and not job.overwrite:
-        raise ConfigError(f"--output {job.output} exists; choose another, or give --overwrite")
+    _check_outputs(job, [file for file, _ in files])
     # Model libraries take seconds to import: bad input and --help should not wait for them.
     from cdcore.concept import load_card, load_concept, save_concept
+    from cdcore.formats.kv_base import KVBase
+    from cdcore.formats.tools import TOOLS, export_for_tools, tools_named
+    from cdcore.sampler import plan
     from rayjobs.blend import find_statistics, make_blend
     from rayjobs.blend_sheet import save_blend_sheet
     from rayjobs.blend_table import print_report
     from rayjobs.local_base import load_local_base
 
-    settings = job.blending
+    settings, wanted = job.blending, tools_named(job.export)
     cards = [load_card(file) for file, _ in files]
     base = None
     shows = job.pictures > 0
-    if shows or job.method == "masked" or find_statistics(cards, settings) is None:
+    is_needed = shows or wanted or job.base is not None or job.method == "masked"
+    if is_needed or find_statistics(cards, settings) is None:
         base = load_local_base(job.base or cards[0].base_name)
+        if job.steps is not None:
+            # Before anything is written.
+            plan(base.noise_schedule, base.profile.sampler, job.steps)
+    concepts = [(load_concept(file), weight) for file, weight in files] if shows else []
     started = time.monotonic()
     with bar("reading", "captions") as advance:
         blend = make_blend(files, settings, base=base, name=job.output.stem, on_progress=advance)
@@ -126,15 +143,37 @@ def run(job: MergeJob, console: Console) -> None:
         save_concept(blend.merge.concept, job.output, blend.merge.card)
         size = job.output.stat().st_size / 1e6
         console.print(f"merged in {1000 * seconds:.0f} ms: {job.output}, {size:.2f} MB")
+        if base is not None and job.export is None and not base.is_pocket:
+            wanted = TOOLS
+        if base is not None and wanted:
+            folder = job.output.parent / "exports"
+            export_for_tools(blend.merge.concept, KVBase.of(base), wanted, folder)
+            console.print(f"exports: {folder}")
     if base is not None and shows:
-        concepts = [(load_concept(file), weight) for file, weight in files]
         seeds = range(job.seed, job.seed + job.pictures)
-        picture = job.output.with_suffix(".png")
         with bar("sampling", "steps") as advance:
             save_blend_sheet(
-                picture, base, blend, concepts, seeds=seeds, steps=job.steps, on_step=advance
+                job.picture, base, blend, concepts, seeds=seeds, steps=job.steps, on_step=advance
             )
-        console.print(f"pictures: {picture}")
+        console.print(f"pictures: {job.picture}")
+
+
+def _check_outputs(job: MergeJob, files: Sequence[Path]) -> None:
+    """Refuse, before anything is done, what could not be written or would be lost.
+
+    Raises:
+        ConfigError: A place is taken, or is a source.
+    """
+    for path in (job.output, *([job.picture] if job.pictures else [])):
+        if path.is_dir():
+            raise ConfigError(f"--output: {path} is a folder; choose another name")
+        if path.exists() and not job.overwrite:
+            raise ConfigError(f"--output: {path} exists; choose another, or give --overwrite")
+    if job.output.resolve() in {file.resolve() for file in files}:
+        raise ConfigError(f"--output is {job.output}, one of the sources; give another name")
+    above = next(path for path in job.output.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise ConfigError(f"--output is {job.output}, but {above} is no folder")
 
 
 def main() -> None:
@@ -144,7 +183,7 @@ def main() -> None:
         prog="merge.py",
         description="Merge concepts into one file, say what was kept of each, and show it.",
         groups={
-            "merging": ("method", "penalty", "captions", "allow_ill_posed", "overwrite"),
+            "merging": ("method", "penalty", "captions", "allow_ill_posed", "overwrite", "export"),
             "pictures": ("pictures", "seed", "steps"),
             "base": ("base", "cache"),
         },

@@ -65,11 +65,11 @@ class Backlog:
         room = self._limits.backlog - work
         excess = max(cost - room, own + cost - room if own else 0.0)
         if excess > 0:
-            wait_s = self.drain_s() * min(1.0, excess / work)
+            wait_s = min(max(1.0, self.drain_s() * min(1.0, excess / work)), _MAX_RETRY_S)
             raise OverloadedError(
                 f"{work:.0f} row-steps wait, {own:.0f} of them this client's; {cost:.0f} more "
                 f"would pass its share of {self._limits.backlog}; come again in {wait_s:.0f} s",
-                retry_after_s=min(max(1.0, wait_s), _MAX_RETRY_S),
+                retry_after_s=wait_s,
             )
         self.count(job, job.rows * job.steps)
 

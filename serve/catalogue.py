@@ -6,6 +6,7 @@ seconds. Everything else that is read comes from memory.
 
 import logging
 import threading
+from dataclasses import replace
 
 from cdcore.errors import ConfigError, RegistryError, UnknownConceptError
 from cdcore.registry import Registry
@@ -128,6 +129,25 @@ class Catalogue:
                 f"{', '.join(existing)}"
             )
         return ConceptRef(name, found[0])
+
+    def at(self, reference: ConceptRef, caller: Caller) -> ListedConcept:
+        """Return a concept as it is in one of its versions; reads the store for an earlier one.
+
+        Raises:
+            UnknownConceptError: There is no such concept or version.
+            ConceptFileError: The file of the version is damaged.
+            OSError: The store cannot be read.
+        """
+        current = self.concept(reference.name, caller)
+        if reference.version == current.version:
+            return current
+        earlier = self._registry.load(reference.name, reference.version)
+        return replace(
+            current,
+            subjects=earlier.subjects,
+            base_name=earlier.base_name,
+            base_fingerprint=earlier.base_fingerprint,
+        )
 
     def versions(self, name: str, caller: Caller) -> list[str]:
         """Return all versions of a concept, oldest first; reads the store.

@@ -55,7 +55,7 @@ def choose(
             ConceptChoice(name=name) for name in _named_in_prompt(texts, facts, catalogue, caller)
         ]
     blend = blend_of(choices, request.merge, facts, catalogue, caller)
-    _check_tokens([catalogue.concept(choice.name, caller) for choice in choices])
+    _check_tokens([catalogue.at(reference, caller) for reference, _ in blend.parts])
     return blend
 
 
@@ -74,12 +74,12 @@ def blend_of(
         raise ConfigError(
             f"{len(choices)} concepts are asked for, at most {facts.max_concepts} at once"
         )
-    for choice in choices:
-        _check_base(catalogue.concept(choice.name, caller), facts)
     parts = [
         (catalogue.reference(choice.name, choice.version, caller), choice.weight)
         for choice in choices
     ]
+    for reference, _ in parts:
+        _check_base(catalogue.at(reference, caller), facts)
     return Blend.of(*parts, method=method)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import Scope
 
 from serve.http_errors import add_error_handlers
 from serve.http_guard import HttpGuard
+from serve.query_guard import check_query
 from serve.routes_concepts import router as concepts
 from serve.routes_images import router as images
 from serve.routes_state import router as state
@@ -37,7 +38,11 @@ def http_app(service: Service) -> FastAPI:
         await service.close()
 
     app = FastAPI(
-        title="Custom Diffusion", version="1", description=_DESCRIPTION, lifespan=lifespan
+        title="Custom Diffusion",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        dependencies=[Depends(check_query)],
     )
     app.state.service = service
     add_error_handlers(app)

@@ -45,7 +45,14 @@ _STATUSES: tuple[tuple[type[CustomDiffusionError], int, str], ...] = (
 )
 """By the first class that fits."""
 
-_CODES = {401: "invalid_api_key", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_CODES = {
+    400: "invalid_value",
+    401: "invalid_api_key",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
 _RETRY_S = 5
 _MAX_MESSAGE = 2000
 
@@ -105,6 +112,9 @@ def add_error_handlers(app: FastAPI) -> None:
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # Of a union, the member that came furthest says most.
         first = max(error.errors(), key=lambda one: len(one["loc"]))
+        if first["type"] == "json_invalid":
+            reason = first.get("ctx", {}).get("error", "it cannot be parsed")
+            return error_answer(400, f"the body is no JSON: {reason}", "invalid_value")
         where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
         param = text_safe(".".join(where))[:100] or None
         return error_answer(400, f"{param or 'body'}: {first['msg']}", "invalid_value", param=param)

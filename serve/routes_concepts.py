@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from cdcore.errors import UnknownConceptError
+from cdcore.errors import ConfigError, UnknownConceptError
 from cdcore.registry_entry import check_name
 from serve.api_models import (
     ConceptAnswer,
@@ -32,6 +32,7 @@ from serve.listed_concept import ListedConcept
 from serve.picture_file import PictureFile, encode
 from serve.picture_request import Picture, PictureRequest
 from serve.service import Service
+from serve.service_facts import ServiceFacts
 from serve.upload import check_upload, max_upload_bytes
 
 __all__ = ["router"]
@@ -95,7 +96,7 @@ async def merge(
 ) -> KeptMergeAnswer:
     """Merge concepts and keep the result under a name, like any other concept."""
     facts = await service.facts()
-    check_name(body.name)
+    _check_new_name(body.name, facts)
     choices = [
         ConceptChoice(name=given) if isinstance(given, str) else given for given in body.concepts
     ]
@@ -122,8 +123,8 @@ async def put_concept(
     name: _Name, request: Request, caller: CallerDependency, service: ServiceDependency
 ) -> ConceptAnswer:
     """Upload a concept file; if there is one of that name, this is its next version."""
-    check_name(name)
     facts = await service.facts()
+    _check_new_name(name, facts)
     async with service.upload_turn:
         data = await _body(request, max_upload_bytes(facts))
         await asyncio.to_thread(check_upload, data, facts)
@@ -224,3 +225,8 @@ async def _draw_thumbnail(
 async def _described(listed: ListedConcept, service: Service, caller: Caller) -> ConceptAnswer:
     versions = await asyncio.to_thread(service.catalogue.versions, listed.name, caller)
     return concept_answer(listed, await service.facts(), versions)
+
+
+def _check_new_name(name: str, facts: ServiceFacts) -> None:
+    if check_name(name) == facts.base_name:
+        raise ConfigError(f"{name!r} is the base's name as a model; choose another")

@@ -31,6 +31,8 @@ _ROOM = 2**20
 """For the header, tokens and features."""
 
 _Text = Annotated[str, Field(max_length=_MAX_NAME)]
+_Noun = Annotated[str, Field(max_length=_MAX_NAME, pattern=r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$")]
+"""What prompts can say after a modifier token."""
 
 
 class _Tensor(BaseModel):
@@ -48,14 +50,14 @@ class _Tensor(BaseModel):
 class _Subject(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    class_noun: _Text
+    class_noun: _Noun
     token: _Text | None
 
 
 class _Metadata(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    schema_version: int = Field(ge=1)
+    schema_version: int = Field(ge=1, le=1000)
     name: str = Field(max_length=10 * _MAX_NAME)
     subjects: list[_Subject] = Field(min_length=1, max_length=_MAX_SUBJECTS)
     base_name: str = Field(max_length=1000)
@@ -233,8 +235,12 @@ def _check_values(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         file.write(data)
         file.flush()
-        concept = load_concept(Path(file.name))
-        card = load_card(Path(file.name))
+        try:
+            concept = load_concept(Path(file.name))
+            card = load_card(Path(file.name))
+        except ConceptFileError as error:
+            # Where it lies for the moment is nobody's business.
+            raise ConceptFileError(str(error).removeprefix(f"{file.name}: ")) from error
     for tensor in (*tensors_in(concept.update), *tensors_in((concept.tokens, card.rows))):
         if not tensor.isfinite().all():
             raise ConceptFileError(

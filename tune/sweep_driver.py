@@ -7,13 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
+from cdcore.base_outline import outline_base
 from rayjobs.cluster import connected
 from rayjobs.dry_run import dry_run
 from rayjobs.nodes import check_shared
-from rayjobs.places import result_folder
+from rayjobs.places import base_name, result_folder
 from rayjobs.publishing import open_registry, publish
 from rayjobs.train_driver import checked
-from rayjobs.train_job import differences
+from rayjobs.train_job import differences, resolve
 from rayjobs.validation import ScorePlan
 from tune.live_table import LiveTable
 from tune.report import best_of, write_report
@@ -63,6 +64,8 @@ def sweep(job: SweepJob) -> dict[str, Any]:
         console.soft_wrap = True
         console.width = _FILE_WIDTH
     if job.dry_run:
+        config = resolve(job.training, outline_base(base_name(job.base)))
+        check_space(job.space, config, job.workers)
         console.print(f"{_plan_text(job)}; each of them:")
         return dry_run(job.training, console)
     plan, steps = _planned(job, console)

@@ -82,6 +82,11 @@ def test_the_command_shows_and_writes_both_tables(
     assert "Compressions of mycat.safetensors" in capsys.readouterr().out
 
 
+def test_quick_tries_one_rule(concept_file: Path, tiny_base: Base) -> None:
+    made = points(tiny_base, load_concept(concept_file), None, None, (0,), most=1)
+    assert [point.how for point in made] == ["as it is", "energy 0.99, matrix"]
+
+
 def test_pictures_without_a_concept_are_refused() -> None:
     with pytest.raises(ConfigError, match="--images needs --concept"):
         CompressionBenchmark(images=Path("images"))

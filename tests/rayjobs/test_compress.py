@@ -87,6 +87,7 @@ def test_the_whole_stack_may_share_one_pair(
         (("CONCEPT", "out.safetensors", "--size", "0.007"), "rank 1 everywhere takes"),
         (("CONCEPT", "out.bin", "--rank", "2"), "expected a name in .safetensors"),
         (("CONCEPT", "CONCEPT", "--rank", "2"), "the source itself"),
+        (("CONCEPT", __file__, "--rank", "2"), "expected a name in .safetensors"),
         (("CONCEPT", "--rank", "2"), "--output must be given"),
         (("none.safetensors", "out.safetensors", "--rank", "2"), "no such file"),
     ],
@@ -109,3 +110,19 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     assert message in error
     assert not list(tmp_path.iterdir())
     assert torch.equal(torch.tensor(list(concept_file.read_bytes()[-64:])), before)
+
+
+def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "small.safetensors"
+    output.write_text("kept")
+    argv = (concept_file, output, "--rank", "2")
+    assert _command(monkeypatch, *argv) == 2
+    assert "exists; choose another, or give --overwrite" in capsys.readouterr().err
+    assert output.read_text() == "kept"
+    assert _command(monkeypatch, *argv, "--overwrite") == 0
+    assert output.stat().st_size > 1000

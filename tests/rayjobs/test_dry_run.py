@@ -57,6 +57,8 @@ def test_what_could_not_be_started_is_refused(plain: TrainJob, tmp_path: Path) -
         printed(replace(plain, images=tmp_path / "none"))
     with pytest.raises(BaseModelError):
         printed(replace(plain, base="/no/such/base"))
+    with pytest.raises(ConfigError, match="export is 'paint'"):
+        printed(replace(plain, export="paint"))
     with pytest.raises(ConfigError, match="6 workers"):
         printed(replace(plain, workers=6))
     for bad in (0.0, -1.0, float("nan")):

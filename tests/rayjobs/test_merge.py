@@ -85,6 +85,29 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
     assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["method"] == "ridge"
 
 
+def test_pictures_that_are_there_are_not_replaced_without_a_word(
+    argv: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "pair.png").write_text("kept")
+    assert _command(monkeypatch, *argv) == 2
+    assert "pair.png exists; choose another" in capsys.readouterr().err
+    assert (tmp_path / "pair.png").read_text() == "kept"
+    assert _command(monkeypatch, *argv, "--pictures", 0, "--export", "none") == 0
+    assert not (tmp_path / "exports").exists()
+
+
+def test_a_merge_is_exported_for_other_tools(
+    argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _command(monkeypatch, *argv, "--pictures", 0, "--export", "comfyui,peft") == 0
+    exported = {folder.name: folder for folder in (tmp_path / "exports").iterdir()}
+    assert set(exported) == {"comfyui", "peft"}
+    assert all("pair" in (folder / "USE.md").read_text() for folder in exported.values())
+
+
 def test_a_masked_sum_is_shown_but_no_file_can_hold_it(
     argv: tuple[object, ...],
     tmp_path: Path,
@@ -111,7 +134,14 @@ def test_captions_of_the_user_are_taken(
     [
         (("--output", "pair.bin"), "expected a name in .safetensors"),
         (("--output", "HERE"), "exists; choose another, or give --overwrite"),
+        (("--output", "HERE", "--overwrite"), "one of the sources"),
+        (("--output", "FOLDER"), "is a folder"),
+        (("--output", "INSIDE"), "is no folder"),
         (("--pictures", "-1"), "expected 0 or more"),
+        (("--steps", "0"), "expected 1 or more"),
+        (("--steps", "2000"), "expected 1 to 1000"),
+        (("--export", "paint"), "export is 'paint'"),
+        (("--base", "/no/such/base", "--pictures", "0"), "/no/such/base"),
         (("--method", "masks"), "one of constrained, ridge, sum, masked"),
         (("--method", "ridge", "--penalty", "0", "--pictures", "0"), "the penalty is 0"),
         (("--concepts", "none.safetensors"), "none.safetensors: no such file"),
@@ -123,11 +153,20 @@ def test_bad_input_is_one_line(
     extra: tuple[str, ...],
     message: str,
     concept_file: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = [str(concept_file) if word == "HERE" else word for word in extra]
-    assert _command(monkeypatch, *argv, *words) == 2
+    places = {
+        "HERE": concept_file,
+        "FOLDER": tmp_path / "folder.safetensors",
+        "INSIDE": concept_file / "pair.safetensors",
+    }
+    places["FOLDER"].mkdir()
+    before = concept_file.read_bytes()
+    assert _command(monkeypatch, *argv, *(str(places.get(word, word)) for word in extra)) == 2
+    assert concept_file.read_bytes() == before
+    assert not (tmp_path / "pair.safetensors").exists()
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -103,3 +103,20 @@ def test_a_kept_merge_may_have_tokens_that_collide(
 ) -> None:
     choices = [ConceptChoice(name="mycat"), ConceptChoice(name="copy")]
     assert len(blend_of(choices, "ridge", facts, catalogue, ANYONE).parts) == 2
+
+
+def test_tokens_are_those_of_the_version_that_is_asked_for(
+    facts: ServiceFacts, mergeable: Mapping[str, Path], tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path)
+    registry.publish(mergeable["mycat"], "pet")
+    registry.publish(mergeable["mydog"], "pet")
+    registry.publish(mergeable["mycat"])
+    registry.publish(mergeable["mydog"])
+    catalogue = Catalogue(registry)
+    catalogue.refresh()
+    assert chosen(facts, catalogue, model="pet@1+mydog") == {"pet": 1, "mydog": 1}
+    assert chosen(facts, catalogue, model="pet+mycat") == {"pet": 1, "mycat": 1}
+    for model in ("pet@1+mycat", "pet+mydog"):
+        with pytest.raises(ConfigError, match="both named"):
+            chosen(facts, catalogue, model=model)

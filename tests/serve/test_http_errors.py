@@ -60,6 +60,24 @@ def test_messages_are_fit_for_json_and_bounded() -> None:
         assert len(client.get("/").json()["error"]["message"]) == 2000
 
 
+def test_a_body_that_is_no_json_is_no_parameter() -> None:
+    app = FastAPI()
+    add_error_handlers(app)
+
+    @app.post("/")
+    async def take(body: dict[str, int]) -> None:
+        pass
+
+    with TestClient(app) as client:
+        answer = client.post(
+            "/", content='{"prompt":', headers={"content-type": "application/json"}
+        )
+    assert answer.status_code == 400
+    told = answer.json()["error"]
+    assert (told["param"], told["code"]) == (None, "invalid_value")
+    assert told["message"].startswith("the body is no JSON: ")
+
+
 def test_every_class_of_the_tree_has_a_status() -> None:
     for name in errors.__all__:
         kind: type[CustomDiffusionError] = getattr(errors, name)

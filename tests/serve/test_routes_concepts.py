@@ -162,3 +162,42 @@ def test_a_body_that_is_too_long_is_cut_off(client: TestClient) -> None:
     assert too_long.status_code == 413, too_long.text
     prompt = {"prompt": "x" * 300_000}
     assert client.post("/v1/images/generations", json=prompt).status_code == 413
+
+
+def test_a_misspelled_query_parameter_deletes_nothing(
+    client: TestClient, mergeable: Mapping[str, Path]
+) -> None:
+    assert client.put("/v1/concepts/kept", content=mergeable["mycat"].read_bytes()).is_success
+    refused = client.delete("/v1/concepts/kept?versio=1")
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == (
+        "unknown query parameter 'versio'; expected version"
+    )
+    assert client.get("/v1/concepts/kept").is_success
+    assert client.get("/v1/models?x=1").status_code == 400
+    assert client.delete("/v1/concepts/kept").is_success
+
+
+def test_no_concept_takes_the_name_of_the_base(
+    client: TestClient, mergeable: Mapping[str, Path]
+) -> None:
+    (base,) = (m["id"] for m in client.get("/v1/models").json()["data"] if m["created"] == 0)
+    put = client.put(f"/v1/concepts/{base}", content=mergeable["mycat"].read_bytes())
+    body = {"name": base, "concepts": ["mycat", "mychair"]}
+    for answer in (put, client.post("/v1/concepts/merge", json=body)):
+        assert answer.status_code == 400
+        assert "is the base's name as a model" in answer.json()["error"]["message"]
+
+
+def test_what_a_client_is_told_of_versions_names_no_place_of_this_machine(
+    client: TestClient, mergeable: Mapping[str, Path]
+) -> None:
+    assert client.put("/v1/concepts/told", content=mergeable["mycat"].read_bytes()).is_success
+    rolled = client.post("/v1/concepts/told/rollback", json={"version": "99"})
+    deleted = client.delete("/v1/concepts/told?version=99")
+    for answer in (rolled, deleted):
+        assert answer.status_code == 404
+        assert answer.json()["error"]["message"].startswith(
+            "there is no version '99' of 'told'; it has 1-"
+        )
+    assert client.delete("/v1/concepts/told").is_success

@@ -1,5 +1,6 @@
 """Tests of `serve.upload`."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from cdcore.base import Base
-from cdcore.concept import Concept, save_concept
+from cdcore.concept import METADATA_KEY, Concept, save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from serve.engine_config import EngineConfig
 from serve.service_facts import ServiceFacts
@@ -78,6 +79,27 @@ def test_hostile_files_are_told_what_is_wrong(facts: ServiceFacts, good: bytes) 
     ):
         with pytest.raises(ConceptFileError, match=says):
             check_upload(data, facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"class_noun": "<mycat>"}, "subjects.0.class_noun"),
+        ({"class_noun": ""}, "subjects.0.class_noun"),
+        ({"class_noun": "dog\nx"}, "subjects.0.class_noun"),
+        ({"token": "dog"}, "the concept file is damaged: TokenError"),
+    ],
+)
+def test_what_no_prompt_could_say_is_refused_without_the_place_where_it_lies(
+    facts: ServiceFacts, good: bytes, change: dict[str, str], says: str
+) -> None:
+    header, rest = split(good)
+    metadata = json.loads(header["__metadata__"][METADATA_KEY])
+    metadata["subjects"] = [{**metadata["subjects"][0], **change}]
+    damaged = {**header, "__metadata__": {METADATA_KEY: json.dumps(metadata)}}
+    with pytest.raises(ConceptFileError, match=says) as caught:
+        check_upload(joined(damaged, rest), facts)
+    assert "/" not in str(caught.value)
 
 
 def test_values_must_be_numbers(tiny_base: Base, facts: ServiceFacts, tmp_path: Path) -> None:

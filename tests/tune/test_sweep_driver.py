@@ -160,6 +160,8 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
 ) -> None:
     sweep(replace(plain, dry_run=True, tflops=1.0))
     assert capsys.readouterr().out.startswith("3 trials, random search")
+    with pytest.raises(ConfigError, match="steps"):
+        sweep(replace(plain, dry_run=True, tflops=1.0, search=("steps=0,1",)))
     assert not plain.output.exists()
     assert cluster.prepared == 0
 
