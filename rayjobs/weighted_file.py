@@ -7,12 +7,16 @@ from cdcore.errors import ConfigError
 
 __all__ = ["weighted_file"]
 
+_MOST = 4
+"""As in the service."""
+
 
 def weighted_file(text: str) -> tuple[Path, float]:
     """Split ``FILE`` or ``FILE:WEIGHT``; without a weight it is 1.
 
     Raises:
-        ConfigError: The weight is not a finite number.
+        ConfigError: The weight is no number, or so large that half precision could not hold what
+            it scales.
     """
     file, colon, weight = text.rpartition(":")
     if not colon or not file or "/" in weight or Path(text).exists():
@@ -21,8 +25,9 @@ def weighted_file(text: str) -> tuple[Path, float]:
         factor = float(weight)
     except ValueError:
         factor = math.nan
-    if not math.isfinite(factor):
+    if not abs(factor) <= _MOST:
         raise ConfigError(
-            f"concept {text!r}: the weight is {weight!r}, expected a number as in {file}:0.8"
+            f"concept {text!r}: the weight is {weight!r}, expected a number from -{_MOST} to "
+            f"{_MOST}, as in {file}:0.8"
         )
     return Path(file), factor
