@@ -51,6 +51,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> "Cluster":
     made = Cluster()
     monkeypatch.setattr(train_driver, "connected", made.connected)
     monkeypatch.setattr(train_driver, "scaling", made.scaling)
+    monkeypatch.setattr(train_driver, "tell_if_busy", lambda console, resources: None)
     monkeypatch.setattr(train_driver, "check_shared", lambda folder, kind: None)
     monkeypatch.setattr(train_driver, "fit", made.fit)
     return made

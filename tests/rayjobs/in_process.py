@@ -24,6 +24,7 @@ class Pool:
         monkeypatch.setattr(evaluate_driver, "results", self.results)
         monkeypatch.setattr(evaluate_driver, "connected", self.connected)
         monkeypatch.setattr(evaluate_driver, "check_shared", lambda folder, kind: None)
+        monkeypatch.setattr(evaluate_driver, "tell_if_busy", lambda console, resources: None)
         monkeypatch.setattr(
             evaluate_driver, "scaling", lambda workers: ScalingConfig(num_workers=workers)
         )
