@@ -71,6 +71,22 @@ def test_everything_else_is_written(
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "made.safetensors"
+    output.write_text("kept")
+    argv = (concept_file, output, "--to", "lycoris")
+    assert _command(monkeypatch, *argv) == 2
+    assert "exists; choose another, or give --overwrite" in capsys.readouterr().err
+    assert output.read_text() == "kept"
+    assert _command(monkeypatch, *argv, "--overwrite") == 0
+    assert output.stat().st_size > 1000
+
+
 def test_by_energy_the_loss_is_shown_and_by_size_it_is_kept(
     concept_file: Path,
     tmp_path: Path,
