@@ -54,8 +54,8 @@ def choose(
         choices = [
             ConceptChoice(name=name) for name in _named_in_prompt(texts, facts, catalogue, caller)
         ]
-    blend = blend_of(choices, request.merge, facts, catalogue, caller)
-    _check_tokens([catalogue.at(reference, caller) for reference, _ in blend.parts])
+    blend, listed = _blended(choices, request.merge, facts, catalogue, caller)
+    _check_tokens(listed)
     return blend
 
 
@@ -70,6 +70,18 @@ def blend_of(
 
     Their tokens may collide: a kept merge renames them.
     """
+    blend, _ = _blended(choices, method, facts, catalogue, caller)
+    return blend
+
+
+def _blended(
+    choices: Sequence[ConceptChoice],
+    method: str,
+    facts: ServiceFacts,
+    catalogue: Catalogue,
+    caller: Caller,
+) -> tuple[Blend, list[ListedConcept]]:
+    """Return chosen concepts as the engine takes them, and as they are in the versions chosen."""
     if len(choices) > facts.max_concepts:
         raise ConfigError(
             f"{len(choices)} concepts are asked for, at most {facts.max_concepts} at once"
@@ -78,9 +90,11 @@ def blend_of(
         (catalogue.reference(choice.name, choice.version, caller), choice.weight)
         for choice in choices
     ]
-    for reference, _ in parts:
-        _check_base(catalogue.at(reference, caller), facts)
-    return Blend.of(*parts, method=method)
+    # An earlier version is read from the store, so once.
+    listed = [catalogue.at(reference, caller) for reference, _ in parts]
+    for concept in listed:
+        _check_base(concept, facts)
+    return Blend.of(*parts, method=method), listed
 
 
 def _named_in_model(model: str) -> list[ConceptChoice]:
