@@ -1,5 +1,6 @@
 """An album: the first pictures of a world rendered once, with fresh captions at every draw."""
 
+import hashlib
 import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from cdcore.pocket.world import picture
 __all__ = ["Album", "open_album", "to_pixels"]
 
 _CHUNK = 500
+_PROBES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +29,12 @@ class Album:
     """Rendered pictures and the scenes they show.
 
     Attributes:
+        name: Of the file, without its ending; differs where the pictures do.
         images_u8: (N, 64, 64, 3) uint8, memory-mapped.
         scenes: What each picture shows.
     """
 
+    name: str
     images_u8: npt.NDArray[np.uint8]
     scenes: tuple[Scene, ...]
 
@@ -54,6 +58,8 @@ def to_pixels(images_u8: Tensor) -> Tensor:
 def open_album(folder: Path, *, seed: int, count: int, processes: int = 2) -> Album:
     """Open the album of a world, rendering it first when ``folder`` does not hold it yet.
 
+    An album that another version of the world has drawn is left alone and not opened.
+
     Args:
         folder: Where rendered albums are kept.
         seed: Which world.
@@ -63,7 +69,7 @@ def open_album(folder: Path, *, seed: int, count: int, processes: int = 2) -> Al
     Raises:
         OSError: The folder cannot be written.
     """
-    path = folder / f"album-{seed}-{count}.npy"
+    path = folder / f"album-{seed}-{count}-{_world_digest(seed)}.npy"
     if not path.exists():
         with replacing(path) as temporary:
             images = np.lib.format.open_memmap(
@@ -77,9 +83,19 @@ def open_album(folder: Path, *, seed: int, count: int, processes: int = 2) -> Al
                     images[start : start + len(chunk)] = chunk
             images.flush()
     return Album(
+        name=path.stem,
         images_u8=np.load(path, mmap_mode="r"),
         scenes=tuple(sample_scene(random.Random(f"{seed}:{index}")) for index in range(count)),
     )
+
+
+def _world_digest(seed: int) -> str:
+    """Tell versions of the world apart by what they draw first."""
+    digest = hashlib.sha256()
+    for index in range(_PROBES):
+        probe = picture(seed, index)
+        digest.update(repr(probe.scene).encode() + probe.image.tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _render(seed: int, count: int, start: int) -> npt.NDArray[np.uint8]:

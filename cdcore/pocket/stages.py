@@ -291,7 +291,7 @@ def _matching_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor) -> Tens
 def _latents(autoencoder: AutoencoderKL, album: Album, work: Path, folder: Path) -> Tensor:
     """Return posterior means and deviations of the album, (2, N, C, h, w) float16."""
     weights = (folder / "vae" / "diffusion_pytorch_model.safetensors").stat()
-    path = work / f"latents-{len(album)}-{weights.st_mtime_ns}.safetensors"
+    path = work / f"{album.name}-latents-{weights.st_mtime_ns}.safetensors"
     if not path.exists():
         parts = []
         for indices in torch.arange(len(album)).split(32):

@@ -10,6 +10,7 @@ import torch
 from cdcore.pocket import album as album_module
 from cdcore.pocket.album import Album, open_album, to_pixels
 from cdcore.pocket.caption import words
+from cdcore.pocket.palette import NAMED
 from cdcore.pocket.world import picture
 
 COUNT = 12
@@ -50,6 +51,21 @@ def test_it_is_rendered_once(album: Album, folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(album_module, "_render", refuse)
     monkeypatch.setattr(album_module, "ProcessPoolExecutor", refuse)
     assert (open_album(folder, seed=3, count=COUNT).images_u8 == album.images_u8).all()
+
+
+def test_another_version_of_the_world_is_rendered_anew(
+    album: Album, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = set(folder.iterdir())
+    # A palette that is one step darker draws another world.
+    monkeypatch.setitem(NAMED, "red", (215, 44, 46))
+    monkeypatch.setitem(NAMED, "black", (55, 54, 62))
+    monkeypatch.setitem(NAMED, "white", (245, 244, 238))
+    monkeypatch.setitem(NAMED, "yellow", (251, 214, 48))
+    again = open_album(folder, seed=3, count=COUNT, processes=1)
+    assert not (again.images_u8 == album.images_u8).all()
+    assert kept < set(folder.iterdir())
+    assert again.name != album.name
 
 
 def test_pixels_are_the_pictures_in_the_range_of_the_models(album: Album) -> None:
