@@ -22,6 +22,7 @@ from rich.console import Console
 
 from cdcore.compression import Rule, RuleName
 from cdcore.errors import ConfigError
+from cdcore.registry_entry import check_name
 from rayjobs.cli import parse, run_command
 from rayjobs.compress import error_table
 
@@ -61,6 +62,7 @@ class ConvertJob:
 
     Raises:
         ConfigError: A setting is impossible.
+        RegistryError: No registry can have a concept of that name.
     """
 
     source: Path
@@ -99,6 +101,8 @@ class ConvertJob:
             raise ConfigError(f"give one of --{' and --'.join(given)}, not both")
         if self.output.resolve() == self.source.resolve():
             raise ConfigError(f"--output is {self.output}, the source itself; give another name")
+        if self.name is not None:
+            check_name(self.name)
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -144,6 +144,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "out.bin", "--to", "lycoris"), "lycoris is a file in .safetensors"),
     (("CONCEPT", "text.bin", "--to", "embedding"), "but embedding is a folder of files"),
     (("CONCEPT", "CONCEPT", "--to", "kohya"), "the source itself"),
+    (("CONCEPT", "out", "--to", "embedding", "--name", "a/b"), "'a/b' is no name"),
     (("CONCEPT", "o.bin", "--to", "adobe", "--energy", "0.5"), "for formats of low rank"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--energy", "3"), "energy is 3"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--rank", "1", "--mass", "1"), "not both"),
