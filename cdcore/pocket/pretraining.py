@@ -118,12 +118,13 @@ def _run(
     # Every rank and every piece draws anew: continuing must not repeat the first piece's batches.
     torch.manual_seed(hash((piece.seed, done, _rank())) % 2**31)
     saved_at = time.monotonic()
-    for step in range(done, planned):
+    first = done
+    for step in range(first, planned):
         if _agreed(time.monotonic() > deadline):
             break
         started = time.monotonic()
         for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate * _learning_rate_factor(step, step - done, planned)
+            group["lr"] = rate * _learning_rate_factor(step, step - first, planned)
         with torch.autocast(device.type, torch.bfloat16, enabled=_multiplies_bfloat16(device)):
             loss = stage.loss(step)
         loss.backward()

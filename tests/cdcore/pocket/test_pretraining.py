@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.pocket import stages
+from cdcore.pocket import pretraining, stages
 from cdcore.pocket.pretraining import Piece, StepReport, completed_steps, pretrain
 from cdcore.pocket.stages import STAGES, StageName
 
@@ -69,3 +69,34 @@ def test_the_same_piece_gives_the_same_losses(tmp_path: Path) -> None:
         losses.append([report.loss for report in run(piece)[1]])
     assert losses[0] == losses[1]
     assert losses[0][0] != losses[0][1]
+
+
+def test_every_piece_warms_up_once_and_then_decays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretraining, "_WARM_UP_STEPS", 3)
+    build = pretraining._optimizers
+    rates: list[float] = []
+
+    def observed(stage: stages.Stage) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        optimizers = build(stage)
+        full = optimizers[0].param_groups[0]["lr"]
+        optimizers[0].register_step_pre_hook(
+            lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"] / full)
+        )
+        return optimizers
+
+    monkeypatch.setattr(pretraining, "_optimizers", observed)
+    piece = replace(small_piece(tmp_path), stages=("towers",), steps=planned(8))
+    run(piece)
+    assert rates[0] == pytest.approx(1 / 3)
+    assert rates[1] > 1.9 * rates[0]
+    assert rates[2] > 0.8, "a piece must leave its warm-up behind"
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 0.15
+
+    before = len(rates)
+    run(replace(piece, steps=planned(16)))
+    assert rates[before] < 0.2 < rates[before + 1], "half way through the cosine, warming up"
+    assert rates[before + 2] > 0.3
+    assert rates[before + 2 :] == sorted(rates[before + 2 :], reverse=True)
