@@ -107,7 +107,7 @@ def pretrain(piece: Piece, on_step: Callable[[StepReport], None]) -> bool:
 
 
 def _run(
-    stage: Stage, done: int, planned: int, deadline: float, piece: Piece
+    stage: Stage, first: int, planned: int, deadline: float, piece: Piece
 ) -> Iterator[StepReport]:
     parameters = list(stage.module.parameters())
     device = torch.device(piece.device)
@@ -116,9 +116,9 @@ def _run(
     rates = [group["lr"] for group in groups]
     average = deepcopy(stage.module).requires_grad_(False)
     # Every rank and every piece draws anew: continuing must not repeat the first piece's batches.
-    torch.manual_seed(hash((piece.seed, done, _rank())) % 2**31)
+    torch.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
     saved_at = time.monotonic()
-    first = done
+    done = first
     for step in range(first, planned):
         if _agreed(time.monotonic() > deadline):
             break
