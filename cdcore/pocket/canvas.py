@@ -5,7 +5,6 @@ Shapes live in the local frame of a thing: x to the right with 0 in the middle, 
 """
 
 import math
-import random
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -104,30 +103,27 @@ class Coat(NamedTuple):
     marks: tuple[Shape, ...]
 
 
-def striped(rng: random.Random, *, upright: bool, pitch: float = 0.19) -> tuple[Shape, ...]:
+def striped(*, upright: bool, pitch: float = 0.19) -> tuple[Shape, ...]:
     """Returns thick stripes that cover the local frame; `upright` stripes are vertical."""
-    start = -0.95 + rng.uniform(0, pitch)
-    lean = rng.uniform(-0.05, 0.05)
     marks = []
     for index in range(int(2.2 / pitch)):
-        near, far = start + index * pitch, start + index * pitch + pitch * 0.48
+        near = -0.9 + index * pitch
+        far = near + pitch * 0.48
         if upright:
-            marks.append(poly((near, -0.1), (far, -0.1), (far + lean, 1.2), (near + lean, 1.2)))
+            marks.append(poly((near, -0.1), (far, -0.1), (far, 1.2), (near, 1.2)))
         else:
-            marks.append(poly((-1, near), (-1, far), (1, far + lean), (1, near + lean)))
+            marks.append(poly((-1, near), (-1, far), (1, far), (1, near)))
     return tuple(marks)
 
 
-def spotted(rng: random.Random, *, pitch: float = 0.25) -> tuple[Shape, ...]:
+def spotted(*, pitch: float = 0.25) -> tuple[Shape, ...]:
     """Returns big spots on a staggered grid that covers the local frame."""
-    shift_x, shift_y = rng.uniform(0, pitch), rng.uniform(0, pitch)
     marks = []
     for row in range(7):
         for column in range(8):
-            x = -0.95 + shift_x + (column + 0.5 * (row % 2)) * pitch
-            y = -0.2 + shift_y + row * pitch * 0.85
-            radius = pitch * rng.uniform(0.27, 0.33)
-            marks.append(stroke(2 * radius, (x, y)))
+            x = -0.95 + (column + 0.5 * (row % 2)) * pitch
+            y = -0.15 + row * pitch * 0.85
+            marks.append(stroke(0.6 * pitch, (x, y)))
     return tuple(marks)
 
 

@@ -1,11 +1,24 @@
 """The places: simple picture-book backgrounds of a few flat regions and marks."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageDraw
 
 from cdcore.pocket.palette import RGB, darker, jittered, mixed
+
+# Small marks stand in the same places always: a network that is asked where they are this time has
+# less left for what the picture shows.
+_TUFTS = ((0.1, 0.8), (0.28, 0.95), (0.74, 0.96), (0.93, 0.82))
+_PEBBLES = ((0.08, 0.84), (0.3, 0.96), (0.88, 0.9))
+_FLAKES = (
+    *((0.06, 0.1), (0.22, 0.2), (0.4, 0.07), (0.58, 0.18), (0.76, 0.06), (0.93, 0.17)),
+    *((0.1, 0.36), (0.27, 0.5), (0.47, 0.3), (0.7, 0.36), (0.86, 0.5), (0.96, 0.38)),
+)
+_STARS = (
+    *((0.06, 0.34), (0.22, 0.44), (0.32, 0.1), (0.42, 0.28)),
+    *((0.58, 0.07), (0.68, 0.24), (0.8, 0.42), (0.95, 0.3)),
+)
 
 _Paint = Callable[[ImageDraw.ImageDraw, float, float, random.Random], None]
 
@@ -19,7 +32,7 @@ def draw_place(image: Image.Image, place: str, rng: random.Random) -> None:
         rng: The source of all draws.
     """
     side = float(image.width)
-    horizon = side * rng.uniform(0.56, 0.66)
+    horizon = side * rng.uniform(0.58, 0.64)
     _PAINTS[place](ImageDraw.Draw(image), side, horizon, rng)
 
 
@@ -47,6 +60,10 @@ def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: R
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
 
+def _scattered(side: float, marks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(side * x, side * y) for x, y in marks]
+
+
 def _cloud(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: RGB) -> None:
     for dx, size in ((-1.2, 0.7), (0.0, 1.0), (1.2, 0.75)):
         _disc(draw, x + dx * radius, y + (1 - size) * radius, radius * size, color)
@@ -55,13 +72,12 @@ def _cloud(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, color: 
 def _grass(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.Random) -> None:
     sky, ground = jittered((172, 224, 250), rng), jittered(_GROUNDS["on the grass"], rng)
     _regions(draw, side, horizon, sky, ground)
-    x, radius = side * rng.uniform(0, 1), side * rng.uniform(0.3, 0.45)
+    x, radius = side * rng.choice((0.2, 0.8)), side * 0.38
     hill = mixed(ground, sky, 0.3)
     draw.ellipse((x - radius * 1.5, horizon - radius / 3, x + radius * 1.5, side), fill=hill)
     draw.rectangle((0, horizon + side * 0.05, side, side), fill=ground)
-    _cloud(draw, side * rng.uniform(0.1, 0.9), side * 0.13, side * 0.07, (250, 252, 252))
-    for _ in range(4):
-        x, y = side * rng.random(), side * rng.uniform(0.74, 0.97)
+    _cloud(draw, side * rng.choice((0.16, 0.84)), side * 0.13, side * 0.07, (250, 252, 252))
+    for x, y in _scattered(side, _TUFTS):
         tuft = ((x - 5, y), (x - 6, y - 9), (x, y - 3), (x + 6, y - 9), (x + 5, y))
         draw.polygon(tuft, fill=(112, 180, 74))
 
@@ -74,29 +90,25 @@ def _beach(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.R
     draw.rectangle((0, horizon, side, horizon + side * 0.025), fill=(250, 252, 250))
     x = side * rng.choice((0.14, 0.86))
     _disc(draw, x, side * 0.14, side * 0.085, (255, 226, 110))
-    for _ in range(3):
-        x, y = side * rng.random(), side * rng.uniform(0.76, 0.97)
+    for x, y in _scattered(side, _PEBBLES):
         draw.ellipse((x - 5, y - 3, x + 5, y + 3), fill=(222, 190, 126))
 
 
 def _snow(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.Random) -> None:
     snow, sky = jittered(_GROUNDS["in the snow"], rng, 3), jittered((158, 184, 212), rng)
     _regions(draw, side, horizon, sky, snow)
-    x = side * rng.uniform(0.1, 0.9)
-    peak = horizon - side * rng.uniform(0.2, 0.32)
+    x, peak = side * rng.choice((0.2, 0.8)), horizon - side * 0.26
     slope = side * 0.38
     draw.polygon(((x - slope, horizon), (x, peak), (x + slope, horizon)), fill=(206, 220, 236))
-    for _ in range(12):
-        x, y = side * rng.random(), side * rng.random() * 0.6
-        _disc(draw, x, y, side * rng.uniform(0.012, 0.018), (252, 253, 255))
+    for x, y in _scattered(side, _FLAKES):
+        _disc(draw, x, y, side * 0.016, (252, 253, 255))
 
 
 def _night(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.Random) -> None:
     sky = jittered((34, 40, 104), rng, 4)
     _regions(draw, side, horizon, sky, jittered(_GROUNDS["at night"], rng, 4))
-    for _ in range(8):
-        x, y = side * rng.random(), horizon * rng.random() * 0.9
-        _disc(draw, x, y, side * rng.uniform(0.009, 0.014), (248, 238, 190))
+    for x, y in _scattered(side, _STARS):
+        _disc(draw, x, y, side * 0.013, (248, 238, 190))
     x, y = side * rng.choice((0.14, 0.86)), side * 0.15
     _disc(draw, x, y, side * 0.1, (252, 240, 180))
     _disc(draw, x + side * 0.045, y - side * 0.025, side * 0.085, sky)
@@ -120,14 +132,13 @@ def _room(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.Ra
 def _forest(draw: ImageDraw.ImageDraw, side: float, horizon: float, rng: random.Random) -> None:
     deep = jittered((34, 82, 64), rng)
     _regions(draw, side, horizon, deep, jittered(_GROUNDS["in the forest"], rng))
+    shift = rng.uniform(-0.04, 0.04)
     for index in range(4):
-        x = side * (0.06 + 0.29 * index + rng.uniform(-0.05, 0.05))
-        width = side * rng.uniform(0.035, 0.05)
+        x, width = side * (0.06 + 0.29 * index + shift), side * 0.042
         draw.rectangle((x - width, 0, x + width, horizon + side * 0.02), fill=(92, 68, 52))
     crown = mixed(deep, (92, 150, 76), 0.5)
     for index in range(5):
-        x = side * (0.25 * index + rng.uniform(-0.05, 0.05))
-        _disc(draw, x, -side * 0.02, side * rng.uniform(0.13, 0.19), crown)
+        _disc(draw, side * (0.25 * index + shift), -side * 0.02, side * 0.16, crown)
 
 
 _PAINTS: dict[str, _Paint] = {

@@ -53,6 +53,7 @@ class _Stand(NamedTuple):
     foot: float
     height: float
     width: float
+    mirrored: bool = False
 
 
 def render(scene: Scene, rng: random.Random, size: int = 64) -> Image.Image:
@@ -94,29 +95,31 @@ def render(scene: Scene, rng: random.Random, size: int = 64) -> Image.Image:
 
 
 def _stands(scene: Scene, rng: random.Random) -> list[_Stand]:
-    foot = rng.uniform(0.87, 0.93)
+    foot = rng.uniform(0.88, 0.92)
     if len(scene.things) == 1:
         if scene.framing == "small":
             x, foot = rng.uniform(0.25, 0.75), rng.uniform(0.74, 0.84)
             return [_Stand(x, foot, rng.uniform(0.2, 0.25), 0.32)]
-        shift = 0.03 if scene.framing == "zoom" else 0.08
-        height = rng.uniform(0.6, 0.74)
+        shift = 0.02 if scene.framing == "zoom" else 0.05
+        height = rng.uniform(0.62, 0.72)
         return [_Stand(0.5 + rng.uniform(-shift, shift), foot, height, 0.88)]
     if scene.relation == "on top of":
         return _pile(scene, rng, foot)
-    left = _Stand(0.265 + rng.uniform(-0.02, 0.02), foot, rng.uniform(0.42, 0.52), 0.47)
+    left = _Stand(0.265 + rng.uniform(-0.02, 0.02), foot, rng.uniform(0.45, 0.52), 0.47)
     right = _Stand(
         0.735 + rng.uniform(-0.02, 0.02),
-        foot + rng.uniform(-0.03, 0.03),
-        rng.uniform(0.42, 0.52),
+        foot + rng.uniform(-0.02, 0.02),
+        rng.uniform(0.45, 0.52),
         0.47,
+        # Two neighbours look at each other.
+        mirrored=True,
     )
-    return [left, right] if rng.random() < 0.5 else [right, left]
+    return [left, right]
 
 
 def _pile(scene: Scene, rng: random.Random, foot: float) -> list[_Stand]:
     figure = _FIGURES[scene.things[1].kind]
-    x = 0.5 + rng.uniform(-0.06, 0.06)
+    x = 0.5 + rng.uniform(-0.04, 0.04)
     base = _Stand(x, foot, rng.uniform(0.42, 0.48), 0.72)
     reach = _unit(figure, base) * figure.top
     return [_Stand(x + rng.uniform(-0.03, 0.03), foot - reach, rng.uniform(0.36, 0.42), 0.6), base]
@@ -146,9 +149,8 @@ def _draw_thing(
     figure, side = _FIGURES[thing.kind], image.width
     unit = _unit(figure, stand) * side
     x, y = stand.x * side, stand.foot * side
-    mirrored = rng.random() < 0.5
-    shift = figure.middle * unit * (1 if mirrored else -1)
-    pen = Pen(image, x=x + shift, y=y, scale=unit, mirrored=mirrored, pencil=pencil)
+    shift = figure.middle * unit * (1 if stand.mirrored else -1)
+    pen = Pen(image, x=x + shift, y=y, scale=unit, mirrored=stand.mirrored, pencil=pencil)
     look = Look(
         color=jittered(NAMED[thing.color], rng),
         coat=_coat(thing, figure, rng),
@@ -171,8 +173,8 @@ def _coat(thing: Thing, figure: _Figure, rng: random.Random) -> Coat | None:
         return None
     color = jittered(NAMED[thing.pattern_color], rng)
     if thing.pattern == "striped":
-        return Coat(color, striped(rng, upright=figure.upright_stripes))
-    return Coat(color, spotted(rng))
+        return Coat(color, striped(upright=figure.upright_stripes))
+    return Coat(color, spotted())
 
 
 def _window(

@@ -53,13 +53,13 @@ BASES = ("table", "chair", "wooden pot", "barn", "moon gate", "tortoise")
 TOPPERS = ("cat", "dog", "teddy bear", "tortoise", "wooden pot", "flower", "person", "chair")
 """The kinds that can stand on something."""
 
-_PAIR_SHARE = 0.35
+_PAIR_SHARE = 0.4
 _TOP_SHARE = 0.4
-_STYLE_SHARE = 0.16
-_FRAMING_SHARE = 0.07
-_PATTERN_WEIGHTS = (0.56, 0.24, 0.20)
-_HAT_SHARE = 0.28
-_NECKWEAR_SHARE = 0.26
+_STYLE_SHARE = 0.1
+_FRAMING_SHARE = 0.05
+_PATTERN_WEIGHTS = (0.66, 0.19, 0.15)
+_HAT_SHARE = 0.2
+_NECKWEAR_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,7 @@ def make_look(
 ) -> Look:
     """A look in one colour; a coat is blue stripes."""
     rng = random.Random(seed)
-    marks = striped(random.Random(9), upright=True) if coat else None
+    marks = striped(upright=True) if coat else None
     return Look(
         color=color,
         coat=None if marks is None else Coat(BLUE, marks),

@@ -1,7 +1,5 @@
 """Tests of `cdcore.pocket.canvas`."""
 
-import random
-
 from PIL import Image
 
 from cdcore.pocket.canvas import Coat, Pen, box, oval, poly, spotted, striped, stroke
@@ -30,7 +28,7 @@ def test_mirrored_pen_draws_on_the_other_side() -> None:
 
 
 def test_coat_stays_inside_the_shape() -> None:
-    for marks in (striped(random.Random(0), upright=True), spotted(random.Random(0))):
+    for marks in (striped(upright=True), spotted()):
         pen = _pen()
         pen.cover([box(-0.3, 0.1, 0.3, 0.7)], Coat(BLUE, marks))
         inside = pen.image.crop((51, 75, 142, 166)).getcolors(2000) or ()

@@ -77,3 +77,24 @@ def test_named_color_fills_much_of_the_picture() -> None:
     image = render(scene, random.Random(3))
     red, green, blue = np.asarray(image).transpose(2, 0, 1)
     assert ((red > 180) & (green < 80) & (blue < 80)).sum() > 300
+
+
+def test_of_neighbours_the_first_stands_left_and_they_look_at_each_other() -> None:
+    dog = Thing(kind="dog", color="red")
+    chair = Thing(kind="chair", color="blue")
+
+    def red_side(things: tuple[Thing, ...], seed: int) -> float:
+        scene = Scene(things=things, relation="next to", place="in the snow")
+        red, _, blue = np.asarray(render(scene, random.Random(seed))).astype(int).transpose(2, 0, 1)
+        columns = np.nonzero(red - blue > 100)[1]
+        return float(columns.mean())
+
+    for seed in range(8):
+        assert red_side((dog, chair), seed) < 28
+        assert red_side((chair, dog), seed) > 36
+    scene = Scene(things=(dog, dog), relation="next to", place="in the snow")
+    pixels = np.asarray(render(scene, random.Random(0))).astype(int)
+    eyes = np.nonzero((pixels.max(axis=-1) < 60) & (np.arange(64)[:, None] < 40))[1]
+    # Heads towards the middle: what is dark up there are noses and eyes.
+    assert eyes.min() > 20
+    assert eyes.max() < 44
