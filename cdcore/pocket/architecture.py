@@ -31,7 +31,7 @@ TEXT_WIDTH = 128
 """Width of a text feature, the d of the K/V stack."""
 
 _AUTOENCODER_CHANNELS = (16, 48, 96)
-_UNET_CHANNELS = (64, 128, 128)
+_UNET_CHANNELS = (32, 64, 96)
 
 
 def build_autoencoder() -> AutoencoderKL:

@@ -21,6 +21,7 @@ from transformers import (
 from cdcore.files import replacing
 from cdcore.pocket.album import Album, open_album
 from cdcore.pocket.architecture import (
+    TEXT_WIDTH,
     build_autoencoder,
     build_noise_scheduler,
     build_towers,
@@ -28,6 +29,7 @@ from cdcore.pocket.architecture import (
 )
 from cdcore.pocket.caption import full_caption, words
 from cdcore.pocket.judge import Judge, label_scenes
+from cdcore.pocket.reading import ReadingKey, with_odd_word
 from cdcore.pocket.scene import KINDS
 from cdcore.pocket.tokenizer import build_tokenizer
 
@@ -38,7 +40,9 @@ STAGES: tuple[StageName, ...] = ("autoencoder", "towers", "unet", "judge")
 
 _KL_WEIGHT = 2e-5
 _UNCONDITIONAL_SHARE = 0.1
-_MIN_SNR_GAMMA = 5.0
+_ODD_WORD_SHARE = 0.1
+_READING_WEIGHT = 10.0
+_MIN_SNR_GAMMA = 1.0
 _JUDGE_SEED_OFFSET = 1_000_003
 
 
@@ -134,7 +138,7 @@ class _Autoencoder(Stage):
 
 class _Towers(Stage):
     name = "towers"
-    steps = 1500
+    steps = 550
     batch = 128
 
     def __init__(
@@ -142,12 +146,26 @@ class _Towers(Stage):
     ) -> None:
         self._album, self._rng, self._device = album, rng, device
         self._tokenizer = build_tokenizer(words())
+        self._key = ReadingKey(self._tokenizer, TEXT_WIDTH)
         self.module = _towers(folder, self._tokenizer).to(device)
 
     def loss(self, step: int) -> Tensor:
         indices, pixels = _draw_pixels(self._album, self.batch, self._device)
-        captions = _mixed_captions(self._album, indices, self._rng)
-        return _contrastive_loss(self.module, self._tokenizer, pixels, captions)
+        captions = _prompts(self._album, indices, self._rng)
+        tokens = _tokens(self._tokenizer, captions, self._device)
+        texts = self.module.text_model(input_ids=tokens)
+        pictures = self.module.vision_model(pixel_values=pixels).pooler_output
+        matching = _matching_loss(
+            functional.normalize(self.module.visual_projection(pictures), dim=-1),
+            functional.normalize(self.module.text_projection(texts.pooler_output), dim=-1),
+            self.module.logit_scale,
+        )
+        errors = (texts.last_hidden_state - self._key.rows(captions).to(self._device)).square()
+        # The first end token stands for the whole text, which belongs to the contrastive loss.
+        is_end = tokens == self._tokenizer.eos_token_id
+        reading = errors[~(is_end & (is_end.cumsum(1) == 1))].mean()
+        loss: Tensor = matching + _READING_WEIGHT * reading
+        return loss
 
     def save(self, module: Any, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder / "tokenizer")
@@ -174,7 +192,7 @@ class _Unet(Stage):
 
     def loss(self, step: int) -> Tensor:
         indices = torch.randint(len(self._album), (self.batch,))
-        captions = self._album.captions(indices, self._rng)
+        captions = _prompts(self._album, indices, self._rng)
         dropped = torch.rand(self.batch) < _UNCONDITIONAL_SHARE
         prompts = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
         with torch.no_grad():
@@ -187,20 +205,28 @@ class _Unet(Stage):
         mean, std = self._latents[:, indices].to(self._device).float()
         latents = (mean + std * torch.randn_like(std)) * self._autoencoder.config.scaling_factor
         noise = torch.randn_like(latents)
-        # Stratified over the batch: every step sees the whole range of noise.
-        times = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
-        timesteps = (times * len(self._alphas_cumprod)).long().to(self._device)
+        timesteps = self._draw_timesteps()
         alpha = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1)
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         prediction = self.module(noisy, timesteps, features).sample
-        # Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eased:
-        # the loss of latents is weighted by min(SNR, gamma) + 1, the loss of velocity by that over
-        # SNR + 1.
-        snr = alpha / (1 - alpha)
-        weight = (snr.clamp(max=_MIN_SNR_GAMMA) + 1) / (snr + 1)
-        loss: Tensor = (weight * (prediction - velocity).square()).mean()
+        loss: Tensor = (prediction - velocity).square().mean()
         return loss
+
+    def _draw_timesteps(self) -> Tensor:
+        """Draw a timestep for each picture, the more often the more its loss weighs.
+
+        Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", eased: the
+        loss of latents is weighted by min(SNR, gamma) + 1, the loss of velocity by that over
+        SNR + 1. Drawing by the weight costs no step on what hardly counts. Stratified over the
+        batch: every step sees the whole range of noise.
+        """
+        snr = self._alphas_cumprod / (1 - self._alphas_cumprod)
+        weights = (snr.clamp(max=_MIN_SNR_GAMMA) + 1) / (snr + 1)
+        shares = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
+        cumulated = weights.cumsum(0) / weights.sum()
+        drawn = torch.searchsorted(cumulated, shares.to(self._device))
+        return drawn.clamp(max=len(cumulated) - 1)
 
     def save(self, module: Any, folder: Path) -> None:
         _save_half(module, folder / "unet")
@@ -209,7 +235,7 @@ class _Unet(Stage):
 
 class _Judge(Stage):
     name = "judge"
-    steps = 1500
+    steps = 1000
     matrix_learning_rate = 0.1
     batch = 96
 
@@ -261,23 +287,18 @@ def _mixed_captions(album: Album, indices: Tensor, rng: random.Random) -> list[s
     return [rng.choice(pair) for pair in zip(loose, full, strict=True)]
 
 
+def _prompts(album: Album, indices: Tensor, rng: random.Random) -> list[str]:
+    """Word captions as users do: with more or less of what is there, and now and then odd."""
+    return [
+        with_odd_word(text, rng) if rng.random() < _ODD_WORD_SHARE else text
+        for text in _mixed_captions(album, indices, rng)
+    ]
+
+
 def _tokens(tokenizer: CLIPTokenizer, texts: list[str], device: torch.device) -> Tensor:
     encoded = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
     ids: Tensor = encoded.input_ids.to(device)
     return ids
-
-
-def _contrastive_loss(
-    towers: CLIPModel, tokenizer: CLIPTokenizer, pixels: Tensor, captions: list[str]
-) -> Tensor:
-    tokens = _tokens(tokenizer, captions, pixels.device)
-    texts = towers.text_projection(towers.text_model(input_ids=tokens).pooler_output)
-    pictures = towers.visual_projection(towers.vision_model(pixel_values=pixels).pooler_output)
-    return _matching_loss(
-        functional.normalize(pictures, dim=-1),
-        functional.normalize(texts, dim=-1),
-        towers.logit_scale,
-    )
 
 
 def _matching_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Tests of `cdcore.pocket.stages`."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from cdcore.base import load_base
 from cdcore.pocket import stages
 from cdcore.pocket.album import open_album
+from cdcore.pocket.architecture import build_noise_scheduler
+from cdcore.pocket.caption import full_caption, words
 from cdcore.pocket.judge import Judge
 from cdcore.pocket.stages import STAGES, Stage, StageName, open_stage
 
@@ -91,3 +94,30 @@ def test_the_judge_learns_from_another_world_than_the_base(folder: Path, work: P
     albums = {path.name for path in work.glob("album-*.npy")}
     assert len(albums) == 2
     assert f"{open_album(work, seed=0, count=PICTURES).name}.npy" in albums
+
+
+def test_timesteps_span_the_schedule_and_are_drawn_where_the_loss_weighs(
+    folder: Path, work: Path
+) -> None:
+    stage = opened("unet", folder, work)
+    assert isinstance(stage, stages._Unet)
+    stage.batch = 5000
+    drawn = stage._draw_timesteps()
+    assert drawn.min() < 20
+    assert drawn.max() > 980
+    alphas = build_noise_scheduler().alphas_cumprod
+    snr = alphas / (1 - alphas)
+    # With the min-SNR weight of gamma 1 a half-noised picture counts fully, a clear one less.
+    weights = (snr.clamp(max=1) + 1) / (snr + 1)
+    expected = weights[:500].sum() / weights.sum()
+    assert (drawn < 500).float().mean().item() == pytest.approx(expected.item(), abs=0.002)
+
+
+def test_users_prompts_are_of_every_fulness_and_sometimes_odd(work: Path) -> None:
+    album = open_album(work, seed=0, count=PICTURES)
+    prompts = stages._prompts(album, torch.arange(PICTURES).repeat(20), random.Random(0))
+    known = set(words())
+    odd = [not known.issuperset(text.split()) for text in prompts]
+    assert 0.05 < sum(odd) / len(odd) < 0.16
+    full = {full_caption(scene) for scene in album.scenes}
+    assert 0.35 < sum(text in full for text in prompts) / len(prompts) < 0.75
