@@ -184,23 +184,18 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
 
 
 def _config(name: str, base: Base, job: IndividualsBenchmark) -> TrainingConfig:
-    profile, noun = base.profile, INDIVIDUALS[name].class_noun
-    fields = ("steps", "rows_per_step", "learning_rate", "regularization_ratio", "prior_weight")
-    asked = {field: getattr(job, field) for field in fields}
-    settings = {
-        field: getattr(profile, field) if value is None else value for field, value in asked.items()
-    }
-    if job.quick:
-        settings["steps"] = max(1, settings["steps"] // 10)
-    return TrainingConfig(
+    noun = INDIVIDUALS[name].class_noun
+    steps = base.profile.steps if job.steps is None else job.steps
+    return TrainingConfig.of_profile(
+        base.profile,
         name=name,
         subjects=(SubjectConfig(class_noun=noun, token=f"<{name}>", initializer_token=noun),),
-        regularization_images=profile.regularization_images,
-        prior_weighting="mean",
-        variants=profile.variants,
-        augment=True,
+        steps=max(1, steps // 10) if job.quick else steps,
+        rows_per_step=job.rows_per_step,
+        learning_rate=job.learning_rate,
+        regularization_ratio=job.regularization_ratio,
+        prior_weight=job.prior_weight,
         seed=job.seed,
-        **settings,
     )
 
 

@@ -63,18 +63,13 @@ def trained_file(
     path = case.folder / label / f"{'-'.join(names)}.safetensors"
     if path.exists():
         return path
-    config = TrainingConfig(
+    config = TrainingConfig.of_profile(
+        base.profile,
         name=path.stem,
         subjects=tuple(_subject(name) for name in names),
         steps=steps,
-        rows_per_step=base.profile.rows_per_step,
-        learning_rate=base.profile.learning_rate,
-        regularization_ratio=base.profile.regularization_ratio,
         regularization_images=case.regularization_images,
-        prior_weight=base.profile.prior_weight,
-        prior_weighting="mean",
         variants=case.variants,
-        augment=True,
         seed=seed,
     )
     shown = [_pictures(name, case.folder) for name in names]

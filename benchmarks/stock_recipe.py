@@ -122,11 +122,14 @@ class StockRecipe:
         config, subject, profile = self._config, self._subject, self._base.profile
         shown: list[tuple[Picture, Variant, str]] = []
         for _ in range(config.target_rows):
-            variant = draw_variant(profile.resolution, self._rng, augment=config.augment)
+            variant = draw_variant(
+                profile.resolution, self._rng, augment=config.augment, flip=config.flip
+            )
             prompt = variant.prefix + subject.instance_prompt
             shown.append((self._rng.choice(self._pictures), variant, prompt))
         for _ in range(config.regularization_rows):
-            variant = plain_variant(profile.resolution, flip=self._rng.random() < 0.5)
+            flip = config.flip and self._rng.random() < 0.5
+            variant = plain_variant(profile.resolution, flip=flip)
             shown.append((self._rng.choice(self._regularization), variant, subject.class_prompt))
         made = [
             apply_variant(picture.image, variant, profile.resolution, self._base.latent_factor)

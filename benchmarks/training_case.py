@@ -119,22 +119,14 @@ def training_config(base: Base, **changes: Any) -> TrainingConfig:
         base: Gives the defaults.
         changes: Fields of `TrainingConfig` to set.
     """
-    profile = base.profile
+    cat = SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat")
     settings: dict[str, Any] = {
         "name": "mycat",
-        "subjects": (SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat"),),
-        "steps": profile.steps,
-        "rows_per_step": profile.rows_per_step,
-        "learning_rate": profile.learning_rate,
+        "subjects": (cat,),
         "regularization_ratio": 1.0,
-        "regularization_images": profile.regularization_images,
         "prior_weight": 1.0,
-        "prior_weighting": "mean",
-        "variants": profile.variants,
-        "augment": True,
-        "seed": 0,
     }
-    return TrainingConfig(**settings | changes)
+    return TrainingConfig.of_profile(base.profile, **settings | changes)
 
 
 def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:

@@ -74,7 +74,9 @@ def plain_variant(resolution: int, *, flip: bool = False) -> Variant:
     return Variant(kind="mid", size_px=resolution, left=0, top=0, flip=flip, prefix="")
 
 
-def draw_variant(resolution: int, rng: random.Random, *, augment: bool = True) -> Variant:
+def draw_variant(
+    resolution: int, rng: random.Random, *, augment: bool = True, flip: bool = True
+) -> Variant:
     """Draw how to show a target picture.
 
     At 512 pixels P(far) = 0.2663, P(mid) = 0.4004 and P(zoom) = 0.3333.
@@ -82,23 +84,24 @@ def draw_variant(resolution: int, rng: random.Random, *, augment: bool = True) -
     Args:
         resolution: Side of the training images in pixels, even, at least 8.
         rng: The source of all draws; advanced.
-        augment: False for the plain variant, still mirrored half of the time.
+        augment: False for the plain variant at every draw.
+        flip: Whether half of the draws are mirrored.
 
     Raises:
         ConfigError: ``resolution`` is odd or less than 8.
     """
     _check_resolution(resolution)
     if not augment:
-        return plain_variant(resolution, flip=rng.random() < 0.5)
+        return plain_variant(resolution, flip=_draw_flip(rng, flip))
     size_px = _draw_size(resolution, rng)
     kind = _kind(size_px, resolution)
     if kind == "mid":
-        return plain_variant(resolution, flip=rng.random() < 0.5)
+        return plain_variant(resolution, flip=_draw_flip(rng, flip))
     # For zoom the room is negative: the picture starts before the window.
     room = resolution - size_px
     left, top = (rng.randint(min(room, 0), max(room, 0)) for _ in range(2))
     prefix = rng.choice(PREFIXES[kind])
-    flip = rng.random() < 0.5
+    flip = _draw_flip(rng, flip)
     return Variant(kind=kind, size_px=size_px, left=left, top=top, flip=flip, prefix=prefix)
 
 
@@ -143,6 +146,11 @@ def _check_resolution(resolution: int) -> None:
             f"resolution {resolution}: expected an even number of pixels, at least "
             f"{_MIN_RESOLUTION}"
         )
+
+
+def _draw_flip(rng: random.Random, flip: bool) -> bool:
+    # Drawn in any case: all else of a variant is the same with and without mirroring.
+    return rng.random() < 0.5 and flip
 
 
 def _draw_size(resolution: int, rng: random.Random) -> int:

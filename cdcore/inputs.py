@@ -53,7 +53,14 @@ def inputs_sheet(
         for number, picture in enumerate(of_subject[:_MOST_PICTURES], start=1):
             shown = [plain_variant(resolution)]
             shown += [
-                pool_variant(picture, number, resolution, config.seed, augment=config.augment)
+                pool_variant(
+                    picture,
+                    number,
+                    resolution,
+                    config.seed,
+                    augment=config.augment,
+                    flip=config.flip,
+                )
                 for number in range(variants)
             ]
             rows.append([_seen(picture, one, resolution, latent_factor) for one in shown])

@@ -50,6 +50,7 @@ def target_rows(  # noqa: PLR0913 - all are keywords
     seed: int,
     encode: Encode,
     augment: bool = True,
+    flip: bool = True,
 ) -> Iterator[LatentRow]:
     """Encode a pool of random variants of each target picture.
 
@@ -63,7 +64,8 @@ def target_rows(  # noqa: PLR0913 - all are keywords
         latent_factor: Pixels per latent cell and axis.
         seed: Of the variants.
         encode: The VAE; called with at most 16 images at a time.
-        augment: False for full-size variants that are mirrored half of the time.
+        augment: False for full-size variants.
+        flip: Whether half of the variants are mirrored.
 
     Yields:
         ``variants`` rows of the first picture, then of the next.
@@ -72,7 +74,11 @@ def target_rows(  # noqa: PLR0913 - all are keywords
         ConfigError: ``resolution`` does not suit the augmentation or ``latent_factor``.
     """
     shown = (
-        (index, picture, pool_variant(picture, number, resolution, seed, augment=augment))
+        (
+            index,
+            picture,
+            pool_variant(picture, number, resolution, seed, augment=augment, flip=flip),
+        )
         for index, picture in enumerate(pictures)
         for number in range(variants)
     )
@@ -80,32 +86,39 @@ def target_rows(  # noqa: PLR0913 - all are keywords
 
 
 def regularization_rows(
-    pictures: Sequence[Picture], *, resolution: int, latent_factor: int, encode: Encode
+    pictures: Sequence[Picture],
+    *,
+    resolution: int,
+    latent_factor: int,
+    encode: Encode,
+    flip: bool = True,
 ) -> Iterator[LatentRow]:
-    """Encode each regularization picture as it is and mirrored.
+    """Encode each regularization picture as it is and, with ``flip``, mirrored.
 
     Args:
         pictures: Of the class.
         resolution: Side S of the training images in pixels.
         latent_factor: Pixels per latent cell and axis.
         encode: The VAE; called with at most 16 images at a time.
+        flip: Whether each picture is also mirrored.
 
     Yields:
-        Two rows per picture: plain, then mirrored. All cells are valid, all prefixes empty.
+        For each picture one row, and with ``flip`` a second, mirrored. All cells are valid, all
+        prefixes empty.
 
     Raises:
         ConfigError: ``resolution`` is odd, less than 8 or no multiple of ``latent_factor``.
     """
     shown = (
-        (index, picture, plain_variant(resolution, flip=flip))
+        (index, picture, plain_variant(resolution, flip=mirrored))
         for index, picture in enumerate(pictures)
-        for flip in (False, True)
+        for mirrored in ((False, True) if flip else (False,))
     )
     return _encoded(shown, resolution, latent_factor, encode)
 
 
 def pool_variant(
-    picture: Picture, number: int, resolution: int, seed: int, *, augment: bool
+    picture: Picture, number: int, resolution: int, seed: int, *, augment: bool, flip: bool
 ) -> Variant:
     """Draw how the pool of a picture shows it.
 
@@ -114,13 +127,14 @@ def pool_variant(
         number: In the pool, from 0.
         resolution: Side S of the training images in pixels.
         seed: Of the variants.
-        augment: False for full-size variants that are mirrored half of the time.
+        augment: False for full-size variants.
+        flip: Whether half of the variants are mirrored.
 
     Raises:
         ConfigError: ``resolution`` does not suit the augmentation.
     """
     rng = random.Random(f"{seed}/{picture.digest}/{number}")
-    return draw_variant(resolution, rng, augment=augment)
+    return draw_variant(resolution, rng, augment=augment, flip=flip)
 
 
 def _encoded(

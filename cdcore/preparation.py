@@ -53,8 +53,8 @@ def prepare(
         if config.regularization_rows:
             regularization = _regularization(
                 base,
+                config,
                 subject.class_prompt,
-                config.regularization_images,
                 cache,
                 _part_of(on_progress, "regularization images", generated, number),
             )
@@ -90,6 +90,7 @@ def _target(
                 seed=config.seed,
                 encode=base.encode_pixels,
                 augment=config.augment,
+                flip=config.flip,
             ),
             on_row,
         ),
@@ -98,13 +99,19 @@ def _target(
             "variants": config.variants,
             "seed": config.seed,
             "augment": config.augment,
+            "flip": config.flip,
         },
     )
 
 
 def _regularization(
-    base: Base, class_prompt: str, count: int, cache: Path, on_picture: Callable[[int], None]
+    base: Base,
+    config: TrainingConfig,
+    class_prompt: str,
+    cache: Path,
+    on_picture: Callable[[int], None],
 ) -> LatentCache:
+    count, flip = config.regularization_images, config.flip
     made = regularization_pictures(
         base, class_prompt, count, cache, on_progress=lambda done, _: on_picture(done)
     )
@@ -117,8 +124,9 @@ def _regularization(
             resolution=base.profile.resolution,
             latent_factor=base.latent_factor,
             encode=base.encode_pixels,
+            flip=flip,
         ),
-        {"kind": "regularization"},
+        {"kind": "regularization", "flip": flip},
     )
 
 

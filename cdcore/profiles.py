@@ -21,6 +21,7 @@ class Profile:
         regularization_images: Pictures of the class that are generated.
         prior_weight: Factor on the loss of regularization rows.
         variants: Augmented variants of each target picture whose latents are cached.
+        flip: Whether pictures are also shown mirrored.
         guidance_scale: For samples; 1 is off.
         sampler: For samples.
         sampling_steps: Steps of a sample.
@@ -35,6 +36,7 @@ class Profile:
     regularization_images: int
     prior_weight: float
     variants: int
+    flip: bool
     guidance_scale: float
     sampler: SamplerName
     sampling_steps: int
@@ -52,6 +54,7 @@ PROFILES = {
         regularization_images=200,
         prior_weight=1.0,
         variants=40,
+        flip=True,
         guidance_scale=6.0,
         sampler="dpm++",
         sampling_steps=50,
@@ -67,6 +70,8 @@ PROFILES = {
         regularization_images=200,
         prior_weight=2.0,
         variants=40,
+        # Its world knows each thing from one side.
+        flip=False,
         guidance_scale=4.0,
         sampler="dpm++",
         sampling_steps=20,

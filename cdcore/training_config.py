@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cdcore.errors import ConfigError, TokenError
 from cdcore.subject import Subject
+
+if TYPE_CHECKING:
+    from cdcore.profiles import Profile
 
 __all__ = ["PriorWeighting", "SubjectConfig", "TrainingConfig"]
 
@@ -14,6 +17,15 @@ PriorWeighting = Literal["mean", "reference"]
 four times, as the sum over four latent channels did in the original implementation."""
 
 _REFERENCE_TARGET_WEIGHT = 4.0
+_OF_PROFILE = (
+    "rows_per_step",
+    "learning_rate",
+    "regularization_ratio",
+    "regularization_images",
+    "prior_weight",
+    "variants",
+    "flip",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +71,7 @@ class TrainingConfig:
         prior_weighting: What a weight of 1 means.
         variants: Augmented variants of each target picture.
         augment: Whether variants differ in size and place.
+        flip: Whether pictures are also shown mirrored.
         seed: Of every draw.
 
     Raises:
@@ -77,7 +90,33 @@ class TrainingConfig:
     prior_weighting: PriorWeighting
     variants: int
     augment: bool
+    flip: bool
     seed: int
+
+    @classmethod
+    def of_profile(
+        cls, profile: "Profile", *, name: str, subjects: tuple[SubjectConfig, ...], **asked: Any
+    ) -> Self:
+        """Fill in the defaults of a base.
+
+        Args:
+            profile: Of the base.
+            name: Of the concept.
+            subjects: What it teaches.
+            asked: Other fields; None takes the default.
+
+        Raises:
+            ConfigError: A value is impossible.
+            TokenError: Prompts could not tell two subjects apart.
+        """
+        defaults = {field: getattr(profile, field) for field in _OF_PROFILE} | {
+            "steps": profile.steps if len(subjects) == 1 else profile.joint_steps,
+            "prior_weighting": "mean",
+            "augment": True,
+            "seed": 0,
+        }
+        given = {field: value for field, value in asked.items() if value is not None}
+        return cls(name=name, subjects=subjects, **defaults | given)
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

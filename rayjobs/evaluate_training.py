@@ -157,11 +157,12 @@ def _decoded(files: Sequence[tuple[str, bytes]]) -> list[Picture]:
 def _config(
     job: EvaluateJob, base: "Base", concepts: Sequence[SetConcept], name: str
 ) -> TrainingConfig:
-    profile = base.profile
-    steps = profile.steps if job.train_steps is None else job.train_steps
-    joint_steps = profile.joint_steps if job.train_steps is None else 2 * steps
+    steps = job.train_steps
+    if steps is not None and len(concepts) > 1:
+        steps *= 2
     images = job.regularization_images
-    return TrainingConfig(
+    return TrainingConfig.of_profile(
+        base.profile,
         name=name,
         subjects=tuple(
             SubjectConfig(
@@ -171,14 +172,7 @@ def _config(
             )
             for concept in concepts
         ),
-        steps=steps if len(concepts) == 1 else joint_steps,
-        rows_per_step=profile.rows_per_step,
-        learning_rate=profile.learning_rate,
-        regularization_ratio=0.0 if images == 0 else profile.regularization_ratio,
-        regularization_images=profile.regularization_images if images is None else images,
-        prior_weight=profile.prior_weight,
-        prior_weighting="mean",
-        variants=profile.variants,
-        augment=True,
-        seed=0,
+        steps=steps,
+        regularization_ratio=0.0 if images == 0 else None,
+        regularization_images=images,
     )

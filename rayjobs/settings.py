@@ -62,8 +62,8 @@ class Setting:
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is true or false, and its flag takes no value."""
-        return self._plain is bool
+        """Whether its flag takes no value: it is true or false, and never unset."""
+        return self.annotation is bool
 
     @property
     def is_list(self) -> bool:
@@ -91,7 +91,7 @@ class Setting:
         if dataclasses.is_dataclass(element) and isinstance(value, list):
             entries = enumerate(value, start=1)
             return tuple(_entry(element, entry, f"{where}, entry {n}") for n, entry in entries)
-        is_meant = not (isinstance(value, bool) and not self.is_switch)
+        is_meant = not (isinstance(value, bool) and self._plain is not bool)
         is_meant &= not (value == "" and self._plain is Path)
         if isinstance(value, str) and get_origin(self._plain) is Literal:
             # On the command line choices that are numbers are texts as well.

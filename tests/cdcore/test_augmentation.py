@@ -1,5 +1,6 @@
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -141,6 +142,14 @@ def test_without_augmentation_only_the_flip_varies():
     rng = random.Random(0)
     drawn_ones = {draw_variant(512, rng, augment=False) for _ in range(64)}
     assert drawn_ones == {plain_variant(512), plain_variant(512, flip=True)}
+
+
+def test_without_flips_all_else_is_drawn_as_before():
+    for seed in range(64):
+        flipped = draw_variant(512, random.Random(seed))
+        plain = draw_variant(512, random.Random(seed), flip=False)
+        assert plain == replace(flipped, flip=False)
+    assert draw_variant(512, random.Random(0), augment=False, flip=False) == plain_variant(512)
 
 
 @given(drawn(), st.integers(1, 90), st.integers(1, 90))

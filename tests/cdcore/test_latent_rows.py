@@ -34,7 +34,7 @@ class BlockMean:
         return mean, torch.full_like(mean, 0.25)
 
 
-def targets(given, variants=5, seed=0, augment=True, encode=None):
+def targets(given, variants=5, seed=0, encode=None, **shown):
     return list(
         target_rows(
             given,
@@ -43,7 +43,7 @@ def targets(given, variants=5, seed=0, augment=True, encode=None):
             latent_factor=FACTOR,
             seed=seed,
             encode=encode or BlockMean(),
-            augment=augment,
+            **shown,
         )
     )
 
@@ -119,6 +119,23 @@ def test_regularization_pictures_come_plain_and_mirrored_without_prefix_or_mask(
         assert plain.prefix == mirrored.prefix == ""
         assert plain.valid_mask.all()
         assert mirrored.valid_mask.all()
+
+
+def test_without_flips_nothing_is_mirrored_and_all_else_stays():
+    given = pictures(3)
+    flipped, plain = targets(given, 8), targets(given, 8, flip=False)
+    assert any(not same(one, other) for one, other in zip(flipped, plain, strict=True))
+    for one, other in zip(flipped, plain, strict=True):
+        assert one.prefix == other.prefix
+        assert torch.equal(one.valid_mask, other.valid_mask)
+    rows = list(
+        regularization_rows(
+            given, resolution=SIDE, latent_factor=FACTOR, encode=BlockMean(), flip=False
+        )
+    )
+    assert [row.picture for row in rows] == [0, 1, 2]
+    whole = targets(given, 4, augment=False, flip=False)
+    assert all(same(row, rows[row.picture]) for row in whole)
 
 
 def test_a_resolution_that_does_not_fit_the_base_is_refused():

@@ -90,6 +90,7 @@ def test_a_second_run_encodes_nothing_and_finds_the_same(
         ({"variants": 3}, 6),
         ({"seed": 1}, 4),
         ({"augment": False}, 4),
+        ({"flip": False}, 4 + 3),
         ({"regularization_images": 4}, 8),
     ],
 )

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcore.errors import ConfigError, TokenError
+from cdcore.profiles import PROFILES
 from cdcore.subject import Subject
-from tests.cdcore.training_case import CAT, config
+from cdcore.training_config import TrainingConfig
+from tests.cdcore.training_case import CAT, CHAIR, config
 
 
 @given(st.integers(1, 64), st.floats(0, 8))
@@ -87,3 +89,18 @@ def test_two_subjects_of_one_name_are_refused(changes: dict[str, Any], name: str
 def test_nothing_to_teach_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to teach"):
         config(subjects=())
+
+
+def test_what_is_not_asked_for_is_the_bases_own() -> None:
+    profile = PROFILES["pocket"]
+    one = TrainingConfig.of_profile(profile, name="mycat", subjects=(CAT,), learning_rate=None)
+    assert (one.steps, one.learning_rate) == (profile.steps, profile.learning_rate)
+    assert (one.flip, one.augment, one.seed) == (profile.flip, True, 0)
+    several = TrainingConfig.of_profile(profile, name="both", subjects=(CAT, CHAIR))
+    assert several.steps == profile.joint_steps
+
+
+def test_what_is_asked_for_wins_also_where_it_is_nothing() -> None:
+    asked = {"regularization_ratio": 0.0, "flip": True, "augment": False, "steps": 7}
+    made = TrainingConfig.of_profile(PROFILES["pocket"], name="mycat", subjects=(CAT,), **asked)
+    assert {field: getattr(made, field) for field in asked} == asked

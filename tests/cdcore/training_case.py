@@ -29,6 +29,7 @@ def config(**changes: Any) -> TrainingConfig:
         "prior_weighting": "mean",
         "variants": 2,
         "augment": True,
+        "flip": True,
         "seed": 0,
     }
     return TrainingConfig(**settings | changes)

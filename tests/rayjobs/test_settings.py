@@ -42,6 +42,7 @@ class Job(Parent):
     sampler: Solver | None = None
     prompts: tuple[str, ...] = ()
     augment: bool = True
+    flip: bool | None = None
     stage: Literal[0, 1, 2] = 0
     things: tuple[Thing, ...] = ()
 
@@ -53,7 +54,7 @@ CHAIR_PAIRS = "folder=x,noun=chair"
 def test_every_field_is_a_setting_with_its_flag_and_default() -> None:
     assert list(SETTINGS) == [
         *("seed", "images", "class_noun", "steps", "rate", "sampler", "prompts", "augment"),
-        *("stage", "things"),
+        *("flip", "stage", "things"),
     ]
     assert SETTINGS["class_noun"].flag == "--class-noun"
     assert SETTINGS["images"].default is REQUIRED
@@ -75,6 +76,7 @@ def test_the_text_under_a_field_is_its_doc_also_from_a_parent() -> None:
         ("rate", "FLOAT"),
         ("sampler", "{ddim,dpm++}"),
         ("prompts", "TEXT [TEXT ...]"),
+        ("flip", "BOOL"),
         ("things", "KEY=VALUE,... [KEY=VALUE,... ...]"),
     ],
 )
@@ -94,6 +96,9 @@ def test_a_metavar_names_the_type_without_none(name: str, metavar: str) -> None:
         ("prompts", [], ()),
         ("sampler", "ddim", "ddim"),
         ("augment", False, False),
+        ("flip", None, None),
+        ("flip", "true", True),
+        ("flip", False, False),
         ("stage", "2", 2),
         ("stage", 1, 1),
     ],
@@ -243,3 +248,9 @@ def test_a_relative_path_in_a_file_is_relative_to_the_file(tmp_path: Path) -> No
     assert read_settings(_file(tmp_path, nested), SETTINGS) == {
         "things": (replace(CHAIR, folder=tmp_path / "some/where"),)
     }
+
+
+def test_only_what_cannot_be_unset_is_a_flag_without_a_value() -> None:
+    assert SETTINGS["augment"].is_switch
+    assert not SETTINGS["flip"].is_switch
+    assert not SETTINGS["steps"].is_switch

@@ -47,7 +47,7 @@ def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
 
 def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
     names = (
-        *("steps", "rows_per_step", "learning_rate", "variants"),
+        *("steps", "rows_per_step", "learning_rate", "variants", "flip"),
         *("regularization_ratio", "regularization_images", "prior_weight"),
     )
     unset: dict[str, Any] = dict.fromkeys(names)
@@ -222,6 +222,7 @@ def test_what_does_not_change_the_result_so_far_may_change(
         {"prior_weighting": "reference"},
         {"variants": 3},
         {"augment": False},
+        {"flip": True},
         {"seed": 1},
         {"zero_stage": 1},
     ],

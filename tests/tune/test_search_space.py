@@ -28,6 +28,7 @@ def one(text: str) -> Dimension:
             Dimension(field="prior_weighting", choices=("mean", "reference")),
         ),
         ("augment=true,false", Dimension(field="augment", choices=(True, False))),
+        ("flip=true,false", Dimension(field="flip", choices=(True, False))),
         ("prior_weight=0.25..2", Dimension(field="prior_weight", low=0.25, high=2.0)),
         ("steps=50..100", Dimension(field="steps", low=50, high=100)),
         (
