@@ -8,10 +8,10 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import torch
@@ -23,7 +23,7 @@ from ray.serve.config import AutoscalingConfig
 from cdcore.base import load_base
 from cdcore.caption_bank import read_captions, written_captions
 from cdcore.device import chosen_device, compute_dtype
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, CustomDiffusionError
 from cdcore.registry import Registry
 from serve.blend import ConceptRef
 from serve.engine_host import EngineHost
@@ -32,7 +32,7 @@ from serve.exporting import Download
 from serve.figures import figures
 from serve.gateway import KeptMerge, Told, Weighted
 from serve.http_app import http_app
-from serve.picture_request import PictureRequest
+from serve.picture_request import Failed, PictureRequest
 from serve.ray_gateway import RayGateway
 from serve.service import Service
 from serve.service_facts import ServiceFacts
@@ -46,6 +46,7 @@ _MAX_ONGOING = 1000
 """Requests at one replica; the engine's own budget refuses before, with a time to come again."""
 _BUSY = 1.5
 """Requests for each row of a batch above which another engine is worth starting."""
+_Answer = TypeVar("_Answer")
 _PROXY_VARIABLE = "RAY_SERVE_ENABLE_HA_PROXY"
 
 
@@ -92,13 +93,13 @@ class EngineReplica:
             async for one in told:
                 yield one
 
-    async def merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge:
-        """As for `serve.gateway.Gateway.merge`."""
-        return await self._host.merge(weighted, method, name)
+    async def merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge | Failed:
+        """As for `serve.gateway.Gateway.merge`, but a refusal is returned."""
+        return await _told(self._host.merge(weighted, method, name))
 
-    async def export(self, reference: ConceptRef, format_name: str) -> Download:
-        """As for `serve.gateway.Gateway.export`."""
-        return await self._host.export(reference, format_name)
+    async def export(self, reference: ConceptRef, format_name: str) -> Download | Failed:
+        """As for `serve.gateway.Gateway.export`, but a refusal is returned."""
+        return await _told(self._host.export(reference, format_name))
 
     async def figures(self) -> Mapping[str, float]:
         """As for `serve.gateway.Gateway.figures`."""
@@ -160,6 +161,14 @@ def app(settings: ServiceSettings) -> ray_serve.Application:
     )
     application: ray_serve.Application = ingress.bind(engine.bind(settings))
     return application
+
+
+async def _told(answer: Awaitable[_Answer]) -> _Answer | Failed:
+    """Return a refusal: what is raised Ray Serve logs as a defect, with its traceback."""
+    try:
+        return await answer
+    except CustomDiffusionError as error:
+        return Failed(error)
 
 
 def _gpus(settings: ServiceSettings) -> float:

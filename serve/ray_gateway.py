@@ -63,9 +63,12 @@ class RayGateway:
 
 async def _answer(response: Any) -> Any:
     try:
-        return await response
+        answer = await response
     except (RayError, RayServeException) as error:
         raise _known(error) from error
+    if isinstance(answer, Failed):
+        raise answer.error
+    return answer
 
 
 def _known(error: Exception) -> CustomDiffusionError:

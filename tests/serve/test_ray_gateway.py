@@ -7,6 +7,7 @@ import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
 from cdcore.errors import CustomDiffusionError, EngineStoppedError, MergeError
+from serve.blend import ConceptRef
 from serve.gateway import Accepted, Told
 from serve.picture_request import Failed
 from serve.ray_gateway import RayGateway
@@ -74,3 +75,21 @@ async def test_errors_arrive_as_they_were_raised_and_a_lost_engine_as_one_that_s
     assert first == Accepted()
     assert isinstance(last, Failed)
     assert type(last.error) is kind
+
+
+class Refusing:
+    """A handle whose every call returns a refusal, as `serve.app.EngineReplica` does."""
+
+    def __getattr__(self, name: str) -> "Refusing":
+        return self
+
+    async def remote(self, *arguments: Any) -> Failed:
+        return Failed(MergeError("ill-posed"))
+
+
+async def test_a_refusal_that_is_returned_is_raised_here() -> None:
+    gateway = RayGateway(Refusing())  # type: ignore[arg-type]
+    with pytest.raises(MergeError, match="^ill-posed$"):
+        await gateway.merge((), "ridge", "x")
+    with pytest.raises(MergeError, match="^ill-posed$"):
+        await gateway.export(ConceptRef(name="mycat", version="1"), "peft")
