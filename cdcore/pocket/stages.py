@@ -2,6 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from cdcore.pocket.architecture import (
 from cdcore.pocket.caption import full_caption, words
 from cdcore.pocket.judge import Judge, label_scenes
 from cdcore.pocket.reading import ReadingKey, with_odd_word
-from cdcore.pocket.scene import KINDS
+from cdcore.pocket.scene import KINDS, Scene
 from cdcore.pocket.tokenizer import build_tokenizer
 
 __all__ = ["STAGES", "Stage", "StageName", "open_stage"]
@@ -43,6 +44,8 @@ _UNCONDITIONAL_SHARE = 0.1
 _ODD_WORD_SHARE = 0.1
 _READING_WEIGHT = 10.0
 _MIN_SNR_GAMMA = 1.0
+_SMALL_WEIGHT = 6.0
+"""How much oftener a picture of a small thing is drawn: its few cells weigh little in the loss."""
 _JUDGE_SEED_OFFSET = 1_000_003
 
 
@@ -189,9 +192,10 @@ class _Unet(Stage):
         self.module = unet.to(device, memory_format=torch.channels_last)
         self._alphas_cumprod = build_noise_scheduler().alphas_cumprod.to(device)
         self._latents = _latents(self._autoencoder, album, work, folder)
+        self._weights = _draw_weights(album.scenes)
 
     def loss(self, step: int) -> Tensor:
-        indices = torch.randint(len(self._album), (self.batch,))
+        indices = torch.multinomial(self._weights, self.batch, replacement=True)
         captions = _prompts(self._album, indices, self._rng)
         dropped = torch.rand(self.batch) < _UNCONDITIONAL_SHARE
         prompts = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
@@ -279,6 +283,10 @@ def _draw_pixels(album: Album, count: int, device: torch.device) -> tuple[Tensor
     indices = torch.randint(len(album), (count,))
     pixels = album.pixels(indices).to(device)
     return indices, pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _draw_weights(scenes: Sequence[Scene]) -> Tensor:
+    return torch.tensor([_SMALL_WEIGHT if scene.framing == "small" else 1.0 for scene in scenes])
 
 
 def _mixed_captions(album: Album, indices: Tensor, rng: random.Random) -> list[str]:

@@ -12,6 +12,7 @@ from cdcore.pocket.album import open_album
 from cdcore.pocket.architecture import build_noise_scheduler
 from cdcore.pocket.caption import full_caption, words
 from cdcore.pocket.judge import Judge
+from cdcore.pocket.scene import sample_scene
 from cdcore.pocket.stages import STAGES, Stage, StageName, open_stage
 
 BATCH = 6
@@ -121,3 +122,15 @@ def test_users_prompts_are_of_every_fulness_and_sometimes_odd(work: Path) -> Non
     assert 0.05 < sum(odd) / len(odd) < 0.16
     full = {full_caption(scene) for scene in album.scenes}
     assert 0.35 < sum(text in full for text in prompts) / len(prompts) < 0.75
+
+
+def test_small_things_are_drawn_oftener_than_their_share_of_the_world() -> None:
+    rng = random.Random(0)
+    scenes = [sample_scene(rng) for _ in range(400)]
+    small = torch.tensor([scene.framing == "small" for scene in scenes])
+    weights = stages._draw_weights(scenes)
+    torch.manual_seed(0)
+    drawn = torch.multinomial(weights, 4000, replacement=True)
+    share = small.double().mean()
+    assert 0 < share < 0.1
+    assert small[drawn].double().mean() > 3 * share
