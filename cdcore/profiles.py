@@ -59,16 +59,16 @@ PROFILES = {
         sampler="dpm++",
         sampling_steps=50,
     ),
-    # A sweep found the learning rate and the regularization: docs/tuning.md.
+    # A sweep and a few trials after it found steps and learning rate: docs/tuning.md.
     "pocket": Profile(
         resolution=64,
-        steps=300,
-        joint_steps=600,
+        steps=600,
+        joint_steps=1200,
         rows_per_step=8,
-        learning_rate=8e-5,
-        regularization_ratio=3.0,
+        learning_rate=3e-4,
+        regularization_ratio=1.0,
         regularization_images=200,
-        prior_weight=2.0,
+        prior_weight=1.0,
         variants=40,
         # Its world knows each thing from one side.
         flip=False,

@@ -89,7 +89,7 @@ class Refusing:
 
 async def test_a_refusal_that_is_returned_is_raised_here() -> None:
     gateway = RayGateway(Refusing())  # type: ignore[arg-type]
-    with pytest.raises(MergeError, match="^ill-posed$"):
+    with pytest.raises(MergeError, match="ill-posed"):
         await gateway.merge((), "ridge", "x")
-    with pytest.raises(MergeError, match="^ill-posed$"):
+    with pytest.raises(MergeError, match="ill-posed"):
         await gateway.export(ConceptRef(name="mycat", version="1"), "peft")
