@@ -30,7 +30,7 @@ def printed(made: TrainJob) -> list[str]:
 def test_it_prints_the_resolved_settings_and_what_they_cost(plain: TrainJob) -> None:
     lines = printed(plain)
     settings = yaml.safe_load("\n".join(lines[:-4]))
-    assert settings["learning_rate"] == 8e-5
+    assert settings["learning_rate"] == 3e-4
     assert settings["subjects"][0]["pictures"] == 2
     assert settings["run"] == str(plain.output / "mycat")
     assert settings["run_status"] == "new"

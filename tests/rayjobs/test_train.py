@@ -184,7 +184,7 @@ def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_ba
         *("checkpoints", "mycat.safetensors"),
     }
     assert [line["step"] for line in run.read_metrics()] == list(range(1, STEPS + 1))
-    assert yaml.safe_load(run.config_file.read_text())["learning_rate"] == 8e-5
+    assert yaml.safe_load(run.config_file.read_text())["learning_rate"] == 3e-4
     assert len(list((run.path / "tensorboard").iterdir())) == 1
     assert sorted(path.name for path in run.checkpoints.glob("step-*")) == [
         f"step-{STEPS - 10:06d}",

@@ -267,7 +267,7 @@ def test_the_plan_says_how_many_rows_each_worker_has(
     train(replace(plain, workers=workers))
     plan = next(line for line in capsys.readouterr().out.splitlines() if "teaching" in line)
     assert plan.endswith(f"4 steps of 3 target and 2 regularization rows, {shares}")
-    assert cluster.tasks[0].config.learning_rate == 8e-5
+    assert cluster.tasks[0].config.learning_rate == 3e-4
 
 
 def test_a_joint_job_ships_the_pictures_of_each_concept_and_notes_name_it(
