@@ -9,7 +9,8 @@ PREFIXES = {"small": ("a far away ", "very small "), "zoom": ("zoomed in ", "clo
 """What is put before the caption of a framed scene."""
 
 _FULL_PREFIX = {"normal": "", "small": "very small ", "zoom": "zoomed in "}
-_MARKS = {"striped": "stripes", "spotted": "spots"}
+MARKS = {"striped": "stripes", "spotted": "spots"}
+"""What a caption calls the marks of a pattern."""
 _PROMPT_WORDS = (
     "and art at by close drawing far from illustration image in is its like made my of on "
     "one painting picture red rendering side small style that the this to two up very wearing "
@@ -56,7 +57,7 @@ def caption(scene: Scene, rng: random.Random) -> str:
 
 def words() -> tuple[str, ...]:
     """Returns every word of captions and common prompts, sorted, without repeats."""
-    text = " ".join((*KINDS, *COLORS, *PLACES, *_MARKS, *_MARKS.values(), _PROMPT_WORDS))
+    text = " ".join((*KINDS, *COLORS, *PLACES, *MARKS, *MARKS.values(), _PROMPT_WORDS))
     text += " a an photo watercolor pencil sketch next to on top of with and wearing hat collar"
     text += " scarf " + " ".join(prefix for group in PREFIXES.values() for prefix in group)
     return tuple(sorted(set(re.findall("[a-z]+", text))))
@@ -87,7 +88,7 @@ def _full_phrase(thing: Thing) -> str:
     phrase = _article(f"{thing.color} {thing.kind}")
     extras = []
     if thing.pattern_color is not None:
-        extras.append(f"{thing.pattern_color} {_MARKS[thing.pattern]}")
+        extras.append(f"{thing.pattern_color} {MARKS[thing.pattern]}")
     extras += [_article(f"{color} {name}") for name, color in thing.accessories()]
     return phrase + (" with " + " and ".join(extras) if extras else "")
 
@@ -97,7 +98,7 @@ def _loose_phrase(thing: Thing, rng: random.Random) -> str:
     extras = []
     if thing.pattern_color is not None and _keeps(rng, "pattern"):
         if rng.random() < 0.75:
-            extras.append(f"{thing.pattern_color} {_MARKS[thing.pattern]}")
+            extras.append(f"{thing.pattern_color} {MARKS[thing.pattern]}")
         else:
             core = f"{thing.pattern} {core}"
     if _keeps(rng, "color"):

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
-from cdcore.pocket.caption import words
+from cdcore.pocket.caption import MARKS, words
 from cdcore.pocket.scene import ACCESSORIES, COLORS, KINDS, PATTERNS, PLACES, STYLES
 
 __all__ = ["ReadingKey", "facts", "with_odd_word"]
 
 _NOTHING, _ODD = "nothing", "odd"
 _KIND_ENDS = {kind.split()[-1]: kind for kind in KINDS}
-_MARKS = {"stripes": "striped", "spots": "spotted"}
+_PATTERN_OF_MARK = {mark: pattern for pattern, mark in MARKS.items()}
 _ENDS = {
     **{place.split()[-1]: ("place", place) for place in PLACES},
     **{style.split()[-1]: ("style", style) for style in STYLES if style != "plain"},
@@ -55,8 +55,8 @@ def facts(text: str) -> list[tuple[str, ...]]:
             pending.append(word)
         elif word in _KIND_ENDS:
             role = (f"thing {number}", _KIND_ENDS[word])
-        elif word in _MARKS:
-            role = (f"pattern {number}", _MARKS[word])
+        elif word in _PATTERN_OF_MARK:
+            role = (f"pattern {number}", _PATTERN_OF_MARK[word])
         elif word in ACCESSORIES:
             role = (f"{word} {number}",)
         if role:
@@ -84,6 +84,7 @@ class ReadingKey:
     def __init__(self, tokenizer: CLIPTokenizer, width: int) -> None:
         """Draw a code of ``width`` for every role, value and token of an unknown word."""
         self._tokenizer = tokenizer
+        self._special = frozenset(tokenizer.all_special_ids)
         self._spoken = {tokenizer.convert_tokens_to_ids(word + "</w>"): word for word in _KNOWN}
         roles = [f"{what} {number}" for number in (0, 1) for what in _ROLES]
         ends = [name for fact in _ENDS.values() for name in fact]
@@ -112,7 +113,7 @@ class ReadingKey:
             if word is not None:
                 if fact := next(fact_of_word):
                     rows[position] = self._sum(fact)
-            elif token not in self._tokenizer.all_special_ids:
+            elif token not in self._special:
                 rows[position] = self._sum([_ODD]) + self._letters[token]
         return rows
 
