@@ -55,8 +55,9 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", responses={503: {"model": ErrorAnswer}})
 async def readyz(service: ServiceDependency) -> Ready:
-    """Say that an engine is warm, and that its last turn did not take too long."""
+    """Say that an engine is warm, its examples at hand, its last turn not too long."""
     facts = await service.facts()
+    await service.examples_published()
     try:
         figures = await asyncio.wait_for(service.gateway.figures(), _WAIT_S)
     except TimeoutError:

@@ -80,6 +80,11 @@ class Service:
         if self._examples:
             self._publishing = asyncio.create_task(self._publish_examples())
 
+    async def examples_published(self) -> None:
+        """Wait until the examples can be named; not for long, for a store may hang."""
+        if self._publishing is not None:
+            await asyncio.wait([self._publishing], timeout=_WAIT_S)
+
     async def close(self) -> None:
         """Stop following the registry."""
         if self._publishing is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cdcore.base import POCKET_FOLDER
 from rayjobs import evaluate
 from rayjobs.cli import run_command
 from tests.rayjobs.evaluate_case import job
@@ -43,8 +42,6 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 def test_killed_in_the_middle_it_goes_on_from_the_finished_cells(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
-    if not (POCKET_FOLDER / "judge").is_dir():
-        pytest.skip("the judge is not shipped")
     # Calls of one cell each, so that there is a middle.
     made = job(tmp_path, tiny_folder, workers=2, pictures=17, drift_pictures=1, prompts=2, limit=1)
     cells = made.output / "cells"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdcore.base import POCKET_FOLDER, Base
+from cdcore.base import Base
 from cdcore.concept import Concept, save_concept
 from cdcore.errors import ConfigError
 from cdcore.subject import Subject
@@ -25,8 +25,6 @@ def plain(
     tiny_base: Base, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> EvaluateJob:
     """Of concepts that are there already, but for one of them; teaching takes long."""
-    if not (POCKET_FOLDER / "judge").is_dir():
-        pytest.skip("the judge is not shipped")
     folder = tmp_path_factory.mktemp("evaluate")
     for seed, nouns in enumerate((("cat",), ("cat", "wooden pot"))):
         write_concept(tiny_base, folder / "own", nouns, seed=seed)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cdcore.base import POCKET_FOLDER, Base
+from cdcore.base import Base
 from cdcore.concept import load_concept
 from cdcore.errors import ConceptFileError
 from cdcore.evaluation_cell import Cell, Method, Part, is_done, load_rows
@@ -22,8 +22,6 @@ SEEDS = (4, 5)
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not (POCKET_FOLDER / "judge").is_dir():
-        pytest.skip("the judge is not shipped")
     return tmp_path_factory.mktemp("evaluation")
 
 

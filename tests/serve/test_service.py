@@ -53,11 +53,29 @@ async def test_it_waits_for_engines_and_then_publishes_the_examples(
     assert registry.names() == []
     gateway.ready.set()
     assert (await service.facts()) == (await service.facts())
-    for _ in range(500):
-        if service.catalogue.count == 2:
-            break
-        await asyncio.sleep(0.02)
+    monkeypatch.setattr(module, "_WAIT_S", 10.0)
+    await service.examples_published()
     assert [known.name for known in service.catalogue.concepts(ANYONE)] == ["mycat", "mydog"]
+    await service.close()
+
+
+async def test_an_engine_draws_though_the_examples_do_not_come(
+    host: EngineHost,
+    mergeable: Mapping[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_WAIT_S", 0.01)
+    slow = Slow(host)
+    service = Service(
+        ServiceSettings(),
+        slow,  # type: ignore[arg-type]
+        Registry(tmp_path / "registry"),
+        [mergeable["mycat"]],
+    )
+    await service.start()
+    await service.examples_published()
+    assert service.catalogue.count == 0
     await service.close()
 
 
