@@ -15,6 +15,8 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# A test keeps to one thread, so each processor takes a test; a cluster is one at a time.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 # Another torch or Python is another installation, so both are part of the stamp's name.
 STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
@@ -35,11 +37,11 @@ serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at 
 	$(BIN)/python -m serve --base $(BASE) --registry $(REGISTRY) --port $(PORT)
 
 test: $(STAMP) ## all tests that need no GPU
-	$(PYTEST) -m "not ray and not gpu"
+	$(PYTEST) $(PARALLEL) -m "not ray and not gpu"
 	$(PYTEST) -m "ray and not gpu"
 
 test-unit: $(STAMP) ## tests without Ray, seconds
-	$(PYTEST) -m "not ray and not gpu and not slow"
+	$(PYTEST) $(PARALLEL) -m "not ray and not gpu and not slow"
 
 test-ray: $(STAMP) ## tests on a local Ray cluster
 	$(PYTEST) -m "ray and not gpu"

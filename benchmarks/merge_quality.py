@@ -172,7 +172,8 @@ def measure(job: MergeQuality, base: Base, judge: Judge, console: Console) -> li
                 shown.setdefault(label, rows[0])
                 seconds = time.monotonic() - started
                 console.print(f"{case.label}, seed {seed}, {label}: {seconds:.0f} s")
-        _save_grid(job.output / f"{case.label.replace(' + ', '-')}.png", base, case, shown)
+        if shown:
+            _save_grid(job.output / f"{case.label.replace(' + ', '-')}.png", base, case, shown)
     return lines
 
 

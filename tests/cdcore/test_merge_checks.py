@@ -45,7 +45,7 @@ def report(
     [
         report("constrained", amplification=3.0, held_out=0.9),
         report("constrained", amplification=1.0, held_out=None),
-        report("ridge", constraint=0.4, held_out=0.4, penalty=0.1),
+        report("ridge", constraint=1.4, held_out=0.97, penalty=0.1),
         report("sum", constraint=2.0, held_out=2.0),
     ],
 )
@@ -58,7 +58,6 @@ def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
     [
         (report("constrained", amplification=30.0), "ordinary captions 30 times as much"),
         (report("constrained", constraint=0.2), "miss concept0 by 20 % and concept1 by 20 %"),
-        (report("ridge", held_out=0.7, penalty=0.25), "by 70 %"),
     ],
 )
 def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
@@ -66,7 +65,16 @@ def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reas
     assert refusal is not None
     assert reason in refusal
     assert "another token or class noun, or both jointly" in refusal
-    assert ("a penalty below 0.25" in refusal) == (bad.method == "ridge")
+
+
+@pytest.mark.parametrize(("held_out", "remedy"), [(1.3, "above 0.25"), (0.99, "below 0.25")])
+def test_a_ridge_merge_that_keeps_nothing_is_refused_with_a_way_out(
+    held_out: float, remedy: str
+) -> None:
+    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), CARDS, STATISTICS)
+    assert refusal is not None
+    assert f"miss concept0 by {100 * held_out:.0f} % and concept1" in refusal
+    assert f"with a penalty {remedy}, or by method constrained" in refusal
 
 
 def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
