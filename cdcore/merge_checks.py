@@ -20,6 +20,8 @@ _MOST_CONSTRAINT = 0.05
 _MOST_HELD_OUT = 0.98
 """Residual of a ridge merge on held-out prompts, of which no update at all has 1. Pictures keep
 more than a third of what keys and values add to a token until then (docs/merging.md)."""
+_OVERFITTED = 1.02
+"""Above it a ridge merge does harm where it was not fitted; below, it does hardly anything."""
 
 
 def check_merge(
@@ -32,46 +34,63 @@ def check_merge(
         cards: Of the concepts, in the report's order.
         statistics: It was made with.
     """
-    lost = _lost(report)
-    amplified = report.amplification is not None and report.amplification > _MOST_AMPLIFICATION
-    if not lost and not amplified:
-        return None
-    if amplified:
-        what = (
-            f"meeting its targets would change ordinary captions {report.amplification:.0f} times "
+    match report.method:
+        case "constrained":
+            reason = _unmet(report)
+            return reason and f"ill-posed merge: {reason}{_remedy(cards, statistics)}"
+        case "ridge":
+            return _unfitted(report)
+        case _:
+            return None
+
+
+def _unmet(report: MergeReport) -> str | None:
+    """Return what keeps the target prompts of a constrained merge from being met, if anything."""
+    if report.amplification is not None and report.amplification > _MOST_AMPLIFICATION:
+        return (
+            f"to meet its targets would change ordinary captions {report.amplification:.0f} times "
             "as much as the concepts alone do"
         )
-    else:
-        what = f"it would miss {' and '.join(lost)}"
-    if report.method == "ridge":
-        too_weak = max(error.held_out or 0.0 for error in report.concepts) > 1
-        return (
-            f"ill-posed merge: {what} on prompts it was not fitted to; merge with a penalty "
-            f"{'above' if too_weak else 'below'} {report.penalty:g}, or by method constrained"
-        )
+    missed = _missed(report, [error.constraint for error in report.concepts], _MOST_CONSTRAINT)
+    return f"its targets cannot all be met, {' and '.join(missed)} missed" if missed else None
+
+
+def _remedy(cards: Sequence[Card], statistics: CaptionStatistics) -> str:
     if len(cards) < 2:
-        return f"ill-posed merge: {what}, alone as it is; use the concept itself instead of a merge"
+        return ", alone as it is; use the concept itself instead of a merge"
     one, other = _nearest(cards, statistics)
     return (
-        f"ill-posed merge: {what}; {one.name} ({one.phrases[0]}) and {other.name} "
-        f"({other.phrases[0]}) want different things of nearly equal targets: train one of them "
-        "with another token or class noun, or both jointly"
+        f"; {one.name} ({one.phrases[0]}) and {other.name} ({other.phrases[0]}) want different "
+        "things of nearly equal targets: train one of them with another token or class noun, or "
+        "both jointly"
     )
 
 
-def _lost(report: MergeReport) -> list[str]:
-    """Return the concepts that a merge would miss, with how much of each."""
-    match report.method:
-        case "constrained":
-            errors = [(error.name, error.constraint, _MOST_CONSTRAINT) for error in report.concepts]
-        case "ridge":
-            errors = [(error.name, error.held_out, _MOST_HELD_OUT) for error in report.concepts]
-        case _:
-            errors = []
+def _unfitted(report: MergeReport) -> str | None:
+    """Return why a ridge merge is no better than none, if it is not."""
+    errors = [error.held_out for error in report.concepts]
+    missed = _missed(report, errors, _MOST_HELD_OUT)
+    if not missed:
+        return None
+    overfitted = _missed(report, errors, _OVERFITTED)
+    return (
+        f"ill-posed merge: {' and '.join(missed)} missed on prompts that it was not fitted to; "
+        f"merge with a penalty {'above' if overfitted else 'below'} {report.penalty:g}, or by "
+        "method constrained, which promises the target prompts alone"
+    )
+
+
+def _missed(report: MergeReport, errors: Sequence[float | None], most: float) -> list[str]:
+    """Return the concepts missed by more than ``most`` of the largest weight, with how much.
+
+    Others disturb a concept of small weight as much as one of large weight; against the little that
+    it asks for itself, that would always look like a loss.
+    """
+    weights = [abs(error.weight) or 1.0 for error in report.concepts]
     return [
-        f"{name} by {100 * error:.0f} %"
-        for name, error, most in errors
-        if error is not None and error > most
+        f"{concept.name} by {100 * error:.0f} %"
+        for concept, error, weight in zip(report.concepts, errors, weights, strict=True)
+        if error is not None and not error * weight / max(weights) <= most
     ]
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "applied",
     "gram",
     "least_energy",
+    "least_missed",
     "solve",
     "whitened",
 ]
@@ -107,6 +108,22 @@ def least_energy(targets: Tensor, values_gram: Tensor) -> float:
     """
     _, filtered, _, _ = _filtered(targets, 0.0)
     return float((filtered.T @ values_gram @ filtered).trace())
+
+
+def least_missed(targets: Tensor, values_gram: Tensor) -> Tensor:
+    """Return how far the constrained update is from each target, without making it.
+
+    Args:
+        targets: Z, (d, K).
+        values_gram: V V^T, (K, K) float64.
+
+    Returns:
+        (K,) squared norms of the rows of V - C X^T.
+    """
+    kept, filtered, _, _ = _filtered(targets, 0.0)
+    met = filtered * kept
+    missed = torch.eye(len(met), dtype=met.dtype) - met @ met.T
+    return (missed @ values_gram @ missed).diagonal().clamp(min=0)
 
 
 def applied(mix: Tensor, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -22,7 +22,8 @@ from cdcore.merge_checks import check_merge
 from cdcore.merge_parts import Part, arrange, check_bases
 from cdcore.merge_report import ConceptError, MergeReport, drift, residual
 from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeMethod
-from cdcore.merge_solver import Solution, applied, gram, least_energy, solve, whitened
+from cdcore.merge_solver import Solution, applied, least_energy, solve, whitened
+from cdcore.merge_targets import Targets
 from cdcore.update import Update
 
 __all__ = ["Merge", "merge"]
@@ -90,8 +91,7 @@ def merge(  # noqa: PLR0913 - most are keywords
     refusal = check_merge(report, cards, statistics)
     if refusal is None and method == "ridge":
         # Of nearly equal targets a ridge merge takes the mean of what is wanted, without a word.
-        _, exact = _merged(parts, statistics, "constrained", penalty)
-        refusal = check_merge(exact, cards, statistics)
+        refusal = check_merge(_met_exactly(report, parts, statistics), cards, statistics)
     if refusal is not None and not allow_ill_posed:
         raise MergeError(refusal)
     notes += [] if refusal is None else [refusal]
@@ -153,28 +153,33 @@ def _check_settings(
 def _constrained(
     parts: Sequence[Part], statistics: CaptionStatistics
 ) -> tuple[Update, dict[str, Any]]:
-    features = torch.cat([part.card.constraint.features for part in parts])
-    values = torch.cat([part.weight * part.card.constraint.values for part in parts])
-    targets, products = whitened(features, statistics.factor), gram(values)
-    energies, start = [], 0
-    for part in parts:
-        own = slice(start, start + len(part.card.constraint.features))
-        energies.append(least_energy(targets[:, own], products[own, own]))
-        start = own.stop
-    mean, first = _distinct(features)
-    if len(first) < len(features):
-        targets, products = targets[:, first], mean @ products @ mean.T
-        values = mean.to(values) @ values
+    asked = Targets.of(parts, statistics)
+    targets, products, values = asked.distinct()
     solution = solve(targets, statistics.factor)
     merged = float((solution.filtered.T @ products @ solution.filtered).trace())
-    apart = sum(energies)
     return _update(solution, values), {
         "rank": len(solution.kept),
         "dropped": solution.dropped,
         "target_condition": solution.condition,
-        "amplification": math.sqrt(merged / apart) if apart > 0 else 1.0,
-        "alone": [math.sqrt(energy / statistics.base_energy) for energy in energies],
+        "amplification": asked.amplification(merged),
+        "alone": [math.sqrt(energy / statistics.base_energy) for energy in asked.alone],
     }
+
+
+def _met_exactly(
+    report: MergeReport, parts: Sequence[Part], statistics: CaptionStatistics
+) -> MergeReport:
+    """Return the report with what the constrained merge of the same concepts would say."""
+    asked = Targets.of(parts, statistics)
+    return replace(
+        report,
+        method="constrained",
+        amplification=asked.amplification(least_energy(asked.whitened, asked.products)),
+        concepts=tuple(
+            replace(error, constraint=missed)
+            for error, missed in zip(report.concepts, asked.missed(), strict=True)
+        ),
+    )
 
 
 def _ridge(
@@ -204,21 +209,6 @@ def _summed(parts: Sequence[Part]) -> Update:
     if len(lefts) == len(weighted):
         return Update(left=torch.cat(lefts, dim=1), right=torch.cat(rights))
     return Update(weight=torch.stack([update.dense() for update in weighted]).sum(dim=0))
-
-
-def _distinct(features: Tensor) -> tuple[Tensor, list[int]]:
-    """Find bit-identical rows of features: least squares gives them the mean of their values.
-
-    Returns:
-        The matrix (k, K) float64 that takes the mean of equal rows, and the first of each.
-    """
-    places: dict[bytes, list[int]] = {}
-    for at, row in enumerate(features):
-        places.setdefault(row.numpy().tobytes(), []).append(at)
-    mean = torch.zeros(len(places), len(features), dtype=torch.float64)
-    for index, group in enumerate(places.values()):
-        mean[index, group] = 1 / len(group)
-    return mean, [group[0] for group in places.values()]
 
 
 def _error(part: Part, update: Update, alone: float | None) -> ConceptError:

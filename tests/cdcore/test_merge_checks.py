@@ -57,7 +57,8 @@ def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
     ("bad", "reason"),
     [
         (report("constrained", amplification=30.0), "ordinary captions 30 times as much"),
-        (report("constrained", constraint=0.2), "miss concept0 by 20 % and concept1 by 20 %"),
+        (report("constrained", constraint=0.2), "concept0 by 20 % and concept1 by 20 %"),
+        (report("constrained", constraint=float("nan")), "concept0 by nan %"),
     ],
 )
 def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
@@ -67,14 +68,25 @@ def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reas
     assert "another token or class noun, or both jointly" in refusal
 
 
-@pytest.mark.parametrize(("held_out", "remedy"), [(1.3, "above 0.25"), (0.99, "below 0.25")])
+@pytest.mark.parametrize(
+    ("held_out", "remedy"), [(1.3, "above 0.25"), (0.99, "below 0.25"), (1.0001, "below 0.25")]
+)
 def test_a_ridge_merge_that_keeps_nothing_is_refused_with_a_way_out(
     held_out: float, remedy: str
 ) -> None:
     refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), CARDS, STATISTICS)
     assert refusal is not None
-    assert f"miss concept0 by {100 * held_out:.0f} % and concept1" in refusal
+    assert f"concept0 by {100 * held_out:.0f} % and concept1" in refusal
     assert f"with a penalty {remedy}, or by method constrained" in refusal
+
+
+def test_what_a_small_weight_asks_for_is_weighed_by_the_largest() -> None:
+    strong = report("ridge", held_out=0.6, penalty=1.0)
+    weak = replace(strong.concepts[1], weight=-0.1, held_out=5.0)
+    mixed = replace(strong, concepts=(*strong.concepts[:1], weak))
+    assert check_merge(mixed, CARDS[:2], STATISTICS) is None
+    alone = replace(strong, concepts=(weak,))
+    assert check_merge(alone, CARDS[:1], STATISTICS) is not None
 
 
 def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
