@@ -61,6 +61,12 @@ class Rows:
     features: Tensor
     values: Tensor
 
+    def leading(self, count: int) -> "Rows":
+        """Return the rows whose features are largest, at most ``count``, in their order."""
+        order = self.features.norm(dim=1).argsort(descending=True, stable=True)
+        most = order[:count].sort().values
+        return Rows(features=self.features[most], values=self.values[most])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CardFeatures:

@@ -28,6 +28,10 @@ from cdcore.update import Update
 
 __all__ = ["Merge", "merge"]
 
+_MOST_DIRECTIONS = 20
+"""Of a subject's sketch, leading ones, that a ridge merge fits (docs/merging.md, which rows count).
+A merged pair of Stable Diffusion 1 then stays below 2.5 MB."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Merge:
@@ -185,7 +189,11 @@ def _met_exactly(
 def _ridge(
     parts: Sequence[Part], statistics: CaptionStatistics, penalty: float
 ) -> tuple[Update, dict[str, Any]]:
-    sketches = [(part.weight, part.card.sketch) for part in parts if part.card.sketch is not None]
+    sketches = [
+        (part.weight, part.card.sketch.leading(_MOST_DIRECTIONS * len(part.subjects)))
+        for part in parts
+        if part.card.sketch is not None
+    ]
     features = torch.cat([sketch.features for _, sketch in sketches])
     values = torch.cat([weight * sketch.values for weight, sketch in sketches])
     solution = solve(whitened(features, statistics.factor), statistics.factor, penalty)

@@ -18,19 +18,24 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
         report: Of the merge.
         remarks: Lines for the user.
     """
-    table = Table(title=f"Merged by {report.method}: error, 0 % is perfect", title_justify="left")
+    table = Table(
+        title=f"Merged by {report.method}: error, 0 % is perfect, 100 % as if left out",
+        title_justify="left",
+    )
     for name in ("concept", "named as"):
         table.add_column(name, overflow="fold")
-    for name in ("weight", "target prompts", "held-out prompts", "captions, alone"):
+    # Only a constrained merge is fitted to the target prompts.
+    is_exact = report.method == "constrained"
+    names = ("target prompts", "held-out prompts", "captions, alone")
+    for name in ("weight", *(names if is_exact else names[1:2])):
         table.add_column(name, justify="right")
     for error in report.concepts:
+        figures = (error.constraint, error.held_out, error.drift_alone)
         table.add_row(
             error.name,
             ", ".join(error.phrases),
             f"{error.weight:g}",
-            _percent(error.constraint),
-            _percent(error.held_out),
-            _percent(error.drift_alone),
+            *map(_percent, figures if is_exact else figures[1:2]),
         )
     console.print(table)
     facts = [f"held-out captions change by {_percent(report.drift)}"]

@@ -28,8 +28,14 @@ METHODS: tuple[MergeMethod, ...] = ("constrained", "ridge")
 STATISTICS = make_statistics(WIDTH)
 
 
-def merged(cards: list[Card], weights: list[float] | None = None, **settings: object) -> Merge:
-    return merge(cards, STATISTICS, weights, **settings)  # type: ignore[arg-type]
+def merged(
+    cards: list[Card],
+    weights: list[float] | None = None,
+    *,
+    method: MergeMethod = "constrained",
+    **settings: object,
+) -> Merge:
+    return merge(cards, STATISTICS, weights, method=method, **settings)  # type: ignore[arg-type]
 
 
 def dense(result: Merge) -> Tensor:

@@ -47,6 +47,13 @@ def test_a_report_has_a_row_for_each_concept_and_all_figures() -> None:
     assert "note: mycat: <a> is now <a-2>" in text
 
 
+def test_a_ridge_merge_is_not_measured_by_targets_that_it_was_not_fitted_to() -> None:
+    text = printed(MergeReport(method="ridge", concepts=(ERROR,), drift=0.0, penalty=3.0))
+    assert "25.00%" in text
+    assert "0.04%" not in text
+    assert "target prompts" not in text
+
+
 def test_what_a_method_does_not_know_is_not_said() -> None:
     text = printed(MergeReport(method="masked", concepts=(ERROR,), drift=0.0))
     assert "held-out captions change by 0.00%\n" in text

@@ -45,7 +45,7 @@ def test_the_script_merges_reports_and_shows_from_any_folder(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Merged by constrained" in done.stdout
+    assert "Merged by ridge" in done.stdout
     assert "<mycat> cat" in done.stdout
     assert "held-out captions change by" in done.stdout
     assert "condition numbers: captions" in done.stdout
@@ -69,7 +69,7 @@ def test_the_file_holds_the_merged_concept_and_its_report(
         ("mypot", 0.8),
     }
     report = concept.metrics["merge"]
-    assert report["method"] == "constrained"
+    assert report["method"] == "ridge"
     assert report["captions"] == len(written_captions(pocket=True).fitted)
     assert not any(name.endswith(".values") for name in load_file(tmp_path / "pair.safetensors"))
     assert load_card(tmp_path / "pair.safetensors").sketch is not None
