@@ -31,6 +31,8 @@ FINGERPRINT = "f" * 64
 _DECADES = 2.5
 """Between the strongest and the weakest direction of features; their second moment has twice."""
 _SKETCHED, _SKETCH, _HELD_OUT = 48, 32, 8
+_VARIETY = 24
+"""Directions that all prompts of one concept lie in, those held out too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,9 +100,14 @@ def make_cards(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) ->
     for index, update in enumerate(updates):
         width = update.shape[1]
         first = 1000 * seed + 10 * index
-        many = torch.linalg.svd(
-            draw_features(_SKETCHED, width, first + 1) / _SKETCHED**0.5, full_matrices=False
+        own = draw_features(min(_VARIETY, width), width, first + 1)
+        prompts, held_out = (
+            torch.randn(count, len(own), generator=torch.Generator().manual_seed(first + at))
+            @ own
+            / len(own) ** 0.5
+            for at, count in ((4, _SKETCHED), (2, _HELD_OUT))
         )
+        many = torch.linalg.svd(prompts / _SKETCHED**0.5, full_matrices=False)
         token = f"<concept{index}>"
         row = torch.randn(width, generator=torch.Generator().manual_seed(first + 3))
         cards.append(
@@ -112,7 +119,7 @@ def make_cards(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) ->
                 base_fingerprint=FINGERPRINT,
                 constraint=values_of(update, draw_features(targets, width, first)),
                 sketch=values_of(update, (many.S[:, None] * many.Vh)[:_SKETCH]),
-                held_out=values_of(update, draw_features(_HELD_OUT, width, first + 2)),
+                held_out=values_of(update, held_out),
             )
         )
     return cards

@@ -41,7 +41,7 @@ def sharing_a_target(cards: list[Card]) -> list[Card]:
 def test_what_is_missed_and_changed_is_that_of_the_constrained_merge(weights: list[float]) -> None:
     cards = sharing_a_target(make_cards(3, SHAPE, targets=3))
     asked = targets_of(cards, weights)
-    report = merge(cards, STATISTICS, weights, allow_ill_posed=True).report
+    report = merge(cards, STATISTICS, weights, method="constrained", allow_ill_posed=True).report
     for error, missed in zip(report.concepts, asked.missed(), strict=True):
         assert missed == pytest.approx(error.constraint, rel=1e-4)
         assert missed > 0.1
