@@ -187,22 +187,6 @@ def test_a_file_of_an_older_version_has_a_card_without_sketch(path: Path) -> Non
     assert torch.equal(card.constraint.features, tensors["constraint.features"].float())
 
 
-def test_the_card_of_what_changes_more_than_keys_and_values_is_refused(path: Path) -> None:
-    tensors = load_file(path) | {"mid.attn2.to_q.weight": torch.zeros(2, 2)}
-    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
-    with pytest.raises(ConceptFileError, match=r"more than keys and values \(mid.attn2.to_q"):
-        load_card(path)
-
-
-@pytest.mark.parametrize("missing", ["constraint.features", "constraint.values", "token.0"])
-def test_the_card_of_a_damaged_file_is_refused(path: Path, missing: str) -> None:
-    tensors = load_file(path)
-    del tensors[missing]
-    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
-    with pytest.raises(ConceptFileError, match="damaged"):
-        load_card(path)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("has_tokens", [False, True])
 @pytest.mark.parametrize("subjects", [1, 3])
@@ -315,14 +299,6 @@ def test_damaged_metadata_is_refused(path: Path, change: object) -> None:
 
 def test_metadata_that_is_no_json_is_refused(path: Path) -> None:
     save_file(load_file(path), path, metadata={KEY: "{"})
-    with pytest.raises(ConceptFileError, match="damaged"):
-        load_concept(path)
-
-
-def test_a_file_without_an_update_is_refused(path: Path) -> None:
-    tensors = load_file(path)
-    del tensors["update.weight"]
-    save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
     with pytest.raises(ConceptFileError, match="damaged"):
         load_concept(path)
 
