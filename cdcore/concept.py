@@ -9,7 +9,7 @@ of a factored one follow at once. The metadata is one JSON text.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -43,8 +43,28 @@ __all__ = [
 SCHEMA_VERSION = 1
 METADATA_KEY = "custom_diffusion"
 """Of the JSON text in a concept file's metadata."""
+_KINDS: Mapping[str, type] = {
+    "name": str,
+    "subjects": list,
+    "base_name": str,
+    "base_fingerprint": str,
+    "training": dict,
+    "metrics": dict,
+    "parents": list,
+    "created_at": str,
+    "libraries": dict,
+}
+"""What each entry of the metadata must be."""
 _ON_CARD = ("name", "subjects", "base_name", "base_fingerprint")
-_DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
+_DAMAGE = (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    UpdateShapeError,
+    TokenError,
+)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
 
@@ -227,9 +247,25 @@ def _read_metadata(file: Any, path: Path) -> dict[str, Any]:
             f"{path}: concept file of schema {schema}, this version reads up to {SCHEMA_VERSION}; "
             "update this software"
         )
-    metadata["subjects"] = tuple(Subject(**described) for described in metadata["subjects"])
-    metadata["parents"] = tuple(metadata["parents"])
+    for name, kind in _KINDS.items():
+        if name in metadata and not isinstance(metadata[name], kind):
+            raise damaged(path, f"{name} is {metadata[name]!r:.80}, expected a {kind.__name__}")
+    metadata["subjects"] = _subjects(metadata["subjects"], path)
+    metadata["parents"] = tuple(dict(parent) for parent in metadata["parents"])
     return metadata
+
+
+def _subjects(given: Sequence[Mapping[str, Any]], path: Path) -> tuple[Subject, ...]:
+    subjects = tuple(Subject(**described) for described in given)
+    tokens = [subject.token for subject in subjects if subject.token is not None]
+    are_texts = all(isinstance(subject.class_noun, str) for subject in subjects)
+    if not subjects or not are_texts or len(set(tokens)) < len(tokens):
+        raise damaged(
+            path,
+            f"subjects is {given!r:.200}, expected one or more, each with a text as class_noun and "
+            "a token of its own",
+        )
+    return subjects
 
 
 def _metadata(concept: Concept) -> dict[str, Any]:

@@ -288,17 +288,36 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
         pytest.param({"subjects": []}, id="no subject"),
         pytest.param({"subjects": 3}, id="no subjects"),
         pytest.param({"parents": None}, id="no parents"),
-        pytest.param({"soul": True}, id="unknown"),
+        pytest.param({"name": 3}, id="number as name"),
+        pytest.param({"name": ["a\n" * 999]}, id="long list as name"),
+        pytest.param({"base_name": None}, id="no base"),
+        pytest.param({"base_fingerprint": 3}, id="number as fingerprint"),
+        pytest.param({"subjects": [{"class_noun": 3, "token": "<my0>"}]}, id="number as noun"),
+        pytest.param({"subjects": [{"class_noun": ["cat"], "token": None}]}, id="list as noun"),
+        pytest.param({"subjects": [{"class_noun": "cat", "token": 3}]}, id="number as token"),
+        pytest.param({"subjects": [{"class_noun": "a", "token": "<my0>"}] * 2}, id="twice"),
+        pytest.param({"training": [1]}, id="list as training"),
+        pytest.param({"parents": ["one"]}, id="text as parent"),
     ],
 )
-def test_damaged_metadata_is_refused(path: Path, change: object) -> None:
+def test_damaged_metadata_is_refused_in_one_line(path: Path, change: object) -> None:
     rewrite(path, metadata_of(path) | change if isinstance(change, dict) else change)
+    for load in (load_concept, load_card):
+        with pytest.raises(ConceptFileError, match=r"damaged.*; train or export") as caught:
+            load(path)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def test_metadata_of_what_no_concept_has_is_refused(path: Path) -> None:
+    rewrite(path, metadata_of(path) | {"soul": True})
     with pytest.raises(ConceptFileError, match="damaged"):
         load_concept(path)
 
 
-def test_metadata_that_is_no_json_is_refused(path: Path) -> None:
-    save_file(load_file(path), path, metadata={KEY: "{"})
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_metadata_that_is_no_json_is_refused(path: Path, text: str) -> None:
+    save_file(load_file(path), path, metadata={KEY: text})
     with pytest.raises(ConceptFileError, match="damaged"):
         load_concept(path)
 

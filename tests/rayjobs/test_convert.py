@@ -156,6 +156,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("cut.bin", "o.safetensors", "--to", "kohya"), "cut.bin: a damaged torch file"),
     (("nan.safetensors", "o.safetensors", "--to", "kohya"), "update.weight holds values that are"),
     (("more.safetensors", "o.bin", "--to", "adobe"), "more than keys and values (unet.to_q"),
+    (("nameless.safetensors", "o.bin", "--to", "adobe"), "base_name is 3, expected a str"),
     (("foreign.safetensors", "o.bin", "--to", "adobe"), "of no known format"),
     (("shape.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "is (3, 3), expected"),
     (("key.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "has the key 'soul'"),
@@ -210,3 +211,4 @@ def _write_damaged_concepts(good: Path) -> None:
     nan = torch.full_like(load_file(good)["update.weight"], torch.nan)
     changed_copy(good, Path("nan.safetensors"), {"update.weight": nan})
     changed_copy(good, Path("more.safetensors"), {"unet.to_q.weight": torch.zeros(2, 2)})
+    changed_copy(good, Path("nameless.safetensors"), {}, base_name=3)

@@ -194,6 +194,21 @@ def test_a_concept_with_values_that_are_no_numbers_is_refused_and_nothing_is_wri
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_a_concept_without_subjects_is_refused_and_nothing_is_written(
+    argv: tuple[object, ...],
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = changed_copy(concept_file, tmp_path / "damaged.safetensors", {}, subjects=[])
+    assert _command(monkeypatch, *argv, "--concepts", source, "--pictures", 0) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {source}: the concept file is damaged: subjects is [], expected")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_an_ill_posed_merge_is_refused_in_one_line(
     argv: tuple[object, ...],
     monkeypatch: pytest.MonkeyPatch,
