@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cdcore.base import Base
-from cdcore.card import CARD_PARTS, Card, Rows, describe
+from cdcore.card import Card, describe
+from cdcore.concept_tensors import ConceptTensors, damaged
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
 from cdcore.files import replacing
 from cdcore.subject import Subject
@@ -42,7 +43,28 @@ __all__ = [
 SCHEMA_VERSION = 1
 METADATA_KEY = "custom_diffusion"
 """Of the JSON text in a concept file's metadata."""
-_DAMAGE = (AttributeError, KeyError, TypeError, ValueError, UpdateShapeError, TokenError)
+_KINDS: Mapping[str, type] = {
+    "name": str,
+    "subjects": list,
+    "base_name": str,
+    "base_fingerprint": str,
+    "training": dict,
+    "metrics": dict,
+    "parents": list,
+    "created_at": str,
+    "libraries": dict,
+}
+"""What each entry of the metadata must be."""
+_ON_CARD = ("name", "subjects", "base_name", "base_fingerprint")
+_DAMAGE = (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    UpdateShapeError,
+    TokenError,
+)
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 
 
@@ -170,9 +192,9 @@ def load_concept(path: Path) -> Concept:
     """
     with _reading(path) as file:
         metadata = _read_metadata(file, path)
-        tensors = _read_tensors(file, ("update.", "token."))
+        tensors = ConceptTensors(file, path)
         return Concept(
-            **metadata, update=_update(tensors), tokens=_tokens(metadata["subjects"], tensors)
+            **metadata, update=tensors.update(), tokens=tensors.tokens(metadata["subjects"])
         )
 
 
@@ -180,24 +202,19 @@ def load_card(path: Path) -> Card:
     """Read the card of a concept file, without its update where that is dense.
 
     Raises:
-        ConceptFileError: As for `load_concept`; or the file holds more than keys and values, which
-            a merge would lose.
+        ConceptFileError: As for `load_concept`.
     """
     with _reading(path) as file:
         metadata = _read_metadata(file, path)
-        names = set(file.keys())
-        foreign = sorted(
-            name for name in names if not name.startswith(("update.", "token.", *CARD_PARTS))
+        tensors = ConceptTensors(file, path)
+        rows = tensors.rows()
+        return Card(
+            **{name: metadata[name] for name in _ON_CARD},
+            tokens=tensors.tokens(metadata["subjects"]),
+            constraint=rows["constraint"],
+            sketch=rows.get("sketch"),
+            held_out=rows.get("heldout"),
         )
-        if foreign:
-            raise ConceptFileError(
-                f"{path}: it changes more than keys and values ({foreign[0]}), which a merge would "
-                "lose; merge concepts of which only keys and values were trained"
-            )
-        # What a factored update makes of the features follows at once, and is not stored.
-        factors = () if "update.weight" in names else ("update.",)
-        tensors = _read_tensors(file, ("token.", *CARD_PARTS, *factors))
-        return _card(metadata, tensors)
 
 
 @contextmanager
@@ -214,7 +231,7 @@ def _reading(path: Path) -> Iterator[Any]:
             f"{path}: not a readable safetensors file ({error}); train or export it again"
         ) from error
     except _DAMAGE as error:
-        raise ConceptFileError(f"{path}: the concept file is damaged: {error!r}") from error
+        raise damaged(path, f"{error!r:.200}") from error
 
 
 def _read_metadata(file: Any, path: Path) -> dict[str, Any]:
@@ -230,50 +247,25 @@ def _read_metadata(file: Any, path: Path) -> dict[str, Any]:
             f"{path}: concept file of schema {schema}, this version reads up to {SCHEMA_VERSION}; "
             "update this software"
         )
-    metadata["subjects"] = tuple(Subject(**described) for described in metadata["subjects"])
-    metadata["parents"] = tuple(metadata["parents"])
+    for name, kind in _KINDS.items():
+        if name in metadata and not isinstance(metadata[name], kind):
+            raise damaged(path, f"{name} is {metadata[name]!r:.80}, expected a {kind.__name__}")
+    metadata["subjects"] = _subjects(metadata["subjects"], path)
+    metadata["parents"] = tuple(dict(parent) for parent in metadata["parents"])
     return metadata
 
 
-def _read_tensors(file: Any, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    return {
-        name: file.get_tensor(name).float()
-        for name in file.keys()  # noqa: SIM118 - no mapping
-        if name.startswith(prefixes)
-    }
-
-
-def _tokens(subjects: Sequence[Subject], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    named = [subject.token for subject in subjects if subject.token is not None]
-    return {name: tensors[f"token.{number}"] for number, name in enumerate(named)}
-
-
-def _update(tensors: Mapping[str, Tensor]) -> Update:
-    return Update.of_tensors(
-        {
-            name.removeprefix("update."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("update.")
-        }
-    )
-
-
-def _card(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Card:
-    is_factored = any(name.startswith("update.") for name in tensors)
-    update = _update(tensors) if is_factored else None
-    rows = {}
-    for part in CARD_PARTS:
-        features = tensors.get(f"{part}.features")
-        if features is not None:
-            values = tensors[f"{part}.values"] if update is None else update.apply(features)
-            rows[part] = Rows(features=features, values=values)
-    return Card(
-        **{name: metadata[name] for name in ("name", "subjects", "base_name", "base_fingerprint")},
-        tokens=_tokens(metadata["subjects"], tensors),
-        constraint=rows["constraint"],
-        sketch=rows.get("sketch"),
-        held_out=rows.get("heldout"),
-    )
+def _subjects(given: Sequence[Mapping[str, Any]], path: Path) -> tuple[Subject, ...]:
+    subjects = tuple(Subject(**described) for described in given)
+    tokens = [subject.token for subject in subjects if subject.token is not None]
+    are_texts = all(isinstance(subject.class_noun, str) for subject in subjects)
+    if not subjects or not are_texts or len(set(tokens)) < len(tokens):
+        raise damaged(
+            path,
+            f"subjects is {given!r:.200}, expected one or more, each with a text as class_noun and "
+            "a token of its own",
+        )
+    return subjects
 
 
 def _metadata(concept: Concept) -> dict[str, Any]:

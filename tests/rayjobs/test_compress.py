@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cdcore.concept import load_concept
 from rayjobs import compress
 from rayjobs.cli import run_command
+from tests.cdcore.test_concept_tensors import changed_copy, with_value
 
 
 def _command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> int:
@@ -110,6 +112,29 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     assert message in error
     assert not list(tmp_path.iterdir())
     assert torch.equal(torch.tensor(list(concept_file.read_bytes()[-64:])), before)
+
+
+def test_a_damaged_file_is_refused_in_one_line_and_nothing_is_written(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weight = load_file(concept_file)["update.weight"]
+    for tensors, message in (
+        (
+            {"update.weight": with_value(weight, torch.nan)},
+            "update.weight holds values that are no",
+        ),
+        ({"unet.to_q.weight": torch.zeros(2, 2)}, "more than keys and values (unet.to_q.weight)"),
+    ):
+        source = changed_copy(concept_file, tmp_path / "damaged.safetensors", tensors)
+        assert _command(monkeypatch, source, tmp_path / "out.safetensors", "--rank", "2") == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {source}: ")
+        assert error.count("\n") == 1
+        assert message in error
+        assert list(tmp_path.iterdir()) == [source]
 
 
 def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(

@@ -14,6 +14,7 @@ from cdcore.formats.tools import TOOLS
 from rayjobs import convert
 from rayjobs.cli import run_command
 from rayjobs.convert import FormatName
+from tests.cdcore.test_concept_tensors import changed_copy
 
 READABLE = ["adobe", "compvis", "custom-diffusion"]
 SUFFIXES = {"adobe": "delta.bin", "compvis": "delta.ckpt", "custom-diffusion": "folder"}
@@ -153,6 +154,9 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("text.bin", "o.safetensors", "--to", "kohya"), "text.bin: neither a safetensors file nor"),
     (("pickle.bin", "o.safetensors", "--to", "kohya"), "pickle.bin: not read"),
     (("cut.bin", "o.safetensors", "--to", "kohya"), "cut.bin: a damaged torch file"),
+    (("nan.safetensors", "o.safetensors", "--to", "kohya"), "update.weight holds values that are"),
+    (("more.safetensors", "o.bin", "--to", "adobe"), "more than keys and values (unet.to_q"),
+    (("nameless.safetensors", "o.bin", "--to", "adobe"), "base_name is 3, expected a str"),
     (("foreign.safetensors", "o.bin", "--to", "adobe"), "of no known format"),
     (("shape.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "is (3, 3), expected"),
     (("key.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "has the key 'soul'"),
@@ -174,6 +178,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _write_bad_files(tiny_base)
+    _write_damaged_concepts(concept_file)
     before = sorted(tmp_path.rglob("*"))
     words = [{"CONCEPT": str(concept_file), "TINY": str(tiny_folder)}.get(w, w) for w in argv]
     assert _command(monkeypatch, *words) == 2
@@ -200,3 +205,10 @@ def _write_bad_files(base: Base) -> None:
     torch.save({"unet": weights | {layout.names[0]: torch.zeros(3, 3)}} | rows, "shape.bin")
     torch.save({"unet": weights | {"soul": torch.zeros(3, 3)}} | rows, "key.bin")
     save_file({"soul": torch.zeros(3)}, "foreign.safetensors")
+
+
+def _write_damaged_concepts(good: Path) -> None:
+    nan = torch.full_like(load_file(good)["update.weight"], torch.nan)
+    changed_copy(good, Path("nan.safetensors"), {"update.weight": nan})
+    changed_copy(good, Path("more.safetensors"), {"unet.to_q.weight": torch.zeros(2, 2)})
+    changed_copy(good, Path("nameless.safetensors"), {}, base_name=3)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -13,6 +14,7 @@ from cdcore.concept import load_card, load_concept
 from rayjobs import merge
 from rayjobs.cli import run_command
 from rayjobs.merge import MergeJob
+from tests.cdcore.test_concept_tensors import changed_copy, with_value
 
 SCRIPT = Path(merge.__file__)
 
@@ -171,6 +173,40 @@ def test_bad_input_is_one_line(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize("name", ["constraint.values", "sketch.features", "token.0"])
+def test_a_concept_with_values_that_are_no_numbers_is_refused_and_nothing_is_written(
+    name: str,
+    argv: tuple[object, ...],
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nan = with_value(load_file(concept_file)[name], torch.nan)
+    source = changed_copy(concept_file, tmp_path / "damaged.safetensors", {name: nan})
+    assert _command(monkeypatch, *argv, "--concepts", source, "--pictures", 0) == 2
+    assert capsys.readouterr().err == (
+        f"error: {source}: {name} holds values that are no numbers; train the concept again with a "
+        "smaller learning rate\n"
+    )
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_concept_without_subjects_is_refused_and_nothing_is_written(
+    argv: tuple[object, ...],
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = changed_copy(concept_file, tmp_path / "damaged.safetensors", {}, subjects=[])
+    assert _command(monkeypatch, *argv, "--concepts", source, "--pictures", 0) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {source}: the concept file is damaged: subjects is [], expected")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_an_ill_posed_merge_is_refused_in_one_line(

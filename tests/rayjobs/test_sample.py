@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from cdcore.base import Base
 from cdcore.grid import SETTINGS_KEY
@@ -18,6 +17,7 @@ from cdcore.sampling import sample as sample_requests
 from rayjobs import sample
 from rayjobs.cli import run_command
 from rayjobs.sample import SampleJob
+from tests.cdcore.test_concept_tensors import changed_copy
 
 SCRIPT = Path(sample.__file__)
 QUICK = ("--steps", "2", "--count", "1", "--guidance", "2")
@@ -184,6 +184,28 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_damaged_concept_is_refused_in_one_line_and_nothing_is_written(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nan = torch.full_like(load_file(concept_file)["token.0"], torch.nan)
+    for tensors, message in (
+        ({"token.0": nan}, "token.0 holds values that are no numbers"),
+        ({"token.0": nan[:-1]}, "token.0 is [31] of F16, expected [32]"),
+        ({"unet.to_q.weight": torch.zeros(2, 2)}, "more than keys and values (unet.to_q.weight)"),
+    ):
+        source = changed_copy(concept_file, tmp_path / "damaged.safetensors", tensors)
+        argv = ("--concepts", source, "--prompt", "a <mycat> cat", "--output", tmp_path / "out")
+        assert _command(monkeypatch, *argv, *QUICK) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {source}: ")
+        assert error.count("\n") == 1
+        assert message in error
+        assert list(tmp_path.iterdir()) == [source]
+
+
 def test_a_concept_of_another_base_is_refused_unless_allowed(
     concept_file: Path,
     tmp_path: Path,
@@ -232,11 +254,8 @@ def test_renamed_tokens_are_told_and_bad_prompts_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     again = tmp_path / "again.safetensors"
-    save_file(
-        {**load_file(concept_file), "token.0": torch.ones_like(load_file(concept_file)["token.0"])},
-        again,
-        metadata=metadata_of(concept_file),
-    )
+    ones = torch.ones_like(load_file(concept_file)["token.0"])
+    changed_copy(concept_file, again, {"token.0": ones})
     argv: tuple[object, ...] = (
         "--concepts",
         concept_file,
@@ -250,9 +269,3 @@ def test_renamed_tokens_are_told_and_bad_prompts_refused(
     assert "note: mycat: <mycat> is now <mycat-2>" in capsys.readouterr().err
     assert _command(monkeypatch, *argv, "--prompt", "a <mycat-3> cat") == 2
     assert "names <mycat-3>" in capsys.readouterr().err
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    with safe_open(path, framework="pt") as file:
-        metadata: dict[str, str] = file.metadata()
-    return metadata
