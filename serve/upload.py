@@ -18,7 +18,6 @@ from cdcore.card import CARD_PARTS
 from cdcore.concept import METADATA_KEY, load_card, load_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from serve.service_facts import ServiceFacts
-from serve.tensor_sizes import tensors_in
 
 __all__ = ["check_upload", "max_upload_bytes"]
 
@@ -236,14 +235,8 @@ def _check_values(data: bytes) -> None:
         file.write(data)
         file.flush()
         try:
-            concept = load_concept(Path(file.name))
-            card = load_card(Path(file.name))
+            load_concept(Path(file.name))
+            load_card(Path(file.name))
         except ConceptFileError as error:
             # Where it lies for the moment is nobody's business.
             raise ConceptFileError(str(error).removeprefix(f"{file.name}: ")) from error
-    for tensor in (*tensors_in(concept.update), *tensors_in((concept.tokens, card.rows))):
-        if not tensor.isfinite().all():
-            raise ConceptFileError(
-                "the file holds values that are no numbers; train it again with a smaller "
-                "learning rate"
-            )
