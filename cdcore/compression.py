@@ -60,7 +60,7 @@ class Rule:
     Attributes:
         name: What ``value`` is.
         value: A whole number of at least 1 for ``rank``; in (0, 1] for ``energy`` and ``mass``;
-            bytes for ``size``.
+            bytes, above 0, for ``size``.
 
     Raises:
         ConfigError: The value is impossible.
@@ -74,8 +74,10 @@ class Rule:
         is_share = self.name in ("energy", "mass")
         if is_share and not 0 < self.value <= 1:
             raise ConfigError(f"{self.name} is {self.value}, expected a share above 0, at most 1")
-        if not is_share and not 1 <= self.value < math.inf:
-            raise ConfigError(f"{self.name} is {self.value}, expected 1 or more")
+        if self.name == "rank" and not 1 <= self.value < math.inf:
+            raise ConfigError(f"rank is {self.value}, expected 1 or more")
+        if self.name == "size" and not 0 < self.value < math.inf:
+            raise ConfigError(f"size is {self.value / 1e6:g} MB, expected more than 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +162,7 @@ def choose_ranks(values: Sequence[Tensor], costs: Sequence[int], rule: Rule) -> 
     if rule.name == "rank":
         return [min(int(rule.value), len(own)) for own in values]
     if rule.name == "size":
-        return _ranks_by_size(values, costs, int(rule.value))
+        return _ranks_by_size(values, costs, rule.value)
     if rule.name == "mass":
         return [_before_share(own, rule.value) for own in values]
     return [_up_to_share(own.square(), rule.value) for own in values]
@@ -180,7 +182,7 @@ def _before_share(terms: Tensor, share: float) -> int:
     return max(1, int(within.sum()))
 
 
-def _ranks_by_size(values: Sequence[Tensor], costs: Sequence[int], budget: int) -> list[int]:
+def _ranks_by_size(values: Sequence[Tensor], costs: Sequence[int], budget: float) -> list[int]:
     least = sum(costs)
     if budget < least:
         raise ConfigError(

@@ -1,5 +1,6 @@
 """Durable files: written under a temporary name, flushed, renamed; nothing partial is ever seen."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,17 +21,23 @@ def replacing(path: Path) -> Iterator[Path]:
         The temporary path to write to. It is removed when the body raises.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; ``path`` is then untouched.
+        OSError: The folder cannot be written, ``path`` is a folder itself, or the disk is full;
+            ``path`` is then untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    with _naming(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.stem}-"
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
         _flush(temporary)
-        temporary.replace(path)
+        with _naming(path):
+            temporary.replace(path)
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -44,6 +51,18 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors name the file that was asked for: a temporary name tells a user nothing."""
+    try:
+        yield
+    except FileExistsError as error:
+        # A file stands where the folder should be made.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _flush(path: Path) -> None:

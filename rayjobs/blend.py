@@ -10,6 +10,7 @@ from cdcore.base import Base
 from cdcore.caption_statistics import CaptionStatistics, caption_statistics, stored_statistics
 from cdcore.card import Card
 from cdcore.concept import load_card, load_concept
+from cdcore.errors import ConfigError
 from cdcore.masked_sum import MaskedPart, MaskedSum, masked_report
 from cdcore.merge_report import MergeReport
 from cdcore.merging import Merge, merge
@@ -81,28 +82,30 @@ def make_blend(
     Raises:
         ConceptFileError: A file cannot be used.
         BaseMismatchError: The concepts are of different bases.
-        ConfigError: A setting is impossible.
+        ConfigError: A setting is impossible, or a concept is given at two weights.
         MergeError: The merge is ill-posed.
     """
     if settings.method == "masked":
         assert base is not None
         return _masked(files, base, allow_other_base=settings.allow_other_base)
+    weights = [weight for _, weight in files]
     cards = [load_card(file) for file, _ in files]
+    if base is not None and settings.allow_other_base:
+        cards = [replace(card, base_fingerprint=base.fingerprint) for card in cards]
+    _check_weights(cards, weights)
     if base is None:
         statistics = find_statistics(cards, settings)
         assert statistics is not None
     else:
         bank = settings.bank(pocket=base.is_pocket)
         statistics = caption_statistics(base, bank, settings.cache, on_progress=on_progress)
-        if settings.allow_other_base:
-            cards = [replace(card, base_fingerprint=base.fingerprint) for card in cards]
     updates = None
     if settings.method == "sum":
         updates = [load_concept(file).update for file, _ in files]
     made = merge(
         cards,
         statistics,
-        [weight for _, weight in files],
+        weights,
         method=settings.method,
         penalty=settings.penalty,
         name=name,
@@ -116,6 +119,22 @@ def make_blend(
         report=made.report,
         merge=made,
     )
+
+
+def _check_weights(cards: Sequence[Card], weights: Sequence[float]) -> None:
+    """Refuse copies of a concept at two weights: its targets would be wanted twice, differently.
+
+    Raises:
+        ConfigError: Names them.
+    """
+    first: dict[str, tuple[str, float]] = {}
+    for card, weight in zip(cards, weights, strict=True):
+        name, known = first.setdefault(card.digest, (card.name, weight))
+        if weight != known:
+            raise ConfigError(
+                f"{name} (weight {known:g}) and {card.name} (weight {weight:g}) are the same "
+                "concept; give it once, with the sum of its weights"
+            )
 
 
 def _subjects_by_card(made: Merge, cards: Sequence[Card]) -> tuple[tuple[Subject, ...], ...]:

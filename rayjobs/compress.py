@@ -22,6 +22,7 @@ from rich.table import Table
 from cdcore.compression import BYTES_PER_VALUE, Compressed, Rule, RuleName, Scope, compress
 from cdcore.errors import ConfigError
 from rayjobs.cli import parse, run_command
+from rayjobs.outputs import check_file
 
 if TYPE_CHECKING:
     from cdcore.concept import Concept
@@ -70,8 +71,7 @@ class CompressJob:
             raise ConfigError(f"--output is {self.output}, expected a name in .safetensors")
         if self.output.resolve() == self.source.resolve():
             raise ConfigError(f"--output is {self.output}, the source itself; give another name")
-        if self.output.exists() and not self.overwrite:
-            raise ConfigError(f"--output {self.output} exists; choose another, or give --overwrite")
+        check_file(self.output, overwrite=self.overwrite)
 
 
 def run(job: CompressJob, console: Console) -> None:
@@ -132,7 +132,7 @@ def _rule(job: CompressJob, concept: "Concept", pairs: int) -> Rule:
         raise ConfigError(
             f"--size is {job.size} MB, but all but the update takes {rest / 1e6:.3g} MB; give more"
         )
-    return Rule(name="size", value=int(job.size * 1e6 - rest))
+    return Rule(name="size", value=job.size * 1e6 - rest)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from cdcore.errors import ConfigError
 from cdcore.registry_entry import check_name
 from rayjobs.cli import parse, run_command
 from rayjobs.compress import error_table
+from rayjobs.outputs import check_file, check_folder
 
 if TYPE_CHECKING:
     from cdcore.concept import Concept
@@ -69,8 +70,8 @@ class ConvertJob:
     """Concept file, or another tool's file or folder; its format is found out. May stand first,
     without this flag."""
     output: Path
-    """File to write, or folder for formats of several files; may stand second, without this
-    flag."""
+    """File to write, or folder for formats of several files, which holds one concept; may stand
+    second, without this flag."""
     to: FormatName
     """Format to write, or tool to write all files for."""
     base: str | None = None
@@ -92,7 +93,8 @@ class ConvertJob:
     size: float | None = None
     """LoRA-type formats: let the factors take at most this many MB in half precision."""
     overwrite: bool = False
-    """Replace an output file that exists."""
+    """Replace an output file that exists, or the concept that was written to the folder before;
+    other files there stay."""
 
     def __post_init__(self) -> None:
         """Refuse what no later step would."""
@@ -152,6 +154,7 @@ def run(job: ConvertJob, console: Console) -> None:
         _write(job, concept, source.base, format_, console)
     for tool in TOOLS:
         if tool == job.to:
+            _clear(job.output)
             made = export_for_tool(concept, source.base, tool, job.output, job.torch_dtype)
             _list([made.folder / file for file in made.files], console)
 
@@ -160,17 +163,19 @@ def _check(job: ConvertJob, format_: "Format | None") -> None:
     """Find out before anything is read what cannot be written.
 
     Raises:
-        ConfigError: The output does not suit the format, or exists.
+        ConfigError: The output does not suit the format or cannot be written, or something would
+            be lost.
     """
     suffixes = (".safetensors",) if job.to == "concept" else format_.suffixes if format_ else ()
     if suffixes and job.output.suffix not in suffixes:
         raise ConfigError(
             f"--output is {job.output}, but {job.to} is a file in {' or '.join(suffixes)}"
         )
-    if not suffixes and job.output.exists() and not job.output.is_dir():
+    if not suffixes and job.output.is_file():
         raise ConfigError(f"--output is {job.output}, a file, but {job.to} is a folder of files")
-    if job.output.is_file() and not job.overwrite:
-        raise ConfigError(f"--output {job.output} exists; choose another, or give --overwrite")
+    _check_apart(job)
+    check = check_file if suffixes else check_folder
+    check(job.output, overwrite=job.overwrite)
     is_low_rank = job.to in ("comfyui", "a1111", "diffusers", "peft") or (
         format_ is not None and format_.holds == "factors"
     )
@@ -179,6 +184,19 @@ def _check(job: ConvertJob, format_: "Format | None") -> None:
             f"--{job.rule.name} is for formats of low rank, which {job.to} is not; compress.py "
             "makes smaller concept files"
         )
+
+
+def _check_apart(job: ConvertJob) -> None:
+    """Refuse an output that could replace what is read; the source may be a folder too.
+
+    Raises:
+        ConfigError: One is inside the other.
+    """
+    source, output = job.source.resolve(), job.output.resolve()
+    if source.is_relative_to(output):
+        raise ConfigError(f"--output is {job.output}, which holds the source; give another folder")
+    if output.is_relative_to(source) and output.is_file():
+        raise ConfigError(f"--output is {job.output}, a file of the source; give another name")
 
 
 def _to_concept(job: ConvertJob, console: Console) -> None:
@@ -226,6 +244,8 @@ def _write(
 ) -> None:
     artifacts = format_.write(concept, base, job.torch_dtype)
     paths = [job.output if format_.suffixes else job.output / a.path for a in artifacts]
+    if not format_.suffixes:
+        _clear(job.output)
     for artifact, path in zip(artifacts, paths, strict=True):
         artifact.save(path)
     _list(paths, console)
@@ -233,6 +253,18 @@ def _write(
         console.print(
             f"note: {' and '.join(concept.tokens)} is not in such a file; --to embedding writes it"
         )
+
+
+def _clear(folder: Path) -> None:
+    """Delete the concept that was written to a folder before, for a tool or in a format."""
+    from cdcore.formats.export_folder import clear_export
+    from cdcore.formats.registry import FORMATS
+
+    clear_export(folder)
+    for format_ in FORMATS.values():
+        if format_.earlier is not None and folder.is_dir():
+            for path in format_.earlier(folder):
+                path.unlink()
 
 
 def _list(paths: Sequence[Path], console: Console) -> None:

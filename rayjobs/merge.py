@@ -17,6 +17,7 @@ silence()
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -25,9 +26,16 @@ from cdcore.merge_settings import DEFAULT_METHOD, DEFAULT_PENALTY
 from rayjobs.bar import bar
 from rayjobs.blend_settings import BlendMethod, BlendSettings
 from rayjobs.cli import parse, run_command
-from rayjobs.weighted_file import weighted_file
+from rayjobs.outputs import check_file, check_folder
+from rayjobs.weighted_file import weighted_files
+
+if TYPE_CHECKING:
+    from cdcore.base import Base
+    from cdcore.formats.kv_base import KVBase
 
 __all__ = ["MergeJob", "main", "run"]
+
+_SEEDS = 2**64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +49,8 @@ class MergeJob:
     concepts: tuple[str, ...]
     """Concept files; FILE:WEIGHT scales what was taught."""
     output: Path
-    """Concept file to write, NAME.safetensors; the pictures go to NAME.png beside it."""
+    """Concept file to write, NAME.safetensors; beside it go the pictures, NAME.png, and files for
+    other tools, NAME-exports/."""
     method: BlendMethod = DEFAULT_METHOD
     """How: meet the target prompts of all exactly, fit many prompts of each, or, to compare with,
     add the updates, or let each act on its own words alone."""
@@ -54,8 +63,8 @@ class MergeJob:
     overwrite: bool = False
     """Replace outputs that exist."""
     export: str | None = None
-    """Tools to write files for into exports/ beside the output: comfyui,a1111,diffusers,peft, or
-    'all' or 'none'; unset, all where the base is loaded and is no pocket base."""
+    """Tools to write files for: comfyui,a1111,diffusers,peft, or 'all' or 'none'; unset, all but
+    on a pocket base."""
     pictures: int = 1
     """Pictures of each prompt; 0 shows none."""
     seed: int = 0
@@ -77,11 +86,20 @@ class MergeJob:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"--{name} is {value}, expected {least} or more")
+        if self.seed + self.pictures > _SEEDS:
+            raise ConfigError(
+                f"--seed is {self.seed} and --pictures {self.pictures}, expected seeds below 2**64"
+            )
 
     @property
     def picture(self) -> Path:
         """Where the pictures go."""
         return self.output.with_suffix(".png")
+
+    @property
+    def exports(self) -> Path:
+        """Where other tools' files go: of this merge alone, for others may lie beside it."""
+        return self.output.with_name(f"{self.output.stem}-exports")
 
     @property
     def blending(self) -> BlendSettings:
@@ -106,28 +124,28 @@ def run(job: MergeJob, console: Console) -> None:
         CustomDiffusionError: A file or a setting cannot be used, or the merge is ill-posed.
         OSError: A file cannot be written.
     """
-    files = [weighted_file(text) for text in job.concepts]
+    files = weighted_files(job.concepts)
     _check_outputs(job, [file for file, _ in files])
     # Model libraries take seconds to import: bad input and --help should not wait for them.
     from cdcore.concept import load_card, load_concept, save_concept
-    from cdcore.formats.kv_base import KVBase
-    from cdcore.formats.tools import TOOLS, export_for_tools, tools_named
+    from cdcore.formats.tools import TOOLS, clear_exports, export_for_tools, tools_named
     from cdcore.sampler import plan
     from rayjobs.blend import find_statistics, make_blend
     from rayjobs.blend_sheet import save_blend_sheet
     from rayjobs.blend_table import print_report
     from rayjobs.local_base import load_local_base
 
-    settings, wanted = job.blending, tools_named(job.export)
+    settings, tools = job.blending, tools_named(job.export, default=TOOLS)
     cards = [load_card(file) for file, _ in files]
-    base = None
+    base, base_name = None, job.base or cards[0].base_name
     shows = job.pictures > 0
-    is_needed = shows or wanted or job.base is not None or job.method == "masked"
+    is_needed = shows or job.base is not None or job.method == "masked"
     if is_needed or find_statistics(cards, settings) is None:
-        base = load_local_base(job.base or cards[0].base_name)
+        base = load_local_base(base_name)
         if job.steps is not None:
             # Before anything is written.
             plan(base.noise_schedule, base.profile.sampler, job.steps)
+    described = _described(job, base, base_name) if tools and job.method != "masked" else None
     concepts = [(load_concept(file), weight) for file, weight in files] if shows else []
     started = time.monotonic()
     with bar("reading", "captions") as advance:
@@ -143,12 +161,11 @@ def run(job: MergeJob, console: Console) -> None:
         save_concept(blend.merge.concept, job.output, blend.merge.card)
         size = job.output.stat().st_size / 1e6
         console.print(f"merged in {1000 * seconds:.0f} ms: {job.output}, {size:.2f} MB")
-        if base is not None and job.export is None and not base.is_pocket:
-            wanted = TOOLS
-        if base is not None and wanted:
-            folder = job.output.parent / "exports"
-            export_for_tools(blend.merge.concept, KVBase.of(base), wanted, folder)
-            console.print(f"exports: {folder}")
+        if described is not None:
+            export_for_tools(blend.merge.concept, described, tools, job.exports)
+            console.print(f"exports: {job.exports}")
+        elif job.overwrite:
+            clear_exports(job.exports)
     if base is not None and shows:
         seeds = range(job.seed, job.seed + job.pictures)
         with bar("sampling", "steps") as advance:
@@ -165,15 +182,32 @@ def _check_outputs(job: MergeJob, files: Sequence[Path]) -> None:
         ConfigError: A place is taken, or is a source.
     """
     for path in (job.output, *([job.picture] if job.pictures else [])):
-        if path.is_dir():
-            raise ConfigError(f"--output: {path} is a folder; choose another name")
-        if path.exists() and not job.overwrite:
-            raise ConfigError(f"--output: {path} exists; choose another, or give --overwrite")
+        check_file(path, overwrite=job.overwrite)
     if job.output.resolve() in {file.resolve() for file in files}:
         raise ConfigError(f"--output is {job.output}, one of the sources; give another name")
-    above = next(path for path in job.output.absolute().parents if path.exists())
-    if not above.is_dir():
-        raise ConfigError(f"--output is {job.output}, but {above} is no folder")
+
+
+def _described(job: MergeJob, base: "Base | None", base_name: str) -> "KVBase | None":
+    """Describe the base for exports, and find out before anything is computed where they can go.
+
+    Returns:
+        None where there is nothing to export.
+
+    Raises:
+        BaseModelError: The base's configuration cannot be read.
+        ConfigError: A place is taken.
+    """
+    from cdcore.base_outline import outline_base
+    from cdcore.formats.kv_base import KVBase
+    from cdcore.formats.tools import TOOLS
+
+    # No export needs weights: what is written must not depend on whether the cache spares the base.
+    known = outline_base(base_name) if base is None else base
+    if job.export is None and known.is_pocket:
+        return None
+    for folder in (job.exports, *(job.exports / tool for tool in TOOLS)):
+        check_folder(folder, overwrite=job.overwrite)
+    return KVBase.of(known)
 
 
 def main() -> None:

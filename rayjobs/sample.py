@@ -13,7 +13,6 @@ from rayjobs.quiet import silence
 
 silence()
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +23,8 @@ from cdcore.sampler import SamplerName
 from rayjobs.bar import bar
 from rayjobs.blend_settings import BlendMethod, BlendSettings
 from rayjobs.cli import parse, run_command
-from rayjobs.weighted_file import weighted_file
+from rayjobs.outputs import check_place
+from rayjobs.weighted_file import weighted_files
 
 if TYPE_CHECKING:
     from cdcore.base import Base
@@ -131,8 +131,8 @@ def run(job: SampleJob) -> None:
         OSError: A picture cannot be written.
     """
     prompts = job.read_prompts()
-    files = [weighted_file(text) for text in job.concepts]
-    _check_writable(job.output)
+    files = weighted_files(job.concepts)
+    check_place(job.output)
     # Model libraries take seconds to import: bad input and --help should not wait for them.
     from cdcore.concept import load_concept
     from cdcore.sampling import sample
@@ -226,19 +226,6 @@ def _first_request(
         tokens=tokens,
     )
     return first, subjects
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before sampling, without leaving an empty folder behind, whether files can go there.
-
-    Raises:
-        ConfigError: They cannot.
-    """
-    absolute = folder.absolute()
-    existing = next(path for path in (absolute, *absolute.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        kind = "not writable" if existing.is_dir() else "not a folder"
-        raise ConfigError(f"--output {folder}: {existing} is {kind}; choose another folder")
 
 
 def _hint(subjects: Sequence["Subject"], prompts: Sequence[str]) -> None:

@@ -93,6 +93,9 @@ class Setting:
             return tuple(_entry(element, entry, f"{where}, entry {n}") for n, entry in entries)
         is_meant = not (isinstance(value, bool) and self._plain is not bool)
         is_meant &= not (value == "" and self._plain is Path)
+        # No path can hold it, and the system's calls end in a traceback.
+        texts = value if isinstance(value, list) else [value]
+        is_meant &= not any(isinstance(text, str) and "\0" in text for text in texts)
         if isinstance(value, str) and get_origin(self._plain) is Literal:
             # On the command line choices that are numbers are texts as well.
             value = {str(choice): choice for choice in get_args(self._plain)}.get(value, value)

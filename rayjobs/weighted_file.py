@@ -1,11 +1,12 @@
 """A concept file with a weight, as a user writes it: ``FILE`` or ``FILE:WEIGHT``."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from cdcore.errors import ConfigError
 
-__all__ = ["weighted_file"]
+__all__ = ["weighted_file", "weighted_files"]
 
 _MOST = 4
 """As in the service."""
@@ -31,3 +32,20 @@ def weighted_file(text: str) -> tuple[Path, float]:
             f"{_MOST}, as in {file}:0.8"
         )
     return Path(file), factor
+
+
+def weighted_files(texts: Sequence[str]) -> list[tuple[Path, float]]:
+    """Split several, of which none may be the file of another.
+
+    Raises:
+        ConfigError: As for `weighted_file`; or a file is given twice.
+    """
+    files = [weighted_file(text) for text in texts]
+    seen: set[Path] = set()
+    for file, _ in files:
+        if file.resolve() in seen:
+            raise ConfigError(
+                f"concept {file} is given twice; give it once, with the sum of its weights"
+            )
+        seen.add(file.resolve())
+    return files

@@ -81,21 +81,41 @@ def _read(content: Content, base: KVBase) -> Foreign:
 
 def _token_files(weights: Path) -> list[Path]:
     """Find the small files beside the weights; of a token in two formats, the safer one."""
-    found: dict[str, Path] = {}
-    for path in sorted(weights.parent.iterdir()):
-        is_row = path.suffix in _SUFFIXES and path.is_file() and path.stem != WEIGHTS_STEM
-        if is_row and path != weights and path.stat().st_size <= _MAX_TOKEN_BYTES:
-            found[path.stem] = path
-    return list(found.values())
+    return list({path.stem: path for path in _small_files(weights.parent, weights)}.values())
+
+
+def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in _SUFFIXES
+        and path.is_file()
+        and path != weights
+        and path.stem != WEIGHTS_STEM
+        and path.stat().st_size <= _MAX_TOKEN_BYTES
+    ]
 
 
 def _token(path: Path, base: KVBase) -> dict[str, Tensor]:
     """Return the row of a token file; nothing where a small file is of something else."""
     tree = open_content(path).tree
-    if len(tree) != 1 or not isinstance(next(iter(tree.values())), Tensor):
+    if not _is_token(tree):
         return {}
     ((token, row),) = tree.items()
     return {str(token): rows_of(path, str(token), row, base)}
+
+
+def _is_token(tree: Mapping[str, Any]) -> bool:
+    return len(tree) == 1 and isinstance(next(iter(tree.values())), Tensor)
+
+
+def _earlier(folder: Path) -> list[Path]:
+    """Find the weights in a folder and what would be read as their tokens."""
+    weights = [folder / f"{WEIGHTS_STEM}{suffix}" for suffix in _SUFFIXES]
+    found = [path for path in weights if path.is_file()]
+    # Without weights small files are of something else.
+    tokens = _small_files(folder) if found else []
+    return [*found, *(path for path in tokens if _is_token(open_content(path).tree))]
 
 
 CUSTOM_DIFFUSION = Format(
@@ -106,4 +126,5 @@ CUSTOM_DIFFUSION = Format(
     write=_write,
     recognises=_recognises,
     read=_read,
+    earlier=_earlier,
 )

@@ -1,7 +1,7 @@
 """What a format is: how it is recognised, read and written, and what it needs for that."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -85,6 +85,8 @@ class Format:
         recognises: Whether a file's content is of this format; None where it is only written.
         read: Reads such a content.
         has_tokens: Whether the rows of the modifier tokens are in its files.
+        earlier: Finds in a folder the files of the concept that was written there before, which
+            would be read together with a new one's; None where names alone tell files apart.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Format:
     recognises: Callable[[Content], bool] | None = None
     read: Callable[[Content, KVBase], Foreign] | None = None
     has_tokens: bool = True
+    earlier: Callable[[Path], Sequence[Path]] | None = None
 
 
 def _compact(node: Any) -> Any:

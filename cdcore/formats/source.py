@@ -69,11 +69,16 @@ def read_source(
     Raises:
         ConceptFileError: The file cannot be read, or is of another base.
         BaseModelError: The base that a concept file names cannot be read.
-        ConfigError: A noun or the base must be given.
+        ConfigError: A noun or the base must be given, or is given where the file says it.
     """
     file = _file_in(path) if path.is_dir() else path
     content = open_content(file)
     if METADATA_KEY in content.metadata:
+        if nouns:
+            raise ConfigError(
+                f"{file}: a concept file says itself what it teaches, and {', '.join(nouns)} is "
+                "not asked for; leave out --class-noun"
+            )
         return _own(file, base, name, needs_weights)
     return _foreign(content, base, nouns, name)
 

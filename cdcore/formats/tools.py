@@ -1,6 +1,7 @@
 """Exports: a concept as the files one tool reads, in that tool's folders, and how to use them.
 
-``exports/<tool>/`` holds the files and USE.md with the exact prompt.
+``exports/<tool>/`` holds the files and USE.md with the exact prompt. It holds one concept: a new
+export replaces an earlier one.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from cdcore.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.formats.embedding import EMBEDDING, embedding_stems
+from cdcore.formats.export_folder import USE_FILE, clear_export, listed
 from cdcore.formats.file_names import file_stem
 from cdcore.formats.format import Format
 from cdcore.formats.kv_base import KVBase
@@ -22,7 +24,15 @@ from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
 from cdcore.formats.low_rank import factored
 from cdcore.formats.lycoris import LYCORIS
 
-__all__ = ["TOOLS", "ToolExport", "ToolName", "export_for_tool", "export_for_tools", "tools_named"]
+__all__ = [
+    "TOOLS",
+    "ToolExport",
+    "ToolName",
+    "clear_exports",
+    "export_for_tool",
+    "export_for_tools",
+    "tools_named",
+]
 
 ToolName = Literal["comfyui", "a1111", "diffusers", "peft"]
 
@@ -91,7 +101,7 @@ def tools_named(text: str | None, *, default: Sequence[ToolName] = ()) -> tuple[
 def export_for_tools(
     concept: Concept, base: KVBase, tools: Sequence[ToolName], folder: Path
 ) -> tuple[ToolExport, ...]:
-    """Write ``folder/<tool>/`` for each tool, in half precision.
+    """Write ``folder/<tool>/`` for each tool, in half precision, in place of earlier exports.
 
     Args:
         concept: What to export.
@@ -104,6 +114,8 @@ def export_for_tools(
         OSError: A file cannot be written.
     """
     base.layout.check(concept.update)
+    # Of a tool that is not asked for any more, they would be an earlier concept's.
+    clear_exports(folder, kept=tools)
     exports = []
     low_rank = None
     for tool in tools:
@@ -121,7 +133,7 @@ def export_for_tool(
     folder: Path,
     dtype: torch.dtype = torch.float16,
 ) -> ToolExport:
-    """Write the files of one tool, and USE.md, into ``folder``.
+    """Write the files of one tool, and USE.md, into ``folder``, in place of an earlier export.
 
     Args:
         concept: What to export. A dense update is exact where the tool reads differences, and
@@ -137,6 +149,21 @@ def export_for_tool(
     """
     base.layout.check(concept.update)
     return _export(concept, base, tool, folder, None, dtype)
+
+
+def clear_exports(folder: Path, *, kept: Sequence[ToolName] = ()) -> None:
+    """Delete what `export_for_tools` has left in ``folder``, and nothing else.
+
+    Args:
+        folder: As there.
+        kept: Tools whose files stay.
+
+    Raises:
+        OSError: A file cannot be deleted.
+    """
+    for tool in TOOLS:
+        if tool not in kept:
+            clear_export(folder / tool)
 
 
 def _export(
@@ -162,11 +189,12 @@ def _export(
             replace(artifact, path=places.embeddings + artifact.path)
             for artifact in EMBEDDING.write(concept, base, dtype)
         ]
+    clear_export(folder)
     for artifact in artifacts:
         artifact.save(folder / artifact.path)
     files = [artifact.path for artifact in artifacts]
-    write_text(folder / "USE.md", _use(concept, base, places, files, error))
-    return ToolExport(tool=tool, folder=folder, files=(*files, "USE.md"), error=error)
+    write_text(folder / USE_FILE, _use(concept, base, places, files, error))
+    return ToolExport(tool=tool, folder=folder, files=(*files, USE_FILE), error=error)
 
 
 def _format(concept: Concept, base: KVBase, tool: ToolName) -> Format:
@@ -209,7 +237,7 @@ def _use(
             "",
             "Files:",
             "",
-            *(f"- `{file}`" for file in files),
+            *map(listed, files),
             "",
             places.usage(concept, base),
             "",

@@ -1,5 +1,7 @@
 """Tests of `cdcore.files`."""
 
+import errno
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,9 +47,14 @@ def test_a_failure_while_writing_leaves_everything_as_it_was(tmp_path: Path) -> 
 def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     (tmp_path / "file").write_text("in the way")
-    for path in (tmp_path / "folder.txt", tmp_path / "file" / "below.txt"):
-        with pytest.raises(OSError, match=r"folder\.txt|file"):
+    for path, reason in (
+        (tmp_path / "folder.txt", IsADirectoryError),
+        (tmp_path / "file" / "below.txt", NotADirectoryError),
+        (tmp_path / "file" / "far" / "below.txt", NotADirectoryError),
+    ):
+        with pytest.raises(reason) as caught:
             write_text(path, "text")
+        assert caught.value.filename == str(path)
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder.txt"]
     assert not list((tmp_path / "folder.txt").iterdir())
 
@@ -56,3 +63,20 @@ def test_others_may_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     write_text(path, "text")
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_an_error_names_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "note.txt"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".note-x.txt"))
+
+    for owner, name in ((tempfile, "mkstemp"), (Path, "replace")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, refuse)
+            with pytest.raises(PermissionError) as caught:
+                write_text(path, "text")
+        assert caught.value.filename == str(path)
+    assert not list(tmp_path.iterdir())

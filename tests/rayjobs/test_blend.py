@@ -8,7 +8,7 @@ import torch
 
 from cdcore.base import Base
 from cdcore.concept import load_card, load_concept, save_concept
-from cdcore.errors import BaseMismatchError, MergeError
+from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.masked_sum import MaskedSum
 from rayjobs.blend import Blend, find_statistics, make_blend
 from rayjobs.blend_settings import BlendMethod, BlendSettings
@@ -109,3 +109,15 @@ def test_what_is_ill_posed_is_refused_unless_allowed(
         make_blend(files, settings, base=tiny_base)
     blend = make_blend(files, replace(settings, allow_ill_posed=True), base=tiny_base)
     assert any("ill-posed" in remark for remark in blend.remarks)
+
+
+def test_copies_of_a_concept_may_not_have_two_weights(
+    concept_file: Path, tiny_base: Base, tmp_path: Path, cache: Path
+) -> None:
+    again = tmp_path / "again.safetensors"
+    save_concept(replace(load_concept(concept_file), name="again"), again, tiny_base)
+    settings = BlendSettings(cache=cache, allow_ill_posed=True)
+    with pytest.raises(ConfigError, match=r"mycat \(weight 1\) and again .* are the same concept"):
+        make_blend([(concept_file, 1.0), (again, 0.5)], settings, base=tiny_base)
+    blend = make_blend([(concept_file, 1.0), (again, 1.0)], settings, base=tiny_base)
+    assert phrases(blend) == [["<mycat> cat"], ["<mycat> cat"]]

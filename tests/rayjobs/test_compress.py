@@ -90,6 +90,7 @@ def test_the_whole_stack_may_share_one_pair(
         (("CONCEPT", "out.bin", "--rank", "2"), "expected a name in .safetensors"),
         (("CONCEPT", "CONCEPT", "--rank", "2"), "the source itself"),
         (("CONCEPT", __file__, "--rank", "2"), "expected a name in .safetensors"),
+        (("CONCEPT", f"{__file__}/out.safetensors", "--rank", "2"), "is not a folder"),
         (("CONCEPT", "--rank", "2"), "--output must be given"),
         (("none.safetensors", "out.safetensors", "--rank", "2"), "no such file"),
     ],
@@ -144,8 +145,14 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "small.safetensors"
-    output.write_text("kept")
+    output.mkdir()
     argv = (concept_file, output, "--rank", "2")
+    assert _command(monkeypatch, *argv, "--overwrite") == 2
+    assert (
+        capsys.readouterr().err == f"error: --output: {output} is a folder; choose another name\n"
+    )
+    output.rmdir()
+    output.write_text("kept")
     assert _command(monkeypatch, *argv) == 2
     assert "exists; choose another, or give --overwrite" in capsys.readouterr().err
     assert output.read_text() == "kept"

@@ -88,6 +88,32 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
     assert output.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("earlier", ["custom-diffusion", "peft", "diffusers"])
+@pytest.mark.parametrize("name", ["custom-diffusion", "peft"])
+def test_a_folder_holds_one_concept_and_another_replaces_all_of_it(
+    name: str,
+    earlier: str,
+    concept_file: Path,
+    other_concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    assert _command(monkeypatch, concept_file, alone, "--to", name) == 0
+    assert _command(monkeypatch, other_concept_file, shared, "--to", earlier) == 0
+    (shared / "notes.md").write_text("kept")
+    before = _contents(shared)
+    assert _command(monkeypatch, concept_file, shared, "--to", name) == 2
+    assert _contents(shared) == before
+    assert _command(monkeypatch, concept_file, shared, "--to", name, "--overwrite") == 0
+    assert _contents(shared).keys() == {*_contents(alone), Path("notes.md")}
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
 def test_by_energy_the_loss_is_shown_and_by_size_it_is_kept(
     concept_file: Path,
     tmp_path: Path,
@@ -148,6 +174,14 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "out", "--to", "embedding", "--name", "a/b"), "'a/b' is no name"),
     (("CONCEPT", "o.bin", "--to", "adobe", "--energy", "0.5"), "for formats of low rank"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--energy", "3"), "energy is 3"),
+    (("CONCEPT", "o.safetensors", "--to", "kohya", "--size", "1e-9"), "1e-09 MB is too little"),
+    (("CONCEPT", "o.safetensors", "--to", "kohya", "--size", "-2"), "size is -2 MB"),
+    (("CONCEPT", "o.bin", "--to", "adobe", "--class-noun", "dog"), "leave out --class-noun"),
+    (("CONCEPT", "full", "--to", "peft"), "full exists; choose another, or give --overwrite"),
+    (("CONCEPT", "full.bin", "--to", "adobe", "--overwrite"), "full.bin is a folder"),
+    (("CONCEPT", "text.bin/o.bin", "--to", "adobe"), "text.bin is not a folder"),
+    (("full/good.bin", "full", "--to", "peft", "--overwrite"), "which holds the source"),
+    (("full", "full/good.bin", "--to", "adobe", "--overwrite"), "a file of the source"),
     (("CONCEPT", "o.safetensors", "--to", "kohya", "--rank", "1", "--mass", "1"), "not both"),
     (("CONCEPT", "o.bin", "--to", "adobe", "--base", "none"), "base 'none' cannot be read"),
     (("none.bin", "o.safetensors", "--to", "concept"), "none.bin: no such file"),
@@ -198,6 +232,9 @@ def _write_bad_files(base: Base) -> None:
     layout = base.seam.layout
     weights: dict[str, Any] = dict(layout.split(base.seam.stack))
     rows = {"modifier_token": {"<new1>": torch.zeros(layout.text_width)}}
+    Path("full.bin").mkdir()
+    Path("full").mkdir()
+    Path("full/good.bin").write_text("hello")
     Path("text.bin").write_text("hello")
     torch.save({"unet": Trap()}, "pickle.bin")
     torch.save({"unet": weights} | rows, "good.bin")

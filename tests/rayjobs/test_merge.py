@@ -1,5 +1,6 @@
 """Tests of `rayjobs.merge`."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from cdcore.base import Base
 from cdcore.caption_bank import written_captions
 from cdcore.concept import load_card, load_concept
+from cdcore.formats.tools import TOOLS
 from rayjobs import merge
 from rayjobs.cli import run_command
 from rayjobs.merge import MergeJob
@@ -98,16 +101,69 @@ def test_pictures_that_are_there_are_not_replaced_without_a_word(
     assert "pair.png exists; choose another" in capsys.readouterr().err
     assert (tmp_path / "pair.png").read_text() == "kept"
     assert _command(monkeypatch, *argv, "--pictures", 0, "--export", "none") == 0
-    assert not (tmp_path / "exports").exists()
+    assert not (tmp_path / "pair-exports").exists()
 
 
 def test_a_merge_is_exported_for_other_tools(
     argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _command(monkeypatch, *argv, "--pictures", 0, "--export", "comfyui,peft") == 0
-    exported = {folder.name: folder for folder in (tmp_path / "exports").iterdir()}
+    exported = {folder.name: folder for folder in (tmp_path / "pair-exports").iterdir()}
     assert set(exported) == {"comfyui", "peft"}
     assert all("pair" in (folder / "USE.md").read_text() for folder in exported.values())
+
+
+def test_on_any_base_but_a_pocket_base_exports_are_made_with_or_without_a_cache(
+    argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Base, "is_pocket", False)
+    captions, exports = tmp_path / "captions.txt", tmp_path / "pair-exports"
+    captions.write_text("\n".join(written_captions(pocket=True).held_out[:120]))
+    argv = (*argv, "--pictures", 0, "--captions", captions)
+    assert _command(monkeypatch, *argv) == 0
+    made = _texts(exports)
+    assert {path.parts[0] for path in made} == set(TOOLS)
+    shutil.rmtree(exports)
+    monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
+    assert _command(monkeypatch, *argv, "--overwrite") == 0
+    assert _texts(exports) == made
+
+
+def _texts(folder: Path) -> dict[Path, str]:
+    """The files of exports, with the text of each that is no tensor file."""
+    return {
+        path.relative_to(folder): "" if path.suffix == ".safetensors" else path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_merges_share_a_folder_and_replace_only_their_own_exports_when_asked_to(
+    argv: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of_a_run = tmp_path / "exports" / "peft" / "USE.md"
+    of_a_run.parent.mkdir(parents=True)
+    of_a_run.write_text("of a training run")
+    argv = (*argv, "--pictures", 0, "--export", "comfyui,peft")
+    exports, other = tmp_path / "pair-exports", tmp_path / "other-exports"
+    assert _command(monkeypatch, *argv) == 0
+    before = _texts(exports)
+    assert _command(monkeypatch, *argv, "--output", tmp_path / "other.safetensors") == 0
+    assert _texts(exports) == before
+    assert of_a_run.read_text() == "of a training run"
+
+    (tmp_path / "other.safetensors").unlink()
+    again = (*argv, "--output", tmp_path / "other.safetensors")
+    assert _command(monkeypatch, *again) == 2
+    assert "other-exports exists; choose another" in capsys.readouterr().err
+    assert not (tmp_path / "other.safetensors").exists()
+    assert _command(monkeypatch, *again, "--overwrite", "--export", "peft") == 0
+    assert {path.name for path in other.iterdir()} == {"peft"}
+    assert _command(monkeypatch, *again, "--overwrite", "--export", "none") == 0
+    assert not list(other.iterdir())
 
 
 def test_a_masked_sum_is_shown_but_no_file_can_hold_it(
@@ -138,8 +194,13 @@ def test_captions_of_the_user_are_taken(
         (("--output", "HERE"), "exists; choose another, or give --overwrite"),
         (("--output", "HERE", "--overwrite"), "one of the sources"),
         (("--output", "FOLDER"), "is a folder"),
-        (("--output", "INSIDE"), "is no folder"),
+        (("--output", "INSIDE"), "is not a folder"),
         (("--pictures", "-1"), "expected 0 or more"),
+        (("--seed", "99999999999999999999"), "expected seeds below 2**64"),
+        (("--seed", str(2**64 - 1), "--pictures", "2"), "expected seeds below 2**64"),
+        (("--concepts", "a.safetensors", "a.safetensors:0.5"), "a.safetensors is given twice"),
+        (("--export", "peft", "--pictures", "0"), "pair-exports is not a folder"),
+        (("--export", "peft", "--pictures", "0", "--overwrite"), "pair-exports is not a folder"),
         (("--steps", "0"), "expected 1 or more"),
         (("--steps", "2000"), "expected 1 to 1000"),
         (("--export", "paint"), "export is 'paint'"),
@@ -165,6 +226,7 @@ def test_bad_input_is_one_line(
         "INSIDE": concept_file / "pair.safetensors",
     }
     places["FOLDER"].mkdir()
+    (tmp_path / "pair-exports").touch()
     before = concept_file.read_bytes()
     assert _command(monkeypatch, *argv, *(str(places.get(word, word)) for word in extra)) == 2
     assert concept_file.read_bytes() == before

@@ -151,6 +151,7 @@ def test_a_concept_that_no_prompt_names_is_pointed_out(
         ),
         (("--prompt", "a", "--concepts", "a.safetensors:x"), "the weight is 'x'"),
         (("--prompt", "a", "--concepts", "a.safetensors"), "a.safetensors: no such file"),
+        (("--prompt", "a", "--concepts", "a", "a:0.5"), "concept a is given twice"),
         (("--prompt", "a", "--concepts", "empty.txt"), "empty.txt: not a readable safetensors"),
         (("--prompt", "a", "--output", "empty.txt"), "empty.txt is not a folder"),
         (("--prompt", "a", "--output", "empty.txt/below"), "empty.txt is not a folder"),

@@ -118,6 +118,8 @@ def test_texts_and_yaml_values_are_converted(name: str, value: object, converted
         ("rate", "nan", "a number"),
         ("rate", None, "a number"),
         ("images", "", "a path"),
+        ("images", "a\0b", "a path"),
+        ("prompts", ["a", "a\0b"], "a list"),
         ("class_noun", 7, "text"),
         ("sampler", "euler", "one of ddim, dpm"),
         ("prompts", "a cat", "a list"),

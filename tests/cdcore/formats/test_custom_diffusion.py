@@ -110,3 +110,18 @@ def test_two_encoders_cannot_be_written(folder: Path) -> None:
     concept = make_concept(small, rank=1)
     with pytest.raises(ConceptFileError, match="2 text encoders"):
         CUSTOM_DIFFUSION.write(concept, base, torch.float32)
+
+
+def test_the_files_of_an_earlier_concept_are_told_from_others(
+    low_rank: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    find = CUSTOM_DIFFUSION.earlier
+    assert find is not None
+    paths = write(CUSTOM_DIFFUSION, low_rank, kv_base, folder)
+    in_another_format = paths[1].with_suffix(".safetensors")
+    save_file(torch.load(paths[1], weights_only=True), in_another_format)
+    save_file({"a": torch.zeros(2), "b": torch.zeros(2)}, folder / "other.safetensors")
+    (folder / "notes.md").write_text("kept")
+    assert sorted(find(folder)) == sorted([*paths, in_another_format])
+    paths[0].unlink()
+    assert not find(folder)

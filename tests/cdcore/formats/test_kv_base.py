@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cdcore.base import Base, load_base
+from cdcore.base_outline import outline_base
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.formats.families import FAMILIES, Family
 from cdcore.formats.kv_base import KVBase
@@ -104,3 +106,8 @@ def test_what_is_no_base_is_refused_in_one_line(tmp_path: Path, copied: Path) ->
         with pytest.raises(BaseModelError, match=name) as caught:
             KVBase.load(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+def test_an_outline_has_a_layout_and_no_weights(tiny_folder: Path, tiny_base: Base) -> None:
+    outline = KVBase.of(outline_base(str(tiny_folder)))
+    assert asdict(outline) == asdict(replace(KVBase.of(tiny_base), stack=None))

@@ -118,3 +118,8 @@ def test_a_base_of_no_family_must_be_told(dense: Concept, kv_base: KVBase, folde
     (path,) = write(FORMATS["adobe"], dense, kv_base, folder)
     with pytest.raises(ConfigError, match="give --base"):
         read_source(path, nouns=["cat"])
+
+
+def test_a_concept_file_is_told_nothing(own_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"own\.safetensors: .*leave out --class-noun"):
+        read_source(own_file, nouns=["dog"])

@@ -10,7 +10,13 @@ from cdcore.concept import Concept
 from cdcore.errors import ConfigError, UpdateShapeError
 from cdcore.formats.families import FAMILIES
 from cdcore.formats.kv_base import KVBase
-from cdcore.formats.tools import TOOLS, export_for_tool, export_for_tools, tools_named
+from cdcore.formats.tools import (
+    TOOLS,
+    clear_exports,
+    export_for_tool,
+    export_for_tools,
+    tools_named,
+)
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,
@@ -145,3 +151,20 @@ def test_tools_are_named_in_a_list(text: str | None, tools: tuple[str, ...]) -> 
 def test_unknown_tools_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected some of comfyui,a1111,diffusers,peft"):
         tools_named(text)
+
+
+def test_a_new_export_leaves_nothing_of_an_earlier_one(
+    dense: Concept, low_rank: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    export_for_tools(replace(low_rank, name="earlier"), kv_base, TOOLS, folder)
+    (folder / "a1111" / "notes.md").write_text("kept")
+    export_for_tools(dense, kv_base, ["comfyui", "peft"], folder)
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert left == {
+        *(f"{tool}/{file}" for tool in ("comfyui", "peft") for file in (*FILES[tool], "USE.md")),
+        "a1111/notes.md",
+    }
+    export_for_tool(dense, kv_base, "diffusers", folder / "comfyui")
+    assert not (folder / "comfyui" / "models").exists()
+    clear_exports(folder, kept=["peft"])
+    assert {path.name for path in folder.iterdir()} == {"a1111", "peft"}
