@@ -1,6 +1,7 @@
 """Tests of `cdcore.merging`."""
 
 from dataclasses import replace
+from typing import Any
 from itertools import permutations
 
 import pytest
@@ -302,7 +303,7 @@ def test_a_ridge_merge_needs_sketches_and_a_constrained_one_does_not() -> None:
     ],
 )
 def test_impossible_settings_are_refused(
-    weights: list[float], settings: dict[str, object], message: str
+    weights: list[float], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         merged(make_cards(2, SHAPE), weights, **settings)
