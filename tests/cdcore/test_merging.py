@@ -1,8 +1,8 @@
 """Tests of `cdcore.merging`."""
 
 from dataclasses import replace
-from typing import Any
 from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
