@@ -43,14 +43,14 @@ def image_of(data: str) -> Image.Image:
 
 
 def test_a_picture_says_how_it_was_made_and_can_be_made_again(client: TestClient) -> None:
-    answer = drawn(client, **BOTH, n=2, merge="ridge", negative_prompt="fog")
+    answer = drawn(client, **BOTH, n=2, merge="constrained", negative_prompt="fog")
     told = answer["provenance"]
     assert [(used["name"], used["weight"]) for used in told["concepts"]] == [
         ("mycat", 1.0),
         ("mychair", 1.0),
     ]
-    assert told["merge"] == "ridge"
-    assert 0 < told["residuals"]["mycat.constraint"] < 1
+    assert told["merge"] == "constrained"
+    assert told["residuals"]["mycat.constraint"] < 1e-3
     assert (told["steps"], told["sampler"], told["negative_prompt"]) == (3, "dpm++", "fog")
     assert [one["seed"] for one in answer["data"]] == [5, 6]
     image = image_of(answer["data"][1]["b64_json"])
@@ -64,7 +64,7 @@ def test_a_picture_says_how_it_was_made_and_can_be_made_again(client: TestClient
         client,
         **{**BOTH, "seed": 6, "model": None},
         concepts=versions,
-        merge="ridge",
+        merge="constrained",
         negative_prompt="fog",
     )
     assert np.array_equal(np.asarray(image), np.asarray(image_of(again["data"][0]["b64_json"])))
@@ -116,7 +116,7 @@ def test_a_stream_has_previews_and_ends_with_the_picture(client: TestClient) -> 
     assert [data["type"] for _, data in told] == kinds
     assert [data["partial_image_index"] for _, data in told[:2]] == [0, 1]
     assert {image_of(data["b64_json"]).size for _, data in told} == {(64, 64)}
-    assert told[2][1]["provenance"]["residuals"]["mycat.constraint"] < 1e-3
+    assert 0 < told[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
     whole = image_of(drawn(client, **BOTH)["data"][0]["b64_json"])
     last = image_of(told[2][1]["b64_json"])
     assert np.array_equal(np.asarray(last), np.asarray(whole))
