@@ -19,7 +19,7 @@ _MOST_CONSTRAINT = 0.05
 """Residual of target prompts that are to be met exactly."""
 _MOST_HELD_OUT = 0.98
 """Residual of a ridge merge on held-out prompts, of which no update at all has 1. Pictures keep
-more than a third of what keys and values add to a token until then (docs/merging.md)."""
+a third of what keys and values add to a token until then (docs/merging.md, which is best)."""
 _OVERFITTED = 1.02
 """Above it a ridge merge does harm where it was not fitted; below, it does hardly anything."""
 
