@@ -52,8 +52,8 @@ class MergeJob:
     """Concept file to write, NAME.safetensors; beside it go the pictures, NAME.png, and files for
     other tools, NAME-exports/."""
     method: BlendMethod = DEFAULT_METHOD
-    """How: meet the target prompts of all exactly, fit many prompts of each, or, to compare with,
-    add the updates, or let each act on its own words alone."""
+    """How: fit many prompts of each (ridge), meet the target prompts of all exactly (constrained),
+    or, to compare with, add the updates, or let each act on its own words alone."""
     penalty: float = DEFAULT_PENALTY
     """Of ridge: how much a change on captions weighs against one on a concept."""
     captions: Path | None = None

@@ -67,8 +67,8 @@ class SampleJob:
     sampler: SamplerName | None = None
     """Solver; unset, the base decides."""
     method: BlendMethod = DEFAULT_METHOD
-    """How several concepts are put together: merged so that the target prompts of all are met
-    exactly, or many prompts of each as well as may be; or, to compare with, updates added, or each
+    """How several concepts are put together: merged to fit many prompts of each (ridge), or to meet
+    the target prompts of all exactly (constrained); or, to compare with, updates added, or each
     acting on its own words alone."""
     penalty: float = DEFAULT_PENALTY
     """Of ridge: how much a change on captions weighs against one on a concept."""
