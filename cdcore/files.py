@@ -24,10 +24,13 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: The folder cannot be written, ``path`` is a folder itself, or the disk is full;
             ``path`` is then untouched.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
     with _naming(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{path.stem}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
@@ -58,9 +61,6 @@ def _naming(path: Path) -> Iterator[None]:
     """Let errors name the file that was asked for: a temporary name tells a user nothing."""
     try:
         yield
-    except FileExistsError as error:
-        # A file stands where the folder should be made.
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
