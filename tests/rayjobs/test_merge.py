@@ -86,8 +86,10 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
 ) -> None:
     assert _command(monkeypatch, *argv, "--pictures", 0) == 0
     monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
-    assert _command(monkeypatch, *argv, "--pictures", 0, "--overwrite", "--method", "ridge") == 0
-    assert load_concept(tmp_path / "pair.safetensors").metrics["merge"]["method"] == "ridge"
+    other = ("--pictures", 0, "--overwrite", "--method", "constrained")
+    assert _command(monkeypatch, *argv, *other) == 0
+    report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
+    assert report["method"] == "constrained"
 
 
 def test_pictures_that_are_there_are_not_replaced_without_a_word(
