@@ -60,6 +60,7 @@ class Service:
         self._examples = examples
         self._facts: ServiceFacts | None = None
         self._publishing: asyncio.Task[None] | None = None
+        self._has_waited = False
 
     async def facts(self) -> ServiceFacts:
         """Return what the engines serve, once one has answered.
@@ -81,9 +82,10 @@ class Service:
             self._publishing = asyncio.create_task(self._publish_examples())
 
     async def examples_published(self) -> None:
-        """Wait until the examples can be named; not for long, for a store may hang."""
-        if self._publishing is not None:
+        """Wait until the examples can be named; once and not for long, for a store may hang."""
+        if self._publishing is not None and not self._has_waited:
             await asyncio.wait([self._publishing], timeout=_WAIT_S)
+            self._has_waited = True
 
     async def close(self) -> None:
         """Stop following the registry."""

@@ -76,6 +76,9 @@ async def test_an_engine_draws_though_the_examples_do_not_come(
     await service.start()
     await service.examples_published()
     assert service.catalogue.count == 0
+    # The next question is answered at once: a probe of readiness comes every few seconds.
+    monkeypatch.setattr(module, "_WAIT_S", 60.0)
+    await asyncio.wait_for(service.examples_published(), 5)
     await service.close()
 
 
