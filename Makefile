@@ -50,7 +50,7 @@ test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu
 
 bench-gpu: $(STAMP) ## measure training on a CUDA device, under ten minutes
-	$(BIN)/python benchmarks/gpu.py --json runs/bench-gpu.json
+	$(BIN)/python benchmarks/training/gpu.py --json runs/bench-gpu.json
 
 check: $(STAMP) ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

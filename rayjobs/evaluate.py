@@ -10,12 +10,12 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from rayjobs.quiet import silence
+from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli import parse, run_command
-from rayjobs.evaluate_job import FIELD_GROUPS, EvaluateJob
+from rayjobs.cli.parser import parse, run_command
+from rayjobs.config.evaluation import FIELD_GROUPS, EvaluateJob
 
 __all__ = ["main"]
 
@@ -30,7 +30,7 @@ def main() -> None:
         groups=FIELD_GROUPS,
     )
     # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
-    from rayjobs.evaluate_driver import evaluate
+    from rayjobs.evaluation.driver import evaluate
 
     try:
         evaluate(job)

@@ -9,15 +9,15 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from rayjobs.quiet import silence
+from rayjobs.cli.quiet_start import silence
 
 silence()
 
 from dataclasses import dataclass
 
 from cdcore.errors import ConfigError
-from rayjobs.bar import bar
-from rayjobs.cli import parse, run_command
+from rayjobs.cli.parser import parse, run_command
+from rayjobs.cli.progress_bar import bar
 
 __all__ = ["PocketSetJob", "main", "run"]
 
@@ -62,9 +62,9 @@ def run(job: PocketSetJob) -> None:
         ConfigError: The folder cannot be used.
         OSError: A file cannot be written.
     """
-    from cdcore.concept_set import read_concept_set
-    from cdcore.pocket.concept_set import PocketSet
-    from rayjobs.places import result_folder
+    from cdcore.evaluation.dataset import read_concept_set
+    from cdcore.evaluation.pocket_dataset import PocketSet
+    from rayjobs.runs.result_paths import result_folder
 
     folder = result_folder(job.output, "--output")
     made = PocketSet(per_kind=job.per_kind, pictures=job.pictures, real=job.real)

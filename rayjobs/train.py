@@ -10,12 +10,12 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from rayjobs.quiet import silence
+from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli import parse, run_command
-from rayjobs.train_job import FIELD_GROUPS, STAND_INS, TrainJob
+from rayjobs.cli.parser import parse, run_command
+from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob
 
 
 def _demo() -> Path:
@@ -36,7 +36,7 @@ def main() -> None:
         default_file=_demo(),
     )
     # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
-    from rayjobs.train_driver import train
+    from rayjobs.training.driver import train
 
     train(job)
 

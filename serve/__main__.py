@@ -4,7 +4,6 @@ On a cluster use ``serve deploy serve/config.yaml`` (docs/serving.md).
 """
 
 import argparse
-import ipaddress
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from cdcore.errors import CustomDiffusionError
+from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
 __all__ = ["Command", "greeting", "main", "read_arguments"]
@@ -58,7 +58,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
         )
     given = vars(parser.parse_args(arguments))
     host, port, metrics_port = (given.pop(name) for name in ("host", "port", "metrics_port"))
-    if not _is_loopback(host) and not given["keys"]:
+    if not is_loopback(host) and not given["keys"]:
         parser.error(
             f"--host is {host}, where others can reach the service; give --keys FILE (make one "
             "with python -m serve.api_keys --file keys.json --owner NAME)"
@@ -129,13 +129,6 @@ def _wait_until_ready(address: str) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdcore.errors import ConfigError, CustomDiffusionError
 from cdcore.files import write_text
-from serve.caller import Caller
+from serve.catalogue.caller import Caller
 
 __all__ = ["ApiKeys", "hash_of", "main"]
 

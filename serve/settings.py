@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from serve.engine_config import EngineConfig
+from serve.engine.config import EngineConfig
 
 __all__ = ["ServiceSettings"]
 

@@ -18,7 +18,7 @@ import torch
 from tests.tiny import save_tiny_pipeline
 
 if TYPE_CHECKING:
-    from cdcore.base import Base
+    from cdcore.model.base import Base
 
 # DeepSpeed registers a seeder there, so that every test run would import DeepSpeed. No test here
 # draws from a global generator.
@@ -42,7 +42,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_base(tiny_folder: Path) -> "Base":
     """The tiny model as a base, on the CPU in float32; its name is its folder."""
-    from cdcore.base import load_base
+    from cdcore.model.loading import load_base
 
     return load_base(str(tiny_folder))
 

@@ -20,7 +20,7 @@ IMPURE = {"ray", "deepspeed", "fastapi", "rayjobs", "serve", "tune"}
 # Modules without a test file of their own, each with the reason.
 UNMIRRORED = {
     "cdcore/errors.py": "only names; raised and checked in the tests of what raises them",
-    "cdcore/merge_settings.py": "only names and numbers; tested with what uses them",
+    "cdcore/merging/settings.py": "only names and numbers; tested with what uses them",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -91,13 +91,12 @@ def test_using_a_concept_loads_no_cluster_and_no_web_library(
     script = f"""
 from pathlib import Path
 import torch
-from cdcore.base import load_base
-from cdcore.concept import Concept, load_concept, save_concept
-from cdcore.sampling import Request, sample
-from cdcore.subject import Subject
-from cdcore.update import Update
-base = load_base({str(tiny_folder)!r})
-made = Concept(
+from cdcore.model.loading import load_base
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import load_concept,
+save_concept from cdcore.sampling.pipeline import sample; from cdcore.sampling.request import
+Request from cdcore.concepts.subject import Subject from cdcore.model.update import Update base =
+load_base({str(tiny_folder)!r}) made = Concept(
     name="mycat",
     update=Update(weight=torch.zeros(base.seam.layout.shape)),
     tokens={{"<mycat>": base.text_encoder.initial_embedding("cat")}},

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdcore.base import Base
-from cdcore.caption_bank import written_captions
-from cdcore.registry import Registry
-from rayjobs.sample import SampleJob, run
-from serve.engine_host import EngineHost
+from cdcore.merging.caption_bank import written_captions
+from cdcore.model.base import Base
+from cdcore.registry.registry import Registry
+from rayjobs.config.sampling import SampleJob
+from rayjobs.local.sampling import run
+from serve.gateway.host import EngineHost
 from tests.serve.engine_case import CONFIG, PLAIN_MAP, SLOTS
 from tests.serve.service_case import save_mergeable, serving
 

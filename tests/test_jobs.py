@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.registry import Registry
-from cdcore.run_directory import RunDirectory
-from rayjobs.places import ROOT_VARIABLE
-from rayjobs.train_job import TrainJob
+from cdcore.registry.registry import Registry
+from rayjobs.config.training import TrainJob
+from rayjobs.runs.result_paths import ROOT_VARIABLE
+from rayjobs.runs.run_directory import RunDirectory
 from tests.checkout import copy_checkout
 from tests.ray_head import Head, bare_python, environment
 from tests.rayjobs.train_case import flags, job, write_pictures
 from tests.test_trouble import can_mount, on_a_small_disk
-from tune.sweep_folder import SweepFolder
+from tune.plan.folder import SweepFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 WRONG = "fedcba9876543210-some-other-token"

@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.base import POCKET_FOLDER, Base, load_base
-from cdcore.pocket.architecture import TEXT_WIDTH
-from cdcore.pocket.caption import words
-from cdcore.pocket.exam import Exam, draw_exam
-from cdcore.pocket.judge import Judge
-from cdcore.pocket.reading import ReadingKey
-from cdcore.pocket.report import retrieval_top1, single_scores
-from cdcore.pocket.showcase import reconstruct
-from cdcore.pocket.tokenizer import build_tokenizer
-from cdcore.pocket.towers import Towers
+from cdcore.model.base import Base
+from cdcore.model.loading import load_base
+from cdcore.model.location import POCKET_FOLDER
+from cdcore.pocket.examination.exam import Exam, draw_exam
+from cdcore.pocket.examination.report import retrieval_top1, single_scores
+from cdcore.pocket.examination.showcase import reconstruct
+from cdcore.pocket.networks.architecture import TEXT_WIDTH
+from cdcore.pocket.networks.judge import Judge
+from cdcore.pocket.networks.tokenizer import build_tokenizer
+from cdcore.pocket.networks.towers import Towers
+from cdcore.pocket.pretraining.reading import ReadingKey
+from cdcore.pocket.scenes.caption import words
 
 _MOST_BYTES, _MOST_FILE_BYTES = 24e6, 15e6
 

@@ -8,9 +8,11 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
-from cdcore.base import ALIASES, Base
-from cdcore.concept import Concept, save_concept
-from cdcore.subject import Subject
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import save_concept
+from cdcore.concepts.subject import Subject
+from cdcore.model.base import Base
+from cdcore.model.location import ALIASES
 from tests.hub import lay_out
 from tests.tiny import random_update
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from cdcore.base import Base
-from cdcore.registry import Registry
-from serve.engine_config import EngineConfig
-from serve.http_app import http_app
-from serve.service import Service
+from cdcore.model.base import Base
+from cdcore.registry.registry import Registry
+from serve.api.application import http_app
+from serve.api.service import Service
+from serve.engine.config import EngineConfig
 from serve.settings import ServiceSettings
 from tests.serve.service_case import hosting, save_mergeable
 

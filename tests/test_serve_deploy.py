@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cdcore.base import Base
-from cdcore.registry import Registry
-from rayjobs.train_job import TrainJob
+from cdcore.model.base import Base
+from cdcore.registry.registry import Registry
+from rayjobs.config.training import TrainJob
 from tests.checkout import copy_checkout
 from tests.ray_head import Head, bare_python, environment, free_port
 from tests.rayjobs.train_case import flags, job, write_pictures

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.base import Base, load_base
-from rayjobs.blend import make_blend
-from rayjobs.blend_settings import BlendMethod, BlendSettings
+from cdcore.merging.concept_files import make_blend
+from cdcore.merging.settings import BlendMethod, BlendSettings
+from cdcore.model.base import Base
+from cdcore.model.loading import load_base
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples/concepts").glob("*.safetensors"))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cdcore.run_directory import RunDirectory
-from rayjobs.train_job import TrainJob
+from rayjobs.config.training import TrainJob
+from rayjobs.runs.run_directory import RunDirectory
 from tests.rayjobs.train_case import flags, job, write_pictures
 
 TRAIN = Path(__file__).resolve().parent.parent / "rayjobs" / "train.py"

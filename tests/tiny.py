@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.update import Update
+from cdcore.model.update import Update
 
 __all__ = ["random_update", "save_tiny_pipeline"]
 
@@ -32,8 +32,8 @@ def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> 
     )
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from cdcore.pocket.caption import words
-    from cdcore.pocket.tokenizer import MAX_TOKENS, build_tokenizer
+    from cdcore.pocket.networks.tokenizer import MAX_TOKENS, build_tokenizer
+    from cdcore.pocket.scenes.caption import words
 
     tokenizer = build_tokenizer(words())
     with torch.random.fork_rng():

@@ -10,13 +10,13 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from rayjobs.quiet import silence
+from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli import parse, run_command
-from rayjobs.train_job import STAND_INS
-from tune.sweep_job import FIELD_GROUPS, SweepJob
+from rayjobs.cli.parser import parse, run_command
+from rayjobs.config.training import STAND_INS
+from tune.plan.job import FIELD_GROUPS, SweepJob
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         stand_ins=STAND_INS,
     )
     # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
-    from tune.sweep_driver import sweep
+    from tune.running.driver import sweep
 
     sweep(job)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
-from cdcore.formats.container import Content
 from cdcore.formats.format import Artifact, Foreign, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.stack_tensors import (
+from cdcore.formats.tensors.container import Content
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.tensors.stack_tensors import (
     matrix_factors,
     rows_of,
     split_row,

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
 from cdcore.formats.adobe import is_compressed
-from cdcore.formats.container import Content
 from cdcore.formats.format import Artifact, Foreign, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.names import COMPVIS_PREFIX, sgm_names
-from cdcore.formats.stack_tensors import (
+from cdcore.formats.tensors.container import Content
+from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, sgm_names
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.tensors.stack_tensors import (
     matrix_factors,
     rows_of,
     update_of_factors,

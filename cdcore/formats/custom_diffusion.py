@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
-from cdcore.formats.container import Content, open_content
 from cdcore.formats.file_names import token_stems
 from cdcore.formats.format import Artifact, Foreign, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.names import processor_names
-from cdcore.formats.stack_tensors import rows_of, split_row, update_of_weights, weights_of
+from cdcore.formats.tensors.container import Content, open_content
+from cdcore.formats.tensors.key_names import processor_names
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.tensors.stack_tensors import rows_of, split_row, update_of_weights, weights_of
 
 __all__ = ["CUSTOM_DIFFUSION", "WEIGHTS_STEM"]
 

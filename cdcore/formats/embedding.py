@@ -8,12 +8,12 @@ A1111 and ComfyUI take the file's name for the word in the prompt; diffusers is 
 
 import torch
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.formats.file_names import token_stems
 from cdcore.formats.format import Artifact, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.stack_tensors import split_row
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.tensors.stack_tensors import split_row
 
 __all__ = ["EMBEDDING", "embedding_stems"]
 

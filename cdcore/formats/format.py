@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.files import replacing, write_text
-from cdcore.formats.container import Content
-from cdcore.formats.kv_base import KVBase
-from cdcore.update import Update
+from cdcore.formats.tensors.container import Content
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.update import Update
 
 __all__ = ["Artifact", "Foreign", "Format", "Holds"]
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import torch
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.formats.file_names import file_stem
 from cdcore.formats.format import Artifact, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.metadata import lora_metadata
-from cdcore.formats.names import lora_modules, module_of
-from cdcore.formats.stack_tensors import matrix_factors
-from cdcore.update import Block
+from cdcore.formats.lora_metadata import lora_metadata
+from cdcore.formats.tensors.key_names import lora_modules, module_of
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.tensors.stack_tensors import matrix_factors
+from cdcore.model.update import Block
 
 __all__ = ["DIFFUSERS_LORA", "KOHYA", "PEFT_LORA"]
 

@@ -7,12 +7,12 @@ The tool adds it to its own weights, times the strength that the user sets.
 
 import torch
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.formats.file_names import file_stem
 from cdcore.formats.format import Artifact, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.metadata import lora_metadata
-from cdcore.formats.names import lora_modules
+from cdcore.formats.lora_metadata import lora_metadata
+from cdcore.formats.tensors.key_names import lora_modules
+from cdcore.formats.tensors.kv_base import KVBase
 
 __all__ = ["LYCORIS"]
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from cdcore.concept import METADATA_KEY, Concept, load_concept
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import METADATA_KEY, load_concept
+from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, ConfigError
-from cdcore.formats.container import Content, open_content
 from cdcore.formats.custom_diffusion import WEIGHTS_STEM
-from cdcore.formats.families import family_of_width
 from cdcore.formats.file_names import file_stem, valid_tokens
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.registry import recognise
-from cdcore.subject import Subject
+from cdcore.formats.known_formats import recognise
+from cdcore.formats.tensors.container import Content, open_content
+from cdcore.formats.tensors.families import family_of_width
+from cdcore.formats.tensors.kv_base import KVBase
 
 __all__ = ["Source", "read_source"]
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from cdcore.base import load_base
-from cdcore.device import chosen_device
 from cdcore.errors import CustomDiffusionError
-from cdcore.grid import save_picture
-from cdcore.pocket.pretraining import Piece, StepReport, completed_steps, pretrain
-from cdcore.pocket.readiness import check_piece, is_complete
-from cdcore.pocket.showcase import showcase
-from cdcore.pocket.stages import STAGES
+from cdcore.model.device import chosen_device
+from cdcore.model.loading import load_base
+from cdcore.pictures.png import save_picture
+from cdcore.pocket.examination.showcase import showcase
+from cdcore.pocket.pretraining.checks import check_piece, is_complete
+from cdcore.pocket.pretraining.pretrain import Piece, StepReport, completed_steps, pretrain
+from cdcore.pocket.pretraining.stage_names import STAGES
 
 __all__ = ["main"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.training_case import TrainingCase, load_training_base, training_config
-from cdcore.pictures import read_pictures
+from benchmarks.recipes.case import TrainingCase, load_training_base, training_config
+from cdcore.pictures.picture_folder import read_pictures
 from tests.rayjobs.train_case import write_pictures
 
 

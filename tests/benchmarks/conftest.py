@@ -9,10 +9,10 @@ import torch
 @pytest.fixture(scope="session")
 def judged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder with a random base and a random judge; not to be written to."""
-    from benchmarks.shapes import save_random_base
-    from cdcore.pocket.caption import words
-    from cdcore.pocket.judge import Judge
-    from cdcore.pocket.tokenizer import build_tokenizer
+    from benchmarks.common.random_bases import save_random_base
+    from cdcore.pocket.networks.judge import Judge
+    from cdcore.pocket.networks.tokenizer import build_tokenizer
+    from cdcore.pocket.scenes.caption import words
 
     folder = tmp_path_factory.mktemp("judged")
     save_random_base("tiny", folder)

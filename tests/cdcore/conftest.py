@@ -11,7 +11,7 @@ from tests.s3 import s3_server
 from tests.tiny import random_update
 
 if TYPE_CHECKING:
-    from cdcore.base import Base
+    from cdcore.model.base import Base
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +39,9 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def concept_files(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Four files of one concept ``mycat``, trained differently."""
-    from cdcore.concept import Concept, save_concept
-    from cdcore.subject import Subject
+    from cdcore.concepts.concept import Concept
+    from cdcore.concepts.storage import save_concept
+    from cdcore.concepts.subject import Subject
 
     folder, files = tmp_path_factory.mktemp("concepts"), []
     for seed in range(4):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from cdcore.pocket.caption import words
-from cdcore.pocket.tokenizer import MAX_TOKENS, build_tokenizer
+from cdcore.pocket.networks.tokenizer import MAX_TOKENS, build_tokenizer
+from cdcore.pocket.scenes.caption import words
 
 SIDE = 16
 """Of the pictures they take."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks import merging_case
-from cdcore.card import Card
-from cdcore.update import Update
+from benchmarks.merging import case as merging_case
+from cdcore.concepts.merge_inputs import Card
+from cdcore.model.update import Update
 
 __all__ = ["make_cards"]
 

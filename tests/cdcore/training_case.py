@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from cdcore.base import Base
-from cdcore.latent_cache import build_latent_cache
-from cdcore.latent_rows import LatentRow
-from cdcore.training import ConceptParameters, TrainingData
-from cdcore.training_config import SubjectConfig, TrainingConfig
+from cdcore.model.base import Base
+from cdcore.training.config import SubjectConfig, TrainingConfig
+from cdcore.training.engine import ConceptParameters
+from cdcore.training.latent_cache import build_latent_cache
+from cdcore.training.latent_rows import LatentRow
+from cdcore.training.trainer import TrainingData
 
 CAT = SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat")
 CHAIR = SubjectConfig(class_noun="chair", token="<mychair>", initializer_token="table")

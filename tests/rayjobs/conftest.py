@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import random_update
 
 if TYPE_CHECKING:
-    from cdcore.base import Base
+    from cdcore.model.base import Base
     from tests.rayjobs.stand_in import Cluster
 
 
@@ -26,8 +26,9 @@ def other_concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFacto
 
 
 def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int) -> Path:
-    from cdcore.concept import Concept, save_concept
-    from cdcore.subject import Subject
+    from cdcore.concepts.concept import Concept
+    from cdcore.concepts.storage import save_concept
+    from cdcore.concepts.subject import Subject
 
     concept = Concept(
         name=name,
@@ -44,8 +45,8 @@ def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> "Cluster":
-    """In place of Ray, for `rayjobs.train_driver.train`."""
-    from rayjobs import train_driver
+    """In place of Ray, for `rayjobs.training.driver.train`."""
+    from rayjobs.training import driver as train_driver
     from tests.rayjobs.stand_in import Cluster
 
     made = Cluster()

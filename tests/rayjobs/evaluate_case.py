@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cdcore.pocket.concept_set import PocketSet
-from rayjobs.evaluate_job import EvaluateJob
+from cdcore.evaluation.pocket_dataset import PocketSet
+from rayjobs.config.evaluation import EvaluateJob
 
 SET = PocketSet(per_kind=1, pictures=2, real=3)
 

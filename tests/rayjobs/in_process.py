@@ -9,7 +9,7 @@ from ray.train import ScalingConfig
 
 
 class Pool:
-    """Stands for `rayjobs.pool.results` and the cluster.
+    """Stands for `rayjobs.cluster.actor_pool.results` and the cluster.
 
     Attributes:
         calls: The items of each call, by the name of the class that did them.
@@ -17,7 +17,7 @@ class Pool:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from rayjobs import evaluate_driver
+        from rayjobs.evaluation import driver as evaluate_driver
 
         self.calls: list[tuple[str, list[Any]]] = []
         self.lives: int | None = None

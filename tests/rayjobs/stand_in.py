@@ -8,7 +8,7 @@ from typing import Any
 from ray.train import ScalingConfig
 
 from cdcore.errors import CustomDiffusionError
-from rayjobs.train_worker import TrainTask
+from rayjobs.training.task import TrainTask
 
 
 class Cluster:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cdcore.concept import load_concept
+from cdcore.concepts.storage import load_concept
 from rayjobs import compress
-from rayjobs.cli import run_command
-from tests.cdcore.test_concept_tensors import changed_copy, with_value
+from rayjobs.cli.parser import run_command
+from tests.cdcore.concepts.test_stored_tensors import changed_copy, with_value
 
 
 def _command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> int:

@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cdcore.base import Base
-from cdcore.concept import load_concept
-from cdcore.formats.families import FAMILIES
-from cdcore.formats.registry import FORMATS
-from cdcore.formats.tools import TOOLS
+from cdcore.concepts.storage import load_concept
+from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.known_formats import FORMATS
+from cdcore.formats.tensors.families import FAMILIES
+from cdcore.model.base import Base
 from rayjobs import convert
-from rayjobs.cli import run_command
-from rayjobs.convert import FormatName
-from tests.cdcore.test_concept_tensors import changed_copy
+from rayjobs.cli.parser import run_command
+from rayjobs.config.conversion import FormatName
+from tests.cdcore.concepts.test_stored_tensors import changed_copy
 
 READABLE = ["adobe", "compvis", "custom-diffusion"]
 SUFFIXES = {"adobe": "delta.bin", "compvis": "delta.ckpt", "custom-diffusion": "folder"}

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from rayjobs import evaluate
-from rayjobs.cli import run_command
+from rayjobs.cli.parser import run_command
 from tests.rayjobs.evaluate_case import job
 from tests.rayjobs.train_case import flags
 

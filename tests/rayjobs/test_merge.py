@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from cdcore.base import Base
-from cdcore.caption_bank import written_captions
-from cdcore.concept import load_card, load_concept
-from cdcore.formats.tools import TOOLS
+from cdcore.concepts.storage import load_card, load_concept
+from cdcore.formats.exports.tools import TOOLS
+from cdcore.merging.caption_bank import written_captions
+from cdcore.model.base import Base
 from rayjobs import merge
-from rayjobs.cli import run_command
-from rayjobs.merge import MergeJob
-from tests.cdcore.test_concept_tensors import changed_copy, with_value
+from rayjobs.cli.parser import run_command
+from rayjobs.config.merging import MergeJob
+from tests.cdcore.concepts.test_stored_tensors import changed_copy, with_value
 
 SCRIPT = Path(merge.__file__)
 
@@ -85,7 +85,9 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
     argv: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _command(monkeypatch, *argv, "--pictures", 0) == 0
-    monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
+    monkeypatch.setattr(
+        "cdcore.model.loading.load_base", lambda *_, **__: pytest.fail("not needed")
+    )
     other = ("--pictures", 0, "--overwrite", "--method", "constrained")
     assert _command(monkeypatch, *argv, *other) == 0
     report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
@@ -126,7 +128,9 @@ def test_on_any_base_but_a_pocket_base_exports_are_made_with_or_without_a_cache(
     made = _texts(exports)
     assert {path.parts[0] for path in made} == set(TOOLS)
     shutil.rmtree(exports)
-    monkeypatch.setattr("cdcore.base.load_base", lambda *_, **__: pytest.fail("not needed"))
+    monkeypatch.setattr(
+        "cdcore.model.loading.load_base", lambda *_, **__: pytest.fail("not needed")
+    )
     assert _command(monkeypatch, *argv, "--overwrite") == 0
     assert _texts(exports) == made
 

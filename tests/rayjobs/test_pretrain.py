@@ -9,9 +9,10 @@ import pytest
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pocket.__main__ import main as begin
-from cdcore.pocket.pretraining import Piece, completed_steps
-from cdcore.pocket.stages import STAGES
-from rayjobs.pretrain import PretrainJob, run
+from cdcore.pocket.pretraining.pretrain import Piece, completed_steps
+from cdcore.pocket.pretraining.stage_names import STAGES
+from rayjobs.config.pretraining import PretrainJob
+from rayjobs.training.pretrain_driver import run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from cdcore.base import Base
-from cdcore.grid import SETTINGS_KEY
-from cdcore.sampling import Request
-from cdcore.sampling import sample as sample_requests
+from cdcore.model.base import Base
+from cdcore.pictures.png import SETTINGS_KEY
+from cdcore.sampling.pipeline import sample as sample_requests
+from cdcore.sampling.request import Request
 from rayjobs import sample
-from rayjobs.cli import run_command
-from rayjobs.sample import SampleJob
-from tests.cdcore.test_concept_tensors import changed_copy
+from rayjobs.cli.parser import run_command
+from rayjobs.config.sampling import SampleJob
+from tests.cdcore.concepts.test_stored_tensors import changed_copy
 
 SCRIPT = Path(sample.__file__)
 QUICK = ("--steps", "2", "--count", "1", "--guidance", "2")

@@ -19,10 +19,10 @@ import pytest
 import torch
 import yaml
 
-from cdcore.base import Base
-from cdcore.concept import load_concept
-from cdcore.run_directory import RunDirectory
-from rayjobs.train_job import TrainJob
+from cdcore.concepts.storage import load_concept
+from cdcore.model.base import Base
+from rayjobs.config.training import TrainJob
+from rayjobs.runs.run_directory import RunDirectory
 from tests.rayjobs.train_case import flags, job, write_pictures
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from cdcore.grid import to_image
-from cdcore.pictures import read_pictures
-from cdcore.run_directory import RunDirectory
-from rayjobs.train_job import TrainJob
-from rayjobs.train_worker import TrainTask
+from cdcore.pictures.picture_folder import read_pictures
+from cdcore.pictures.pixels import to_image
+from rayjobs.config.training import TrainJob
+from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.task import TrainTask
 from tests.cdcore.training_case import config
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.base import Base
-from cdcore.registry import Registry
-from serve.engine_host import EngineHost
+from cdcore.model.base import Base
+from cdcore.registry.registry import Registry
+from serve.gateway.host import EngineHost
 from tests.serve.engine_case import FolderSource, save_concepts
 from tests.serve.service_case import hosting, save_mergeable
 

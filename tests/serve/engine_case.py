@@ -11,19 +11,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cdcore.base import Base
-from cdcore.concept import Concept, load_concept, save_concept
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import load_concept, save_concept
+from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError
-from cdcore.sampling import Request, sample
-from cdcore.subject import Subject
-from cdcore.update import Update
-from serve.blend import Blend, ConceptRef
-from serve.concept_store import ConceptSource
-from serve.engine import Engine
-from serve.engine_config import EngineConfig
-from serve.picture_request import PictureRequest
-from serve.preparation import Merged, MergePart
-from serve.preview import PreviewMap
+from cdcore.model.base import Base
+from cdcore.model.update import Update
+from cdcore.sampling.pipeline import sample
+from cdcore.sampling.request import Request
+from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.preparation import Merged, MergePart
+from serve.concepts.store import ConceptSource
+from serve.engine.config import EngineConfig
+from serve.engine.engine import Engine
+from serve.engine.preview import PreviewMap
+from serve.engine.request import PictureRequest
 from tests.tiny import random_update
 
 ALICE, BORIS, CLARA = (ConceptRef(name, "1-abc") for name in ("alice", "boris", "clara"))

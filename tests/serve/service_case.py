@@ -9,18 +9,19 @@ from typing import Any
 import torch
 from starlette.testclient import TestClient
 
-from cdcore.base import Base
-from cdcore.caption_bank import CaptionBank, written_captions
-from cdcore.caption_statistics import CaptionStatistics, caption_statistics
-from cdcore.concept import Concept, save_concept
-from cdcore.registry import Registry
-from cdcore.subject import Subject
-from cdcore.update import Update
-from serve.engine_config import EngineConfig
-from serve.engine_host import EngineHost
-from serve.gateway import Gateway
-from serve.http_app import http_app
-from serve.service import Service
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import save_concept
+from cdcore.concepts.subject import Subject
+from cdcore.merging.caption_bank import CaptionBank, written_captions
+from cdcore.merging.caption_statistics import CaptionStatistics, caption_statistics
+from cdcore.model.base import Base
+from cdcore.model.update import Update
+from cdcore.registry.registry import Registry
+from serve.api.application import http_app
+from serve.api.service import Service
+from serve.engine.config import EngineConfig
+from serve.gateway.host import EngineHost
+from serve.gateway.protocol import Gateway
 from serve.settings import ServiceSettings
 from tests.serve.engine_case import CONFIG, PLAIN_MAP
 from tests.tiny import random_update

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from ray import serve as ray_serve
 
-from cdcore.base import Base
-from cdcore.concept import save_concept
+from cdcore.concepts.storage import save_concept
 from cdcore.errors import ConfigError
-from cdcore.registry import Registry
+from cdcore.model.base import Base
+from cdcore.registry.registry import Registry
 from serve.app import app
 from serve.settings import ServiceSettings
 from tests.serve.service_case import make_concept, save_mergeable

@@ -50,7 +50,9 @@ def test_the_help_names_every_setting(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_package_does_not_hide_that_of_ray() -> None:
-    script = "import tune.searcher; from ray import tune as r; print(r.Tuner, tune.__file__)"
+    script = (
+        "import tune.running.searcher; from ray import tune as r; print(r.Tuner, tune.__file__)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,

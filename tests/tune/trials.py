@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tune.sweep_folder import Status, SweepFolder
+from tune.plan.folder import Status, SweepFolder
 
 
 def scores(image: float, text: float = 0.5, drift: float = 0.1) -> dict[str, float]:

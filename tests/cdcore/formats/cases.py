@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.base import Base
-from cdcore.concept import Concept
-from cdcore.formats.container import open_content
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.subject import Subject
 from cdcore.formats.format import Foreign, Format
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.registry import recognise
-from cdcore.subject import Subject
+from cdcore.formats.known_formats import recognise
+from cdcore.formats.tensors.container import open_content
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
 from tests.tiny import random_update
 
 PROMPTS = ("photo of a <my0> cat", "a <my0> cat on the beach")

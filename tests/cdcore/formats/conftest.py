@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.base import Base
-from cdcore.concept import Concept
-from cdcore.formats.families import FAMILIES, Family
-from cdcore.formats.kv_base import KVBase
+from cdcore.concepts.concept import Concept
+from cdcore.formats.tensors.families import FAMILIES, Family
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
 from tests.cdcore.formats.cases import make_concept
 
 

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError, ConfigError
 from cdcore.formats.adobe import ADOBE, ADOBE_COMPRESSED
-from cdcore.formats.families import FAMILIES, Family
-from cdcore.formats.kv_base import KVBase
+from cdcore.formats.tensors.families import FAMILIES, Family
+from cdcore.formats.tensors.kv_base import KVBase
 from tests.cdcore.formats.cases import make_concept, read, write
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cdcore.base import Base
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
 from cdcore.formats.custom_diffusion import CUSTOM_DIFFUSION
-from cdcore.formats.families import FAMILIES
-from cdcore.formats.kv_base import KVBase
+from cdcore.formats.tensors.families import FAMILIES
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.formats.embedding import EMBEDDING, embedding_stems
-from cdcore.formats.families import FAMILIES
-from cdcore.formats.kv_base import KVBase
+from cdcore.formats.tensors.families import FAMILIES
+from cdcore.formats.tensors.kv_base import KVBase
 from tests.cdcore.formats.cases import make_concept, stock_pipeline, write
 from tests.cdcore.formats.comfy import run_in_comfyui
 

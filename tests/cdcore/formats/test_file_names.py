@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcore.formats.file_names import file_stem, token_stems, valid_tokens
-from cdcore.text_encoder import check_modifier_token
+from cdcore.model.modifier_tokens import check_modifier_token
 
 NAMES = st.lists(st.text(max_size=12), max_size=6, unique=True)
 

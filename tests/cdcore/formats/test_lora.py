@@ -10,17 +10,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cdcore.base import Base
-from cdcore.compression import Rule
-from cdcore.concept import Concept
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.rank_rule import Rule
 from cdcore.formats.embedding import EMBEDDING
-from cdcore.formats.families import FAMILIES
+from cdcore.formats.exports.factored import factored
 from cdcore.formats.format import Format
-from cdcore.formats.kv_base import KVBase
 from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
-from cdcore.formats.low_rank import factored
-from cdcore.formats.names import lora_modules, module_of
-from cdcore.update import Update
+from cdcore.formats.tensors.families import FAMILIES
+from cdcore.formats.tensors.key_names import lora_modules, module_of
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
+from cdcore.model.update import Update
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cdcore.concept import Concept
-from cdcore.formats.families import Family
-from cdcore.formats.kv_base import KVBase
+from cdcore.concepts.concept import Concept
 from cdcore.formats.lycoris import LYCORIS
-from cdcore.formats.names import lora_modules, module_of
+from cdcore.formats.tensors.families import Family
+from cdcore.formats.tensors.key_names import lora_modules, module_of
+from cdcore.formats.tensors.kv_base import KVBase
 from tests.cdcore.formats.cases import make_concept, write
 from tests.cdcore.formats.comfy import run_in_comfyui
 from tests.cdcore.formats.real_configs import COMFYUI_CONFIGS
@@ -75,7 +75,7 @@ def comfyui_name(sgm_or_plain: str) -> str:
 @pytest.mark.slow
 def test_comfyui_knows_every_key_of_every_family(family: Family, folder: Path) -> None:
     from cdcore.formats.lora import KOHYA
-    from cdcore.formats.names import sgm_names
+    from cdcore.formats.tensors.key_names import sgm_names
 
     base = KVBase.of_family(family)
     (path,) = write(KOHYA, make_concept(base, rank=1), base, folder)
@@ -93,7 +93,7 @@ def test_comfyui_adds_the_update_to_its_own_weights(
     from safetensors.torch import save_file
 
     from cdcore.formats.lora import KOHYA
-    from cdcore.formats.names import sgm_names
+    from cdcore.formats.tensors.key_names import sgm_names
 
     concept: Concept = request.getfixturevalue(which)
     (path,) = write(KOHYA if which == "low_rank" else LYCORIS, concept, kv_base, folder)

@@ -6,13 +6,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from cdcore.base import Base
-from cdcore.concept import Concept, save_concept
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.storage import save_concept
 from cdcore.errors import ConceptFileError, ConfigError
-from cdcore.formats.families import FAMILIES
-from cdcore.formats.kv_base import KVBase
-from cdcore.formats.registry import FORMATS
+from cdcore.formats.known_formats import FORMATS
 from cdcore.formats.source import read_source
+from cdcore.formats.tensors.families import FAMILIES
+from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
 from tests.cdcore.formats.cases import make_concept, write
 
 READABLE = [name for name, format_ in FORMATS.items() if format_.holds == "weights"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.pocket.stages import STAGES, open_stage
+from cdcore.pocket.pretraining.stage_names import STAGES
+from cdcore.pocket.pretraining.stages import open_stage
 
 _PICTURES = 16
 

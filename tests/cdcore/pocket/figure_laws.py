@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cdcore.pocket.canvas import Pen
-from cdcore.pocket.figure import Spots
-from tests.cdcore.pocket.drawing import BLUE, RED, Draw, blank_pen, drawn, make_look
+from cdcore.pocket.drawing.canvas import Pen
+from cdcore.pocket.drawing.figure import Spots
+from tests.cdcore.pocket.drawing.pen_case import BLUE, RED, Draw, blank_pen, drawn, make_look
 
 __all__ = ["check_detail", "check_figure"]
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 from PIL import Image
 
-from cdcore.pocket import stages
 from cdcore.pocket.__main__ import main
-from cdcore.pocket.pretraining import completed_steps
-from cdcore.pocket.stages import STAGES
+from cdcore.pocket.pretraining.pretrain import completed_steps
+from cdcore.pocket.pretraining.stage_names import STAGES
+from cdcore.pocket.pretraining.stages import STAGE_CLASSES
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (stages._Autoencoder, stages._Towers, stages._Unet, stages._Judge):
+    for kind in STAGE_CLASSES.values():
         monkeypatch.setattr(kind, "batch", 6)
 
 

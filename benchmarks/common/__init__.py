@@ -1,0 +1,1 @@
+"""What benchmarks share: the machine, timing, bases of random weights."""

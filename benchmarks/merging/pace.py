@@ -1,0 +1,129 @@
+"""Time and memory of merges, and of the published algorithm taken literally.
+
+Both get what they need in memory. The literal algorithm does the same work in every matrix of one
+width, so where all of them would take minutes it is run on one matrix of each width and multiplied.
+"""
+
+import ctypes
+import gc
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.merging.case import FINGERPRINT, StackShape, draw_features
+from benchmarks.merging.literal import literal_layer
+from cdcore.concepts.concept import Concept
+from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.storage import load_card, save_concept
+from cdcore.merging.merge import Merge
+from cdcore.model.update import Update
+
+__all__ = ["draw_update", "literal_seconds", "merge_files", "pace", "peak_bytes", "save_cards"]
+
+_CAPTION_ROWS = 2800
+"""Rows of 200 captions of 14 words, as the published algorithm takes them."""
+_RANK = 32
+_KIBIBYTE = 1024
+_RESET_PEAK = "5"
+"""Written to ``/proc/self/clear_refs`` it makes the kernel forget the peak so far; see proc(5)."""
+
+
+def draw_update(shape: StackShape, seed: int, *, dense: bool = False) -> Update:
+    """Return an update of rank 32, factored or, with the same values, dense."""
+    rows, width = shape.shape
+    generator = torch.Generator().manual_seed(seed)
+    left = 0.01 * torch.randn(rows, _RANK, generator=generator)
+    right = torch.randn(_RANK, width, generator=generator)
+    factored = Update(left=left, right=right)
+    return Update(weight=factored.dense()) if dense else factored
+
+
+def pace(run: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Return the least and the median seconds of ``run``, called once before to warm up."""
+    run()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds), median(seconds)
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Return how much more memory the process holds at most while ``run`` works; Linux only."""
+    gc.collect()
+    # What has been freed goes back to the system, so that taking it again is counted.
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+    before = _status("VmRSS")
+    run()
+    return max(_status("VmHWM") - before, 0)
+
+
+def literal_seconds(
+    shape: StackShape, updates: Sequence[Update], cards: Sequence[Card], *, whole: bool
+) -> float:
+    """Return the seconds that the literal algorithm takes for the whole stack.
+
+    Args:
+        shape: Of the stack.
+        updates: Factored, of each concept.
+        cards: Of each concept, for its targets.
+        whole: Run it on every matrix instead of one of each width.
+    """
+    captions = draw_features(_CAPTION_ROWS, shape.text_width, 77)
+    targets = [card.constraint.features for card in cards]
+    seconds, start = 0.0, 0
+    for width, layers in shape.layers.items():
+        count = 2 * layers
+        for number in range(count if whole else 1):
+            rows = slice(start + number * width, start + (number + 1) * width)
+            base = torch.randn(width, shape.text_width, generator=torch.Generator().manual_seed(0))
+            tuned = [base + _part(update, rows) for update in updates]
+            started = time.perf_counter()
+            literal_layer(base, tuned, targets, captions)
+            seconds += (time.perf_counter() - started) * (1 if whole else count)
+        start += count * width
+    return seconds
+
+
+def save_cards(folder: Path, cards: Sequence[Card], updates: Sequence[Update]) -> list[Path]:
+    """Write concept files as training or, for factored updates, compression does."""
+    paths = []
+    for card, update in zip(cards, updates, strict=True):
+        concept = Concept(
+            name=card.name,
+            update=update,
+            tokens=card.tokens,
+            subjects=card.subjects,
+            base_name=card.base_name,
+            base_fingerprint=FINGERPRINT,
+        )
+        paths.append(folder / f"{card.name}.safetensors")
+        save_concept(concept, paths[-1], card)
+    return paths
+
+
+def merge_files(
+    paths: Sequence[Path], output: Path, merge_cards: Callable[[list[Card]], Merge]
+) -> None:
+    """Read cards, merge them, and write the result."""
+    made = merge_cards([load_card(path) for path in paths])
+    save_concept(made.concept, output, made.card)
+
+
+def _part(update: Update, rows: slice) -> Tensor:
+    assert update.left is not None
+    assert update.right is not None
+    return update.left[rows] @ update.right
+
+
+def _status(name: str) -> int:
+    """Return a line of the kernel's account of this process, bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * _KIBIBYTE

@@ -1,0 +1,1 @@
+"""How good the pocket base is, and its individuals."""

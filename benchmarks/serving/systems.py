@@ -1,0 +1,331 @@
+"""Three ways to serve many concepts from one base, behind one interface.
+
+- `EngineSystem`: this project's engine; requests of any concepts share every batch.
+- `SwapSystem`: a diffusers pipeline that installs the concept's weights for each request, as its
+  documentation has it. Concepts and merges are all in memory, and nothing is installed twice in a
+  row.
+- `GroupSystem`: requests for the same concepts make a batch, oldest first; it runs to its end. This
+  is what servers do that batch by adapter. It samples with `cdcore.sampling.pipeline`, like the
+  engine.
+
+All three merge by the same function and draw the same pictures.
+"""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from benchmarks.serving.load import METHOD, Order
+from benchmarks.serving.shelf import Shelf
+from cdcore.errors import ServingError
+from cdcore.model.base import Base
+from cdcore.model.modifier_tokens import modifier_tokens
+from cdcore.model.seam import KVLayout
+from cdcore.model.update import Update
+from cdcore.sampling.pipeline import sample
+from cdcore.sampling.request import Request
+from serve.concepts.mix import Blend
+from serve.concepts.preparation import Merge, Merged, MergePart
+from serve.concepts.tensor_sizes import tensor_bytes
+from serve.engine.engine import Engine
+from serve.engine.request import Done, Event, Failed, Picture, PictureRequest
+from serve.policies.byte_lru import ByteLRU
+
+__all__ = ["EngineSystem", "GroupSystem", "Served", "SwapSystem", "System"]
+
+_MERGE_BYTES = 2**28
+_PLACEHOLDERS = ("<first>", "<second>", "<third>")
+
+
+class Served:
+    """Where finished orders are noted; for several threads."""
+
+    def __init__(self) -> None:
+        self.finished_at: dict[int, float] = {}
+        self.pictures: dict[int, Tensor] = {}
+        self.done: dict[int, Done] = {}
+        self.error: Exception | None = None
+        self._changed = threading.Condition()
+
+    def note(self, number: int, pixels: Tensor, done: Done | None = None) -> None:
+        """Note a finished order."""
+        with self._changed:
+            self.finished_at[number] = time.monotonic()
+            self.pictures[number] = pixels
+            if done is not None:
+                self.done[number] = done
+            self._changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """Note that something went wrong: then the figures are worth nothing."""
+        with self._changed:
+            self.error = error
+            self._changed.notify_all()
+
+    def wait(self, count: int) -> None:
+        """Wait until ``count`` orders are finished.
+
+        Raises:
+            ServingError: Something went wrong.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.error or len(self.finished_at) >= count)
+        if self.error is not None:
+            raise ServingError(f"an order has failed: {self.error}") from self.error
+
+
+class System(ABC):
+    """A server."""
+
+    @abstractmethod
+    def submit(self, order: Order, served: Served) -> None:
+        """Take an order in, and return at once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop."""
+
+    def __enter__(self) -> Self:
+        """Use it as a context."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.close()
+
+
+class EngineSystem(System):
+    """This project's engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take over an engine that is started."""
+        self.engine = engine
+
+    def submit(self, order: Order, served: Served) -> None:
+        """Hand an order to the engine."""
+        profile = self.engine.base.profile
+        request = PictureRequest(
+            prompt=order.prompt,
+            seeds=(order.seed,),
+            steps=profile.sampling_steps,
+            guidance_scale=profile.guidance_scale,
+            blend=order.blend,
+        )
+        pictures: list[Tensor] = []
+
+        def note(event: Event) -> None:
+            match event:
+                case Picture():
+                    pictures.append(event.pixels)
+                case Done():
+                    served.note(order.number, pictures[0], event)
+                case Failed():
+                    served.fail(event.error)
+
+        self.engine.submit(request, note)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+
+class _Queue(System):
+    """A server with one thread that takes orders from a queue."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Order, Served]] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def submit(self, order: Order, served: Served) -> None:
+        with self._changed:
+            self._waiting.append((order, served))
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _take(self) -> list[tuple[Order, Served]]:
+        """Choose what to do next, with the lock held; something waits."""
+        return [self._waiting.popleft()]
+
+    @abstractmethod
+    def _draw(self, orders: list[Order]) -> Tensor:
+        """Return the pictures (B, 3, H, W) in [-1, 1] of orders."""
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closing)
+                if self._is_closing:
+                    return
+                taken = self._take()
+            try:
+                pictures = self._draw([order for order, _ in taken]).cpu()
+            except Exception as error:
+                for _, served in taken:
+                    served.fail(error)
+                return
+            for (order, served), pixels in zip(taken, pictures, strict=True):
+                served.note(order.number, pixels)
+
+
+class _Merges:
+    """The concepts of blends, merged and kept like the engine's."""
+
+    def __init__(self, shelf: Shelf, merge: Merge) -> None:
+        self._shelf, self._merge = shelf, merge
+        self._known: ByteLRU[Merged] = ByteLRU(_MERGE_BYTES)
+
+    def of(self, blend: Blend) -> Merged:
+        parts = [MergePart(one, self._shelf.concept(one), weight) for one, weight in blend.parts]
+        if blend.is_plain:
+            return Merged(parts[0].concept.update, parts[0].concept.tokens, {})
+        known = self._known.get(blend)
+        if known is None:
+            known = self._merge(parts, METHOD)
+            self._known.put(blend, known, tensor_bytes(known.update))
+        return known
+
+
+class GroupSystem(_Queue):
+    """Batches of requests for the same concepts."""
+
+    def __init__(self, base: Base, shelf: Shelf, merge: Merge, slots: int) -> None:
+        """Serve.
+
+        Args:
+            base: The base model.
+            shelf: The concepts.
+            merge: How several become one.
+            slots: Pictures of one batch.
+        """
+        self._base, self._slots = base, slots
+        self._merges = _Merges(shelf, merge)
+        super().__init__()
+
+    def _take(self) -> list[tuple[Order, Served]]:
+        blend = self._waiting[0][0].blend
+        same = [item for item in self._waiting if item[0].blend == blend][: self._slots]
+        for item in same:
+            self._waiting.remove(item)
+        return same
+
+    def _draw(self, orders: list[Order]) -> Tensor:
+        merged = self._merges.of(orders[0].blend)
+        assert merged.update is not None
+        update: Update = merged.update.to(self._base.device, self._base.seam.dtype)
+        requests = [
+            Request.of_profile(
+                self._base, order.prompt, order.seed, update=update, tokens=merged.tokens
+            )
+            for order in orders
+        ]
+        return sample(self._base, requests)
+
+
+class SwapSystem(_Queue):
+    """A diffusers pipeline whose weights are swapped."""
+
+    def __init__(self, folder: Path, base: Base, shelf: Shelf, merge: Merge) -> None:
+        """Load the pipeline.
+
+        Args:
+            folder: Of the base.
+            base: The same, for its settings, device and dtype; its U-Net is not used.
+            shelf: The concepts.
+            merge: How several become one.
+        """
+        self._base = base
+        self._merges = _Merges(shelf, merge)
+        self._installed: Blend | None = None
+        self._pipeline = _pipeline(folder, base)
+        layout = KVLayout.of(self._pipeline.unet)
+        parameters = dict(self._pipeline.unet.named_parameters())
+        self._original = layout.stack(self._pipeline.unet)
+        self._split: Callable[[Tensor], dict[str, Tensor]] = layout.split
+        self._targets = {name: parameters[name] for name in layout.names}
+        self._ids = self._pipeline.tokenizer.convert_tokens_to_ids(list(_PLACEHOLDERS))
+        super().__init__()
+
+    @torch.no_grad()
+    def _install(self, blend: Blend) -> None:
+        if blend == self._installed:
+            return
+        merged = self._merges.of(blend)
+        assert merged.update is not None
+        dense = merged.update.to(self._base.device).dense()
+        tuned = self._original + dense.to(self._original.dtype)
+        for name, weight in self._split(tuned).items():
+            self._targets[name].copy_(weight)
+        table = self._pipeline.text_encoder.get_input_embeddings().weight
+        for id_, row in zip(self._ids, merged.tokens.values(), strict=False):
+            table[id_] = row.to(table)
+        self._installed = blend
+
+    def _draw(self, orders: list[Order]) -> Tensor:
+        (order,) = orders
+        self._install(order.blend)
+        prompt = order.prompt
+        names = list(self._merges.of(order.blend).tokens)
+        for token in modifier_tokens(prompt):
+            prompt = prompt.replace(token, _PLACEHOLDERS[names.index(token)])
+        profile = self._base.profile
+        pictures: Tensor = self._pipeline(
+            prompt,
+            num_inference_steps=profile.sampling_steps,
+            guidance_scale=profile.guidance_scale,
+            generator=torch.Generator().manual_seed(order.seed),
+            output_type="pt",
+        ).images
+        return pictures.float() * 2 - 1
+
+
+def _pipeline(folder: Path, base: Base) -> Any:
+    dtype = base.seam.dtype
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype)
+    tokenizer.add_tokens(list(_PLACEHOLDERS))
+    text_encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype),
+        scheduler=DPMSolverMultistepScheduler.from_pretrained(
+            folder / "scheduler",
+            algorithm_type="dpmsolver++",
+            solver_order=2,
+            timestep_spacing="linspace",
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).to(base.device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

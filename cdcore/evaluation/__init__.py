@@ -1,0 +1,1 @@
+"""Evaluation on CustomConcept101 and its pocket counterpart: cells, scores and tables."""

@@ -1,0 +1,1 @@
+"""Exports: a concept as the files and the prompt of another tool."""

@@ -1,0 +1,54 @@
+"""All formats: by name to write, by content to read."""
+
+from cdcore.errors import ConceptFileError
+from cdcore.formats.adobe import ADOBE, ADOBE_COMPRESSED
+from cdcore.formats.compvis import COMPVIS, COMPVIS_COMPRESSED
+from cdcore.formats.custom_diffusion import CUSTOM_DIFFUSION
+from cdcore.formats.embedding import EMBEDDING
+from cdcore.formats.format import Format
+from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
+from cdcore.formats.lycoris import LYCORIS
+from cdcore.formats.tensors.container import Content
+
+__all__ = ["FORMATS", "recognise"]
+
+FORMATS: dict[str, Format] = {
+    format_.name: format_
+    for format_ in (
+        ADOBE,
+        ADOBE_COMPRESSED,
+        COMPVIS,
+        COMPVIS_COMPRESSED,
+        CUSTOM_DIFFUSION,
+        LYCORIS,
+        KOHYA,
+        DIFFUSERS_LORA,
+        PEFT_LORA,
+        EMBEDDING,
+    )
+}
+"""By name. Compressed files are read by the format that they are a variant of."""
+
+_WRITTEN_ONLY = (".lora_", ".diff", ".alpha", "emb_params", "clip_g")
+
+
+def recognise(content: Content) -> Format:
+    """Return the format that reads a content.
+
+    Raises:
+        ConceptFileError: There is none.
+    """
+    for format_ in FORMATS.values():
+        if format_.recognises is not None and format_.recognises(content):
+            return format_
+    key = next(iter(content.tree), "nothing")
+    if any(part in key for part in _WRITTEN_ONLY):
+        raise ConceptFileError(
+            f"{content.path}: a LoRA or an embedding of another tool ({key[:80]}), which is "
+            "written here but not read; give the concept file or the delta it was made from"
+        )
+    readable = ", ".join(f.name for f in FORMATS.values() if f.read is not None)
+    raise ConceptFileError(
+        f"{content.path}: holds {key[:80]!r}, which is of no known format; expected a concept "
+        f"file, or one of {readable}"
+    )

@@ -1,0 +1,1 @@
+"""Merging concepts in closed form: settings, solution, checks and report."""

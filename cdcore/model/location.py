@@ -1,0 +1,185 @@
+"""Where a base lies on disk: a folder, the local hub cache, or fetched into that cache once.
+
+A hub repository holds far more than a base: a safety checker, other precisions, other formats. Only
+the files in `FILES` are fetched (4.3 GB of Stable Diffusion 1), and pickled weights only where a
+part has no others. A base that is whole in the cache is used as it is, without a request; the usual
+variables hold (``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``,
+``HF_TOKEN``, ``HF_ENDPOINT``).
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.file_download import repo_folder_name
+
+__all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "configuration_folder"]
+
+POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
+"""Where the shipped pocket base lies."""
+
+ALIASES = {
+    "sd1.4": "CompVis/stable-diffusion-v1-4",
+    "sd1.5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+}
+"""Short names of bases on the model hub."""
+
+_WEIGHTS = {
+    "text_encoder": ("model", "pytorch_model"),
+    "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
+    "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
+}
+"""What each part's weights are called, in safetensors and pickled, before the suffix."""
+
+FILES: tuple[str, ...] = (
+    *("tokenizer/tokenizer.json", "tokenizer/vocab.json", "tokenizer/merges.txt"),
+    *("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json"),
+    "scheduler/scheduler_config.json",
+    *(f"{part}/config.json" for part in _WEIGHTS),
+    *(
+        f"{part}/{stem}{ending}"
+        for part, (stem, _) in _WEIGHTS.items()
+        # Whole, or in shards; in full precision: the names of others have one more word.
+        for ending in (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
+    ),
+)
+"""Patterns of all that is fetched of a repository, pickled weights aside."""
+
+
+_DESCRIPTION = tuple(
+    pattern for pattern in FILES if pattern.partition("/")[0] not in _WEIGHTS
+) + tuple(f"{part}/config.json" for part in _WEIGHTS)
+"""Those of `FILES` that hold no weights: the words and the shapes of a base."""
+
+
+def base_folder(source: str, *, with_weights: bool = True) -> Path:
+    """Return the folder that holds a base, fetching it first if need be.
+
+    Processes of one node that need the same base wait for the first of them to fetch it.
+
+    Args:
+        source: A folder, or a hub id such as ``CompVis/stable-diffusion-v1-4``.
+        with_weights: False asks for the words and the shapes alone, kilobytes.
+
+    Returns:
+        A folder with the subfolders tokenizer, text_encoder, unet, vae and scheduler; of a hub id
+        all of them are whole, a folder is returned as it is.
+
+    Raises:
+        FileNotFoundError: It is neither, or a part of it can be found nowhere.
+        OSError: The cache cannot be written.
+    """
+    if source and Path(source).is_dir():
+        return Path(source)
+    try:
+        found = _cached(source, with_weights)
+        if found is not None:
+            return found
+        with _alone(source):
+            # Another process may have fetched it in the meantime.
+            return _cached(source, with_weights) or _fetched(source, with_weights)
+    except HFValidationError as error:
+        raise FileNotFoundError("there is no such folder, and this is no hub id") from error
+
+
+def _cached(hub_id: str, with_weights: bool) -> Path | None:
+    """Return the base in the local cache, or None when it is not there or not whole."""
+    try:
+        # No pattern: what must be there is decided here, because there are several ways to have it.
+        folder = Path(snapshot_download(hub_id, allow_patterns=[], local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if not _missing(folder, with_weights) else None
+
+
+def _fetched(hub_id: str, with_weights: bool) -> Path:
+    folder = _download(hub_id, FILES if with_weights else _DESCRIPTION)
+    pickled = [
+        f"{part}/{stem}{ending}"
+        for part, (_, stem) in _WEIGHTS.items()
+        if f"{part} weights" in _missing(folder, with_weights)
+        for ending in (".bin", ".bin.index.json", "-*-of-*.bin")
+    ]
+    if pickled:
+        _download(hub_id, pickled)
+    if missing := _missing(folder, with_weights):
+        # The client takes what the cache has for the whole where it cannot ask the hub.
+        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub gave no more"
+        raise FileNotFoundError(
+            f"{hub_id} has no {', '.join(missing)} in the local hub cache "
+            f"({constants.HF_HUB_CACHE}), and {reason}"
+        )
+    return folder
+
+
+def _download(hub_id: str, patterns: tuple[str, ...] | list[str]) -> Path:
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
+    except HFValidationError:
+        raise
+    # The hub's client lets errors of its web library through, which are of many families.
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        raise FileNotFoundError(
+            f"there is no such folder, and {hub_id} is neither in the local hub cache "
+            f"({constants.HF_HUB_CACHE}) nor can it be fetched: {reason}"
+        ) from error
+
+
+def _missing(folder: Path, with_weights: bool) -> list[str]:
+    """Name what a folder lacks of a base."""
+    tokenizer = folder / "tokenizer"
+    is_spelled = all((tokenizer / name).is_file() for name in ("vocab.json", "merges.txt"))
+    missing = [] if is_spelled or (tokenizer / "tokenizer.json").is_file() else ["tokenizer"]
+    if not (folder / "scheduler" / "scheduler_config.json").is_file():
+        missing.append("scheduler")
+    for part, stems in _WEIGHTS.items():
+        if not (folder / part / "config.json").is_file():
+            missing.append(f"{part} config.json")
+        if with_weights and not any(
+            _has_weights(folder / part, stem + suffix)
+            for stem, suffix in zip(stems, (".safetensors", ".bin"), strict=True)
+        ):
+            missing.append(f"{part} weights")
+    return missing
+
+
+def _has_weights(folder: Path, name: str) -> bool:
+    index = folder / f"{name}.index.json"
+    if not index.is_file():
+        return (folder / name).is_file()
+    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return all((folder / shard).is_file() for shard in shards)
+
+
+@contextmanager
+def _alone(hub_id: str) -> Iterator[None]:
+    """Wait until no other process of this node fetches the same base."""
+    name = repo_folder_name(repo_id=hub_id, repo_type="model")
+    lock = Path(constants.HF_HUB_CACHE) / ".locks" / name / "base.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        # Some network file systems cannot lock: then each process fetches, as the hub's client
+        # does by itself.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def configuration_folder(name: str) -> Path:
+    """Return the folder that holds the words and the shapes of a base, fetched if need be.
+
+    Args:
+        name: ``pocket``, an alias, a diffusers folder, or a hub id.
+
+    Raises:
+        FileNotFoundError: There is no such base.
+        OSError: The cache cannot be written.
+    """
+    if name == "pocket":
+        return POCKET_FOLDER
+    return base_folder(ALIASES.get(name, name), with_weights=False)

@@ -1,0 +1,86 @@
+"""A profile: the settings that suit a base model when the user sets nothing."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["PROFILES", "Profile", "SamplerName", "profile_of"]
+
+SamplerName = Literal["ddim", "dpm++"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """Defaults for one family of bases.
+
+    Attributes:
+        resolution: Side of a training picture and of a sample, pixels.
+        steps: Optimiser steps for one subject.
+        joint_steps: Optimiser steps for several subjects at once.
+        rows_per_step: Target and regularization rows of one step, over all workers.
+        learning_rate: Of the update and the modifier token; never scaled by anything.
+        regularization_ratio: Regularization rows for each target row.
+        regularization_images: Pictures of the class that are generated.
+        prior_weight: Factor on the loss of regularization rows.
+        variants: Augmented variants of each target picture whose latents are cached.
+        flip: Whether pictures are also shown mirrored.
+        guidance_scale: For samples; 1 is off.
+        sampler: For samples.
+        sampling_steps: Steps of a sample.
+    """
+
+    resolution: int
+    steps: int
+    joint_steps: int
+    rows_per_step: int
+    learning_rate: float
+    regularization_ratio: float
+    regularization_images: int
+    prior_weight: float
+    variants: int
+    flip: bool
+    guidance_scale: float
+    sampler: SamplerName
+    sampling_steps: int
+
+
+PROFILES = {
+    # The paper's settings, Kumari et al. 2023, section 4 and its appendix.
+    "sd1": Profile(
+        resolution=512,
+        steps=250,
+        joint_steps=500,
+        rows_per_step=8,
+        learning_rate=8e-5,
+        regularization_ratio=1.0,
+        regularization_images=200,
+        prior_weight=1.0,
+        variants=40,
+        flip=True,
+        guidance_scale=6.0,
+        sampler="dpm++",
+        sampling_steps=50,
+    ),
+    # A sweep and a few trials after it found steps and learning rate: docs/tuning.md.
+    "pocket": Profile(
+        resolution=64,
+        steps=600,
+        joint_steps=1200,
+        rows_per_step=8,
+        learning_rate=3e-4,
+        regularization_ratio=1.0,
+        regularization_images=200,
+        prior_weight=1.0,
+        variants=40,
+        # Its world knows each thing from one side.
+        flip=False,
+        guidance_scale=4.0,
+        sampler="dpm++",
+        sampling_steps=20,
+    ),
+}
+"""By family."""
+
+
+def profile_of(latent_side: int) -> Profile:
+    """Choose by the side of a latent: no Stable Diffusion model has one as small as the pocket."""
+    return PROFILES["pocket" if latent_side < 32 else "sd1"]

@@ -1,0 +1,282 @@
+"""The seam: text keys and values are an input of the U-Net.
+
+In a cross-attention layer ``K = W_k c`` and ``V = W_v c`` depend on the text features ``c`` alone:
+not on the latent, not on the timestep. Custom Diffusion (Kumari et al. 2023, arXiv 2212.04488,
+section 3.2) changes ``W_k`` and ``W_v`` and nothing else in the U-Net. So the customised model is
+
+    text_kv    = project(c, W0 + update)        the whole difference between two concepts
+    prediction = predict(z_t, t, text_kv)       the U-Net: frozen, shared, never changed
+
+All ``to_k`` and ``to_v`` matrices of the base, stacked in layer order, are the K/V stack ``W0``
+(D, d). Training, merging, sampling and serving all pass through `Seam.project` and `Seam.predict`.
+
+B rows of a batch, L prompt tokens, D rows of the stack, d text width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cdcore.errors import BaseModelError, UpdateShapeError
+from cdcore.model.update import Block, Update
+
+__all__ = ["KVLayout", "Seam", "TextKV", "TextUpdate"]
+
+
+class TextUpdate(Protocol):
+    """What `Seam.project` needs of an update: an `Update` is one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(D, d)."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...] | None:
+        """Factors of each matrix, where it has that form."""
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Return what it adds to the keys and values of features (B, L, d): (B, L, D)."""
+
+
+TextKV = tuple[Tensor, ...]
+"""Key and value of each cross-attention layer, in stack order: (B, L, width) each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KVLayout:
+    """Where each row of the K/V stack belongs.
+
+    Attributes:
+        names: The U-Net's parameter names in stack order, key before value in each layer.
+        widths: Rows of each parameter; they sum to D.
+        text_width: Columns of the stack, d.
+    """
+
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    text_width: int
+
+    @classmethod
+    def of(cls, unet: nn.Module) -> "KVLayout":
+        """Find the keys and values of a U-Net.
+
+        Args:
+            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features.
+
+        Raises:
+            BaseModelError: The U-Net has no text cross-attention, or several text widths.
+        """
+        parameters = {
+            f"{name}.{part}.weight": module.get_submodule(part).weight
+            for name, module in _text_attentions(unet)
+            for part in ("to_k", "to_v")
+        }
+        shapes = [tuple(weight.shape) for weight in parameters.values()]
+        text_widths = {text_width for _, text_width in shapes}
+        if len(text_widths) != 1:
+            raise BaseModelError(
+                f"the U-Net's cross-attention has text widths {sorted(text_widths)}; expected "
+                "exactly one: use a Stable Diffusion type model"
+            )
+        return cls(
+            names=tuple(parameters),
+            widths=tuple(width for width, _ in shapes),
+            text_width=text_widths.pop(),
+        )
+
+    def stack(self, unet: nn.Module) -> Tensor:
+        """Return the stack (D, d) of the U-Net's weights, a copy."""
+        parameters = dict(unet.named_parameters())
+        return torch.cat([parameters[name].detach() for name in self.names])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(D, d) of the stack."""
+        return sum(self.widths), self.text_width
+
+    def split(self, stack: Tensor) -> dict[str, Tensor]:
+        """Return the part (width, d) of ``stack`` (D, d) for each parameter name, as views."""
+        return dict(zip(self.names, stack.split(list(self.widths)), strict=True))
+
+    def check(self, update: TextUpdate) -> None:
+        """Refuse an update that does not fit the stack.
+
+        Raises:
+            UpdateShapeError: The shapes differ.
+        """
+        if update.shape != self.shape:
+            raise UpdateShapeError(
+                f"the update has shape {update.shape}, the K/V stack of this base {self.shape}; "
+                "use the base that the concept was trained on"
+            )
+        if update.blocks and tuple(len(left) for left, _ in update.blocks) != self.widths:
+            raise UpdateShapeError(
+                f"the update has factors for {len(update.blocks)} matrices, whose rows are not "
+                f"those of the {len(self.widths)} of this base; use the base that the concept was "
+                "trained on"
+            )
+
+
+class Seam:
+    """A frozen U-Net whose cross-attention reads keys and values that the caller projects."""
+
+    def __init__(self, unet: nn.Module) -> None:
+        """Take over ``unet``: freeze it and let its cross-attention read injected keys and values.
+
+        Args:
+            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features.
+
+        Raises:
+            BaseModelError: The U-Net has no text cross-attention, or several text widths.
+        """
+        self.unet = unet.eval().requires_grad_(False)
+        self.layout = KVLayout.of(unet)
+        self.stack = self.layout.stack(unet)
+        """W0, (D, d)."""
+        for name, module in unet.named_modules():
+            if name.endswith(".attn1"):
+                module.processor = _SelfAttention()
+        for index, (_, module) in enumerate(_text_attentions(unet)):
+            module.processor = _TextAttention(index)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the U-Net lives."""
+        return self.stack.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype the U-Net computes in."""
+        return self.stack.dtype
+
+    def project(
+        self,
+        features: Tensor,
+        updates: Update | Sequence[TextUpdate | None] | None = None,
+        *,
+        first_token_gradient: bool = True,
+    ) -> TextKV:
+        """Project text features to the keys and values of every layer.
+
+        Args:
+            features: (B, L, d).
+            updates: One update for all rows, or one for each row; None is the base itself.
+            first_token_gradient: False lets the first token use the update but give it no
+                gradient, as the original method trains.
+
+        Returns:
+            Key and value of each layer, (B, L, width) each, in the U-Net's dtype.
+
+        Raises:
+            UpdateShapeError: An update does not fit the stack.
+            ValueError: There are not as many updates as rows.
+        """
+        features = features.to(self.dtype)
+        projected = functional.linear(features, self.stack)
+        if isinstance(updates, Update):
+            self.layout.check(updates)
+            projected = projected + _applied(updates, features, first_token_gradient)
+        elif updates is not None:
+            for rows, update in self._rows_by_update(len(features), updates):
+                index = torch.tensor(rows, device=features.device)
+                applied = _applied(update, features[index], first_token_gradient)
+                projected = projected.index_add(0, index, applied)
+        # One split: slicing inside each processor would make every backward write a full tensor.
+        return torch.split(projected, list(self.layout.widths), dim=-1)
+
+    def predict(self, z_t: Tensor, timesteps: Tensor, text_kv: TextKV) -> Tensor:
+        """Run the U-Net.
+
+        Args:
+            z_t: Noisy latents, (B, C, h, w).
+            timesteps: (B,) int64.
+            text_kv: From `project`, with B rows.
+
+        Returns:
+            The prediction, (B, C, h, w), in the U-Net's dtype.
+        """
+        output: Tensor = self.unet(
+            z_t.to(self.dtype),
+            timesteps,
+            encoder_hidden_states=None,
+            cross_attention_kwargs={"text_kv": text_kv},
+            return_dict=False,
+        )[0]
+        return output
+
+    def _rows_by_update(
+        self, count: int, updates: Sequence[TextUpdate | None]
+    ) -> list[tuple[list[int], TextUpdate]]:
+        groups: dict[int, tuple[list[int], TextUpdate]] = {}
+        for row, update in zip(range(count), updates, strict=True):
+            if update is not None:
+                self.layout.check(update)
+                groups.setdefault(id(update), ([], update))[0].append(row)
+        return list(groups.values())
+
+
+def _applied(update: TextUpdate, features: Tensor, first_token_gradient: bool) -> Tensor:
+    applied = update.apply(features)
+    if first_token_gradient or not torch.is_grad_enabled():
+        return applied
+    return torch.cat([applied[:, :1].detach(), applied[:, 1:]], dim=1)
+
+
+def _text_attentions(unet: nn.Module) -> list[tuple[str, Any]]:
+    return [(name, module) for name, module in unet.named_modules() if name.endswith(".attn2")]
+
+
+class _Attention(Protocol):
+    heads: int
+    to_q: nn.Module
+    to_k: nn.Module
+    to_v: nn.Module
+    to_out: nn.ModuleList
+
+
+class _TextAttention:
+    """Cross-attention that reads its keys and values from ``text_kv``."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+
+    def __call__(
+        self,
+        attn: _Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        text_kv: TextKV,
+    ) -> Tensor:
+        key, value = text_kv[2 * self._index : 2 * self._index + 2]
+        return _attend(attn, hidden_states, key, value)
+
+
+class _SelfAttention:
+    """Plain self-attention; it accepts ``text_kv``, which diffusers hands to every processor."""
+
+    def __call__(
+        self,
+        attn: _Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        text_kv: Any = None,
+    ) -> Tensor:
+        return _attend(attn, hidden_states, attn.to_k(hidden_states), attn.to_v(hidden_states))
+
+
+def _attend(attn: _Attention, hidden_states: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    query, key, value = (
+        part.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        for part in (attn.to_q(hidden_states), key, value)
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value)
+    output: Tensor = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
+    return output

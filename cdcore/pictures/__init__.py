@@ -1,0 +1,1 @@
+"""Pictures in and out: folders of them, augmentation, pixels, PNG files and grids."""

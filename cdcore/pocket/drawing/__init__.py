@@ -1,0 +1,1 @@
+"""Drawing the pocket world: figures, patterns, accessories, backgrounds and styles."""

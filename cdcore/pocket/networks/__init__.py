@@ -1,0 +1,1 @@
+"""The networks of a pocket base: tokenizer, U-Net, towers and judge."""

@@ -1,0 +1,1 @@
+"""Pretraining a pocket base: an album of drawings, four stages, and their loop."""

@@ -1,0 +1,1 @@
+"""Figures of pictures of any base: alignment, drift, distances, and who measures them."""

@@ -1,0 +1,1 @@
+"""Training a concept: rows, latents, loss, and the loop over them."""

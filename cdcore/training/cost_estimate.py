@@ -1,0 +1,222 @@
+"""What a run will cost, before it is started: counted on the shapes of its base, not measured.
+
+FLOPs are those of torch's own counter over matrix products and convolutions, a multiplication and
+an addition being two, of the base's own U-Net, text encoder and autoencoder run forward and
+backward on the ``meta`` device. Memory is what a step must hold at once:
+
+    weights + 16 bytes for each trained number + what autograd keeps for the way back
+
+(a float32 value, its gradient and AdamW's two moments). Attention is taken to keep its inputs and
+its output, as memory-efficient kernels do, and not its maps. Allocators add to that.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from cdcore.model.base import Base
+from cdcore.model.update import Update
+from cdcore.training.config import TrainingConfig
+from cdcore.training.row_schedule import rows_per_worker
+
+__all__ = ["Estimate", "estimate"]
+
+_FLOAT32_BYTES = 4
+_MOMENTS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What a run will cost.
+
+    Attributes:
+        step_flops: Of one step, over all rows and workers; at most, as prompts that are alike are
+            encoded once.
+        training_flops: Of all steps.
+        preparation_flops: Of generating the regularization pictures and encoding all pictures,
+            when the cache has none of them.
+        weight_bytes: Of the base's U-Net and text encoder, on each worker.
+        trained_bytes: Of what trains, with gradients and moments, on each worker.
+        activation_bytes: What autograd keeps during a step, on each worker.
+    """
+
+    step_flops: int
+    training_flops: int
+    preparation_flops: int
+    weight_bytes: int
+    trained_bytes: int
+    activation_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of one worker during a step."""
+        return self.weight_bytes + self.trained_bytes + self.activation_bytes
+
+
+def estimate(
+    outline: Base,
+    config: TrainingConfig,
+    pictures: int,
+    *,
+    workers: int = 1,
+    zero_stage: int = 0,
+    value_bytes: int = _FLOAT32_BYTES,
+) -> Estimate:
+    """Count what a run will cost.
+
+    Args:
+        outline: Of the base, from `cdcore.model.meta_base.outline_base`.
+        config: Of the run.
+        pictures: To train on, of all subjects.
+        workers: Among which the rows are shared.
+        zero_stage: From 1 on, the moments are shared among the workers.
+        value_bytes: Of one number of the base and of its activations: 4 in float32, 2 in bfloat16.
+    """
+    step = _Step(outline, config)
+    step_flops = _flops(lambda: step.run(config.target_rows, config.regularization_rows))
+    share = rows_per_worker(config.rows_per_step, workers)
+    # The worker with the most target rows keeps the most.
+    targets = min(rows_per_worker(config.target_rows, workers), share)
+    trained = sum(parameter.numel() for parameter in step.trained)
+    moments = _MOMENTS / (workers if zero_stage else 1)
+    models: tuple[nn.Module, ...] = (outline.seam.unet, outline.text_encoder.model)
+    weights = [tensor for model in models for tensor in _tensors(model)]
+    return Estimate(
+        step_flops=step_flops,
+        training_flops=step_flops * config.steps,
+        preparation_flops=_preparation_flops(outline, config, pictures),
+        # The K/V stack is held beside the layers that it is stacked from.
+        weight_bytes=value_bytes * sum(t.numel() for t in [*weights, outline.seam.stack]),
+        trained_bytes=int(_FLOAT32_BYTES * trained * (2 + moments)),
+        activation_bytes=value_bytes
+        * _kept(lambda: step.run(targets, share - targets), [*weights, *step.trained]),
+    )
+
+
+class _Step:
+    """One training step on shapes."""
+
+    def __init__(self, outline: Base, config: TrainingConfig) -> None:
+        self._outline = outline
+        tokens = [subject.token for subject in config.subjects if subject.token is not None]
+        layout = outline.seam.layout
+        with torch.device("meta"):
+            self._update = nn.Parameter(torch.zeros(layout.shape))
+            self._rows = {token: nn.Parameter(torch.zeros(layout.text_width)) for token in tokens}
+        self._prompt = config.subjects[0].instance_prompt
+        self._class_prompt = config.subjects[0].class_prompt
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The update and the token rows."""
+        return [self._update, *self._rows.values()]
+
+    def run(self, target_rows: int, regularization_rows: int) -> None:
+        """Go forward and backward."""
+        outline, encoder = self._outline, self._outline.text_encoder
+        features = [encoder.encode([self._prompt] * target_rows, self._rows)] if target_rows else []
+        if regularization_rows:
+            with torch.no_grad():
+                features.append(encoder.encode([self._class_prompt]))
+            features[-1] = features[-1].expand(regularization_rows, -1, -1)
+        text_kv = outline.seam.project(
+            torch.cat(features), Update(weight=self._update), first_token_gradient=False
+        )
+        latents, timesteps = _noisy(outline, target_rows + regularization_rows)
+        outline.seam.predict(latents, timesteps, text_kv).float().sum().backward()
+        for parameter in self.trained:
+            parameter.grad = None
+
+
+@torch.no_grad()
+def _preparation_flops(outline: Base, config: TrainingConfig, pictures: int) -> int:
+    side, guided = outline.profile.resolution, 2 if outline.profile.guidance_scale > 1 else 1
+    made = config.regularization_images * len({s.class_prompt for s in config.subjects})
+    if config.regularization_rows == 0:
+        made = 0
+
+    def encode() -> None:
+        outline.encode_pixels(torch.zeros(1, 3, side, side, device="meta"))
+
+    def denoise() -> None:
+        latents, timesteps = _noisy(outline, guided)
+        features = outline.text_encoder.encode([""] * guided)
+        outline.seam.predict(latents, timesteps, outline.seam.project(features))
+
+    def decode() -> None:
+        outline.decode_latents(_noisy(outline, 1)[0])
+
+    each = _flops(denoise) * outline.profile.sampling_steps + _flops(decode)
+    return made * each + (pictures * config.variants + made) * _flops(encode)
+
+
+def _noisy(outline: Base, rows: int) -> tuple[Tensor, Tensor]:
+    latents = torch.zeros(rows, *outline.latent_shape, device="meta")
+    return latents, torch.zeros(rows, dtype=torch.long, device="meta")
+
+
+def _flops(work: Callable[[], None]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def _tensors(model: nn.Module) -> Iterable[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
+def _kept(work: Callable[[], None], weights: Iterable[Tensor]) -> int:
+    """Return how many numbers autograd keeps, each storage once and weights left out."""
+    known = {_storage(weight) for weight in weights}
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point() and _storage(tensor) not in known:
+            # Held here, so that no other storage comes to lie in its place.
+            kept[_storage(tensor)] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept), _NoAttentionMaps():
+        work()
+    return sum(t.untyped_storage().nbytes() // t.element_size() for t in kept.values())
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+class _NoAttentionMaps(TorchFunctionMode):
+    """Attention as memory-efficient kernels keep it; on ``meta`` torch would keep the maps."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is functional.scaled_dot_product_attention:
+            return _Attention.apply(*args[:3])  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+class _Attention(torch.autograd.Function):
+    """Shapes of attention and of its gradients; no values."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        output = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        query, key, value, _ = ctx.saved_tensors
+        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)

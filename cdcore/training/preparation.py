@@ -1,0 +1,154 @@
+"""Preparation: from pictures to the cached latents that training reads."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from cdcore.model.base import Base
+from cdcore.pictures.picture_folder import Picture
+from cdcore.training.config import TrainingConfig
+from cdcore.training.latent_cache import LatentCache, cache_key, open_or_build
+from cdcore.training.latent_rows import LatentRow, regularization_rows, target_rows
+from cdcore.training.regularization import regularization_pictures
+from cdcore.training.trainer import TrainingData
+
+__all__ = ["Progress", "prepare"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being made, how many there are, and how many there will be."""
+
+_ROWS_PER_CALL = 16
+
+
+def prepare(
+    base: Base,
+    config: TrainingConfig,
+    pictures: Sequence[Sequence[Picture]],
+    cache: Path,
+    on_progress: Progress,
+) -> tuple[TrainingData, ...]:
+    """Make, or find in the cache, everything that training reads.
+
+    Args:
+        base: Encodes, and generates the regularization pictures.
+        config: Of the run.
+        pictures: Of each subject, held-out ones excluded.
+        cache: Root of the caches.
+        on_progress: Told about slow work.
+
+    Returns:
+        The data of each subject; subjects of one class share their regularization pictures.
+
+    Raises:
+        OSError: The cache cannot be written.
+        ConfigError: The pictures' resolution does not suit the base.
+    """
+    encoded = [len(shown) * config.variants for shown in pictures]
+    generated = [config.regularization_images] * len(config.subjects)
+    made = []
+    for number, (subject, shown) in enumerate(zip(config.subjects, pictures, strict=True)):
+        regularization = None
+        target = _target(
+            base, config, shown, cache, _part_of(on_progress, "encoding pictures", encoded, number)
+        )
+        if config.regularization_rows:
+            regularization = _regularization(
+                base,
+                config,
+                subject.class_prompt,
+                cache,
+                _part_of(on_progress, "regularization images", generated, number),
+            )
+        made.append(TrainingData(target=target, regularization=regularization))
+    return tuple(made)
+
+
+def _part_of(
+    on_progress: Progress, phase: str, totals: Sequence[int], number: int
+) -> Callable[[int], None]:
+    """Count one subject's work on from that of the subjects before it."""
+    before = sum(totals[:number])
+    return lambda done: on_progress(phase, before + done, sum(totals))
+
+
+def _target(
+    base: Base,
+    config: TrainingConfig,
+    pictures: Sequence[Picture],
+    cache: Path,
+    on_row: Callable[[int], None],
+) -> LatentCache:
+    return _cached(
+        base,
+        cache,
+        pictures,
+        lambda: _counted(
+            target_rows(
+                pictures,
+                variants=config.variants,
+                resolution=base.profile.resolution,
+                latent_factor=base.latent_factor,
+                seed=config.seed,
+                encode=base.encode_pixels,
+                augment=config.augment,
+                flip=config.flip,
+            ),
+            on_row,
+        ),
+        {
+            "kind": "target",
+            "variants": config.variants,
+            "seed": config.seed,
+            "augment": config.augment,
+            "flip": config.flip,
+        },
+    )
+
+
+def _regularization(
+    base: Base,
+    config: TrainingConfig,
+    class_prompt: str,
+    cache: Path,
+    on_picture: Callable[[int], None],
+) -> LatentCache:
+    count, flip = config.regularization_images, config.flip
+    made = regularization_pictures(
+        base, class_prompt, count, cache, on_progress=lambda done, _: on_picture(done)
+    )
+    return _cached(
+        base,
+        cache,
+        made,
+        lambda: regularization_rows(
+            made,
+            resolution=base.profile.resolution,
+            latent_factor=base.latent_factor,
+            encode=base.encode_pixels,
+            flip=flip,
+        ),
+        {"kind": "regularization", "flip": flip},
+    )
+
+
+def _counted(rows: Iterable[LatentRow], on_row: Callable[[int], None]) -> Iterator[LatentRow]:
+    """Pass rows on, and tell about each sixteenth: they come in batches of as many."""
+    for number, row in enumerate(rows, start=1):
+        if number % _ROWS_PER_CALL == 0:
+            on_row(number)
+        yield row
+
+
+def _cached(
+    base: Base,
+    cache: Path,
+    pictures: Sequence[Picture],
+    rows: Callable[[], Iterable[LatentRow]],
+    settings: dict[str, object],
+) -> LatentCache:
+    key = cache_key(
+        pictures=[picture.digest for picture in pictures],
+        autoencoder=base.autoencoder_fingerprint,
+        resolution=base.profile.resolution,
+        **settings,
+    )
+    return open_or_build(cache / "latents", key[:32], rows, base.latent_shape)

@@ -1,0 +1,1 @@
+"""The command line: parser, settings, quiet starts, progress and checks of outputs."""

@@ -1,0 +1,1 @@
+"""What users write: one configuration class for each command."""

@@ -1,0 +1,98 @@
+"""The configuration of sampling as a user writes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdcore.errors import ConfigError
+from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, BlendMethod, BlendSettings
+from cdcore.model.profiles import SamplerName
+
+__all__ = ["SampleJob"]
+
+DEFAULT_BASE = "pocket"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleJob:
+    """What to sample, and how.
+
+    Raises:
+        ConfigError: A setting is impossible.
+    """
+
+    concepts: tuple[str, ...] = ()
+    """Concept files, or FILE:WEIGHT to scale what was taught; several are merged, without one the
+    base is sampled."""
+    prompt: str | None = None
+    """What to draw, such as "a <mycat> cat on the beach"."""
+    prompts: Path | None = None
+    """File with one prompt on each line; empty lines and lines that begin with # are skipped."""
+    negative_prompt: str = ""
+    """What guidance leads away from."""
+    count: int = 4
+    """Pictures of each prompt."""
+    output: Path = Path("samples")
+    """Folder to write to; files that are there stay."""
+    seed: int = 0
+    """Of the first picture of each prompt; the others follow it by one."""
+    steps: int | None = None
+    """Steps of the sampler; unset, the base decides."""
+    guidance: float | None = None
+    """How strongly to follow the prompt, at least 1 (off); unset, the base decides."""
+    sampler: SamplerName | None = None
+    """Solver; unset, the base decides."""
+    method: BlendMethod = DEFAULT_METHOD
+    """How several concepts are put together: merged to fit many prompts of each (ridge), or to meet
+    the target prompts of all exactly (constrained); or, to compare with, updates added, or each
+    acting on its own words alone."""
+    penalty: float = DEFAULT_PENALTY
+    """Of ridge: how much a change on captions weighs against one on a concept."""
+    captions: Path | None = None
+    """File with ordinary captions for merging, one on each line; unset, the project's own."""
+    allow_ill_posed: bool = False
+    """Merge even what would be refused."""
+    cache: Path = Path("~/.cache/customdiffusion")
+    """Folder of caption statistics, shared by all merges."""
+    base: str | None = None
+    """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id; unset, the concept's own,
+    or pocket."""
+    allow_other_base: bool = False
+    """Use a concept on another base of the same shape than the one it was trained on."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no later step would."""
+        if (self.prompt is None) == (self.prompts is None):
+            raise ConfigError("give either --prompt TEXT or --prompts FILE, and not both")
+        if self.count < 1:
+            raise ConfigError(f"--count is {self.count}, expected 1 or more")
+
+    @property
+    def blending(self) -> BlendSettings:
+        """How several concepts are put together."""
+        return BlendSettings(
+            method=self.method,
+            penalty=self.penalty,
+            captions=self.captions,
+            cache=self.cache.expanduser(),
+            allow_ill_posed=self.allow_ill_posed,
+            allow_other_base=self.allow_other_base,
+        )
+
+    def read_prompts(self) -> tuple[str, ...]:
+        """Return the prompts.
+
+        Raises:
+            ConfigError: The file of prompts cannot be read, or has none.
+        """
+        if self.prompts is None:
+            return (self.prompt or "",)
+        try:
+            lines = self.prompts.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
+            raise ConfigError(f"--prompts {self.prompts}: cannot be read ({reason})") from error
+        stripped = [line.strip() for line in lines]
+        prompts = tuple(line for line in stripped if line and not line.startswith("#"))
+        if not prompts:
+            raise ConfigError(f"--prompts {self.prompts}: no prompt in it; write one on each line")
+        return prompts

@@ -1,0 +1,1 @@
+"""Evaluation jobs: a driver that orders cells from workers, and the report."""

@@ -1,0 +1,1 @@
+"""Work without a cluster: sampling, merging, conversion, compression."""

@@ -1,0 +1,100 @@
+"""Where a job's results lie: what a relative path means, in a shell and in a submitted job.
+
+``ray job submit --working-dir`` runs the driver in a temporary copy of the user's folder, whose
+name changes with every edit and which Ray deletes. Results never go there: a relative path is
+relative to a configured root, or refused.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from cdcore.errors import ConfigError
+
+__all__ = [
+    "ROOT_VARIABLE",
+    "absolute",
+    "base_name",
+    "is_submitted",
+    "registry_location",
+    "result_folder",
+]
+
+ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
+"""Environment variable: the folder that relative places of results are relative to."""
+
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+def is_submitted() -> bool:
+    """Whether this process is the driver of a submitted job, or is pointed at a cluster."""
+    return _JOB_VARIABLE in os.environ or "RAY_ADDRESS" in os.environ
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that the user gives as an absolute one.
+
+    Raises:
+        ConfigError: It begins with the home of a user who has none.
+    """
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: {error}; write the path in full") from error
+
+
+def base_name(base: str) -> str:
+    """Return a base's name; a folder's as an absolute path, the same to workers elsewhere.
+
+    Raises:
+        ConfigError: As for `absolute`.
+    """
+    # It takes seconds to import, and other callers need no base.
+    from cdcore.model.location import ALIASES
+
+    if base == "pocket" or base in ALIASES or not absolute(Path(base)).is_dir():
+        return base
+    return str(absolute(Path(base)))
+
+
+def result_folder(path: Path, flag: str) -> Path:
+    """Return the absolute folder that results are written to.
+
+    Args:
+        path: As the user gave it.
+        flag: The option that sets it, for an error.
+
+    Raises:
+        ConfigError: It would lie in a temporary folder, or cannot be made absolute.
+    """
+    root = os.environ.get(ROOT_VARIABLE)
+    if root and not path.expanduser().is_absolute():
+        if not Path(root).expanduser().is_absolute():
+            raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
+        path = Path(root) / path
+    found = absolute(path)
+    if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
+        raise ConfigError(
+            f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
+            f"directory and would be lost; give an absolute path as {flag}, or submit with "
+            f"""--runtime-env-json '{{"env_vars": {{"{ROOT_VARIABLE}": "/an/absolute/path"}}}}'"""
+        )
+    return found
+
+
+def registry_location(location: str) -> str:
+    """Return a registry's location with a folder made absolute; a URI stays as it is.
+
+    Raises:
+        ConfigError: As for `result_folder`.
+    """
+    return location if "://" in location else str(result_folder(Path(location), "--registry"))
+
+
+def _is_in_a_copy() -> bool:
+    """Whether the working directory is Ray's copy of the submitter's."""
+    try:
+        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
+        return bool(job["runtime_env"]["working_dir"])
+    except (KeyError, TypeError, ValueError):
+        return False

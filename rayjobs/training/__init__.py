@@ -1,0 +1,1 @@
+"""Training jobs: driver, workers, DeepSpeed, validation, and the end of a run."""

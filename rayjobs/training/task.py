@@ -1,0 +1,69 @@
+"""What the driver ships to every training worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdcore.formats.exports.tools import ToolName
+from cdcore.pictures.picture_folder import Picture
+from cdcore.training.config import TrainingConfig
+from rayjobs.runs.run_directory import RunDirectory
+
+__all__ = ["ScorePlan", "TrainTask"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScorePlan:
+    """When a run is scored on the way, and on what.
+
+    Attributes:
+        every: Steps between scores, at least 1; the end is always scored, on everything.
+        prompts: How many of `PROMPTS` are sampled on the way, from the first on.
+        seeds: How many of the run's sample seeds, from the first on.
+        base_pictures: File of `cdcore.scoring.base_pictures` for these seeds; None samples them
+            here.
+    """
+
+    every: int
+    prompts: int
+    seeds: int
+    base_pictures: Path | None = None
+
+    def is_due(self, step: int, steps: int) -> bool:
+        """Whether a run of ``steps`` steps is scored on the way after ``step`` of them."""
+        return step % self.every == 0 and step < steps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainTask:
+    """What the driver ships to every worker.
+
+    Attributes:
+        config: Resolved.
+        base: Name of the base.
+        pictures: Of each subject, decoded; workers open no path of the user's.
+        targets: The pictures that the result is scored against, of each subject.
+        run: Absolute, on storage that every node shares.
+        cache: Absolute root of the caches, on each node.
+        zero_stage: 0, 1 or 2.
+        checkpoint_every: Steps between checkpoints.
+        sample_seeds: Seeds of the before/after pictures.
+        identity: Of the run: checkpoints of another are none of its own.
+        session: Of this start of the run; a later one takes the run over.
+        exports: Tools to write files for.
+        scoring: When the run is scored on the way, and Ray told of it; None is never.
+    """
+
+    config: TrainingConfig
+    base: str
+    pictures: Sequence[Sequence[Picture]]
+    targets: Sequence[Sequence[Picture]]
+    run: RunDirectory
+    cache: Path
+    zero_stage: int
+    checkpoint_every: int
+    sample_seeds: tuple[int, ...]
+    identity: str
+    session: str
+    exports: tuple[ToolName, ...] = ()
+    scoring: ScorePlan | None = None

@@ -1,0 +1,1 @@
+"""The catalogue: which concepts there are, whose they are, and how they look."""

@@ -1,0 +1,86 @@
+"""A concept as the service lists it: what its registry's pointer says, and whose it is."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdcore.concepts.storage import METADATA_KEY
+from cdcore.concepts.subject import Subject
+from cdcore.errors import RegistryError
+from cdcore.registry.entry import RegistryEntry
+
+__all__ = ["ListedConcept"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedConcept:
+    """A concept of the registry.
+
+    Attributes:
+        entry: What its name stands for.
+        subjects: What it teaches.
+        base_name: The base it was trained on, as the user named it.
+        base_fingerprint: That base's fingerprint.
+        metrics: Figures of its quality.
+        parents: Of a merge: name and weight of each concept it was made of.
+        created_at: When it was trained or merged.
+        owner: Whose it is, or None for everybody's.
+    """
+
+    entry: RegistryEntry
+    subjects: tuple[Subject, ...]
+    base_name: str
+    base_fingerprint: str
+    metrics: Mapping[str, Any]
+    parents: tuple[Mapping[str, Any], ...]
+    created_at: str
+    owner: str | None
+
+    @classmethod
+    def of(cls, entry: RegistryEntry, owner: str | None) -> "ListedConcept":
+        """Read what a pointer holds of its concept file.
+
+        Raises:
+            RegistryError: That is damaged.
+        """
+        try:
+            told = json.loads(entry.metadata[METADATA_KEY])
+            return cls(
+                entry=entry,
+                subjects=tuple(Subject(**described) for described in told["subjects"]),
+                base_name=str(told["base_name"]),
+                base_fingerprint=str(told["base_fingerprint"]),
+                metrics=dict(told["metrics"]),
+                parents=tuple(
+                    {"name": str(parent["name"]), "weight": float(parent["weight"])}
+                    for parent in told["parents"]
+                ),
+                created_at=str(told["created_at"]),
+                owner=owner,
+            )
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise RegistryError(
+                f"concept {entry.name!r}: what its pointer says of it is damaged ({error!r}); "
+                "publish it again"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """In the registry."""
+        return self.entry.name
+
+    @property
+    def version(self) -> str:
+        """The current one."""
+        return self.entry.version
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Its modifier tokens."""
+        return tuple(subject.token for subject in self.subjects if subject.token is not None)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """How prompts name each of its subjects."""
+        return tuple(subject.phrase for subject in self.subjects)

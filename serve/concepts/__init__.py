@@ -1,0 +1,1 @@
+"""Concepts beside the engine: loaded, merged and kept for requests."""

@@ -1,0 +1,101 @@
+"""The merge of the engine: the closed form of `cdcore.merging.merge`, from the concepts' cards."""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+import torch
+
+from cdcore.concepts.merge_inputs import Card
+from cdcore.errors import ConfigError
+from cdcore.merging.caption_statistics import CaptionStatistics
+from cdcore.merging.merge import Merge, merge
+from cdcore.merging.report import MergeReport
+from cdcore.merging.settings import MergeMethod
+from cdcore.model.update import Update
+from serve.concepts.mix import ConceptRef
+from serve.concepts.preparation import Merged, MergePart
+
+__all__ = ["ConceptMerger", "figures_of", "method_named"]
+
+
+def method_named(name: str) -> MergeMethod:
+    """Return a merge method by its name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    known: tuple[MergeMethod, ...] = get_args(MergeMethod)
+    for method in known:
+        if method == name:
+            return method
+    raise ConfigError(f"merge is {name[:40]!r}, expected one of {', '.join(known)}")
+
+
+def figures_of(report: MergeReport) -> dict[str, float]:
+    """Return what a merge says of its errors, by name: the drift, and two of each concept."""
+    found = {"drift": report.drift}
+    for part in report.concepts:
+        for name, value in (("constraint", part.constraint), ("held_out", part.held_out)):
+            if value is not None:
+                found[f"{part.name}.{name}"] = value
+    return found
+
+
+class ConceptMerger:
+    """Merges for one base."""
+
+    def __init__(
+        self, statistics: CaptionStatistics, card_of: Callable[[ConceptRef], Card]
+    ) -> None:
+        """Take what every merge needs.
+
+        Args:
+            statistics: Of the base's captions.
+            card_of: Finds the card of a concept; may raise `CustomDiffusionError`.
+        """
+        self._statistics = statistics
+        self._card_of = card_of
+
+    def __call__(self, parts: Sequence[MergePart], method: str) -> Merged:
+        """Merge for the engine; a `serve.concepts.preparation.Merge`.
+
+        Raises:
+            CustomDiffusionError: As for `merge`, or a concept has no card.
+        """
+        updates = None
+        if method == "sum":
+            # A file holds half precision, so casting back gives what was read from it.
+            updates = [part.concept.update.to("cpu", torch.float32) for part in parts]
+        weighted = [(part.reference, part.weight) for part in parts]
+        made = self.merge(weighted, method, updates=updates)
+        return Merged(made.concept.update, made.concept.tokens, figures_of(made.report))
+
+    def merge(
+        self,
+        weighted: Sequence[tuple[ConceptRef, float]],
+        method: str,
+        *,
+        updates: Sequence[Update] | None = None,
+        name: str | None = None,
+    ) -> Merge:
+        """Merge concepts.
+
+        Args:
+            weighted: The concepts and their weights.
+            method: "constrained", "ridge" or "sum".
+            updates: Of each concept, float32 on the CPU; only "sum" needs them.
+            name: Of the result; None joins the concepts' names.
+
+        Raises:
+            ConfigError: There is no such method.
+            CustomDiffusionError: As for `cdcore.merging.merge.merge`, or a concept has no card.
+        """
+        chosen = method_named(method)
+        return merge(
+            [self._card_of(reference) for reference, _ in weighted],
+            self._statistics,
+            [weight for _, weight in weighted],
+            method=chosen,
+            name=name,
+            updates=updates,
+        )

@@ -1,0 +1,1 @@
+"""The engine: one thread, one device, continuous batches of pictures."""

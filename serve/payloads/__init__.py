@@ -1,0 +1,1 @@
+"""What passes through HTTP: uploads, image files, links and event streams."""

@@ -1,0 +1,86 @@
+"""Reading what engines tell, for as long as the client is there to hear it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from cdcore.errors import RequestCancelledError
+from serve.engine.request import Event, Failed, PictureRequest
+from serve.gateway.protocol import Accepted, Gateway
+
+__all__ = ["admitted", "while_heard"]
+
+_END: Any = object()
+
+T = TypeVar("T")
+
+
+async def admitted(
+    request: Request, gateway: Gateway, wanted: PictureRequest
+) -> AsyncGenerator[Event, None]:
+    """Ask for pictures.
+
+    Args:
+        request: Of the client; when it is gone, so are the rows of its pictures.
+        gateway: To the engines.
+        wanted: What to draw.
+
+    Returns:
+        What happens after the admission, up to `Done`. Whoever does not read to the end closes it.
+
+    Raises:
+        CustomDiffusionError: It was refused. Reading may raise it too, for what fails later.
+    """
+    told = _checked(while_heard(request, gateway.draw(wanted)))
+    first = await anext(told)
+    assert isinstance(first, Accepted)
+    return told
+
+
+async def while_heard(request: Request, source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    """Yield what a source yields until it ends, or the client leaves.
+
+    Raises:
+        RequestCancelledError: The client has left; the source is closed.
+    """
+    gone = asyncio.ensure_future(_gone(request))
+    step: asyncio.Future[T] | None = None
+    try:
+        while True:
+            step = asyncio.ensure_future(_next(source))
+            await asyncio.wait({step, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                raise RequestCancelledError("the client has left")
+            item = step.result()
+            if item is _END:
+                return
+            yield item
+    finally:
+        gone.cancel()
+        if step is not None and not step.done():
+            step.cancel()
+            with suppress(asyncio.CancelledError):
+                await step
+        closing = getattr(source, "aclose", None)
+        if closing is not None:
+            await closing()
+
+
+async def _checked(told: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async with aclosing(told):
+        async for event in told:
+            if isinstance(event, Failed):
+                raise event.error
+            yield event
+
+
+async def _next(source: AsyncIterator[T]) -> T:
+    return await anext(source, _END)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,1 @@
+"""Policies: plain state machines that decide, without torch and without Ray."""

@@ -1,0 +1,53 @@
+"""Tests of `benchmarks.serving.load`."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks.serving.load import make_orders, percentiles
+from benchmarks.serving.shelf import Shelf
+from cdcore.model.base import Base
+from cdcore.model.modifier_tokens import modifier_tokens
+
+
+@pytest.fixture(scope="module")
+def shelf(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tiny_base, tmp_path_factory.mktemp("concepts"))
+
+
+def test_orders_are_a_function_of_their_seed(shelf: Shelf) -> None:
+    first = make_orders(shelf, 10, 30, rate=2.0, seed=1)
+    assert make_orders(shelf, 10, 30, rate=2.0, seed=1) == first
+    assert make_orders(shelf, 10, 30, rate=2.0, seed=2) != first
+
+
+def test_arrivals_are_those_of_a_poisson_process(shelf: Shelf) -> None:
+    orders = make_orders(shelf, 1, 4000, rate=5.0, seed=0)
+    gaps = np.diff([order.arrives_s for order in orders])
+    assert gaps.mean() == pytest.approx(0.2, rel=0.06)
+    assert gaps.std() == pytest.approx(0.2, rel=0.1)
+    at_once = make_orders(shelf, 1, 5, rate=None, seed=0)
+    assert all(order.arrives_s == 0 for order in at_once)
+
+
+def test_the_first_concept_is_asked_for_k_times_as_often_as_the_kth(shelf: Shelf) -> None:
+    orders = make_orders(shelf, 100, 6000, rate=None, seed=0, most_merged=1)
+    asked = Counter(order.blend.references[0].name for order in orders)
+    assert asked["concept0"] / asked["concept3"] == pytest.approx(4, rel=0.2)
+    assert len(asked) > 90
+
+
+def test_prompts_name_the_tokens_of_one_to_three_concepts(shelf: Shelf) -> None:
+    orders = make_orders(shelf, 1000, 300, rate=None, seed=0)
+    merged = Counter(len(order.blend.parts) for order in orders)
+    assert set(merged) == {1, 2, 3}
+    assert min(merged.values()) > 70
+    for order in orders:
+        tokens = {shelf.token(reference) for reference in order.blend.references}
+        assert set(modifier_tokens(order.prompt)) == tokens
+    assert {len(order.blend.parts) for order in make_orders(shelf, 1, 9, rate=None, seed=0)} == {1}
+
+
+def test_percentiles_are_by_name() -> None:
+    assert percentiles([float(n) for n in range(101)]) == {"p50": 50, "p95": 95, "p99": 99}

@@ -1,0 +1,105 @@
+"""Tests of `cdcore.merging.checks`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks.merging.case import make_statistics
+from cdcore.merging.checks import check_merge
+from cdcore.merging.report import ConceptError, MergeReport
+from tests.cdcore.merging_case import make_cards
+
+WIDTH = 16
+STATISTICS = make_statistics(WIDTH)
+CARDS = make_cards(3, (20, WIDTH), targets=3)
+
+
+def report(
+    method: str, constraint: float = 0.0, held_out: float | None = 0.1, **figures: Any
+) -> MergeReport:
+    errors = tuple(
+        ConceptError(
+            name=card.name,
+            weight=1.0,
+            phrases=card.phrases,
+            constraint=constraint,
+            held_out=held_out,
+            drift_alone=None,
+        )
+        for card in CARDS
+    )
+    return MergeReport(
+        method=method,
+        concepts=errors,
+        captions=9,
+        caption_condition=2.0,
+        drift=0.1,
+        renamed={},
+        **figures,
+    )
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        report("constrained", amplification=3.0, held_out=0.9),
+        report("constrained", amplification=1.0, held_out=None),
+        report("ridge", constraint=1.4, held_out=0.97, penalty=0.1),
+        report("sum", constraint=2.0, held_out=2.0),
+    ],
+)
+def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
+    assert check_merge(good, CARDS, STATISTICS) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (report("constrained", amplification=30.0), "ordinary captions 30 times as much"),
+        (report("constrained", constraint=0.2), "concept0 by 20 % and concept1 by 20 %"),
+        (report("constrained", constraint=float("nan")), "concept0 by nan %"),
+    ],
+)
+def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
+    refusal = check_merge(bad, CARDS, STATISTICS)
+    assert refusal is not None
+    assert reason in refusal
+    assert "another token or class noun, or both jointly" in refusal
+
+
+@pytest.mark.parametrize(
+    ("held_out", "remedy"), [(1.3, "above 0.25"), (0.99, "below 0.25"), (1.0001, "below 0.25")]
+)
+def test_a_ridge_merge_that_keeps_nothing_is_refused_with_a_way_out(
+    held_out: float, remedy: str
+) -> None:
+    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), CARDS, STATISTICS)
+    assert refusal is not None
+    assert f"concept0 by {100 * held_out:.0f} % and concept1" in refusal
+    assert f"with a penalty {remedy}, or by method constrained" in refusal
+
+
+def test_what_a_small_weight_asks_for_is_weighed_by_the_largest() -> None:
+    strong = report("ridge", held_out=0.6, penalty=1.0)
+    weak = replace(strong.concepts[1], weight=-0.1, held_out=5.0)
+    mixed = replace(strong, concepts=(*strong.concepts[:1], weak))
+    assert check_merge(mixed, CARDS[:2], STATISTICS) is None
+    alone = replace(strong, concepts=(weak,))
+    assert check_merge(alone, CARDS[:1], STATISTICS) is not None
+
+
+def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
+    one, far, other = make_cards(3, (20, WIDTH), targets=2)
+    near = replace(other, constraint=one.constraint)
+    refusal = check_merge(report("constrained", constraint=0.2), [one, far, near], STATISTICS)
+    assert refusal is not None
+    assert f"{one.name} (" in refusal
+    assert f"{near.name} (" in refusal
+    assert f"{far.name} (" not in refusal
+
+
+def test_one_concept_alone_is_no_pair() -> None:
+    refusal = check_merge(report("constrained", constraint=0.2), CARDS[:1], STATISTICS)
+    assert refusal is not None
+    assert "use the concept itself" in refusal

@@ -1,0 +1,123 @@
+"""Tests of `cdcore.merging.concept_files`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdcore.concepts.masked_sum import MaskedSum
+from cdcore.concepts.storage import load_card, load_concept, save_concept
+from cdcore.errors import BaseMismatchError, ConfigError, MergeError
+from cdcore.merging.concept_files import Blend, find_statistics, make_blend
+from cdcore.merging.settings import BlendMethod, BlendSettings
+from cdcore.model.base import Base
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def files(concept_file: Path, other_concept_file: Path) -> list[tuple[Path, float]]:
+    return [(concept_file, 1.0), (other_concept_file, 0.5)]
+
+
+def phrases(blend: Blend) -> list[list[str]]:
+    return [[subject.phrase for subject in named] for named in blend.subjects]
+
+
+@pytest.mark.parametrize("method", ["constrained", "ridge", "sum", "masked"])
+def test_a_blend_names_the_subjects_of_each_file_in_the_order_given(
+    method: BlendMethod, files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
+    for given in (files, files[::-1]):
+        blend = make_blend(given, settings, base=tiny_base)
+        named = [["<mycat> cat"], ["<mypot> wooden pot"]]
+        assert phrases(blend) == (named if given is files else named[::-1])
+        assert set(blend.tokens) == {"<mycat>", "<mypot>"}
+        assert {error.name: error.weight for error in blend.report.concepts} == {
+            "mycat": 1.0,
+            "mypot": 0.5,
+        }
+        assert (blend.merge is None) == (method == "masked")
+
+
+def test_cached_statistics_do_without_the_base(
+    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    settings = BlendSettings(cache=cache, allow_ill_posed=True)
+    made = make_blend(files, settings, base=tiny_base)
+    cards = [load_card(file) for file, _ in files]
+    assert find_statistics(cards, settings) is not None
+    again = make_blend(files, settings)
+    assert made.merge is not None
+    assert again.merge is not None
+    assert torch.equal(made.merge.concept.update.dense(), again.merge.concept.update.dense())
+    assert find_statistics(cards, replace(settings, cache=cache / "none")) is None
+
+
+def test_colliding_tokens_are_renamed_for_every_method(
+    concept_file: Path, tiny_base: Base, tmp_path: Path, cache: Path
+) -> None:
+    concept = load_concept(concept_file)
+    row = concept.tokens["<mycat>"]
+    other = tmp_path / "twin.safetensors"
+    save_concept(replace(concept, name="twin", tokens={"<mycat>": row + 0.5}), other, tiny_base)
+    for method in ("constrained", "masked"):
+        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
+        blend = make_blend([(concept_file, 1.0), (other, 1.0)], settings, base=tiny_base)
+        assert set(blend.tokens) == {"<mycat>", "<mycat-2>"}
+        assert any("<mycat> is now <mycat-2>" in remark for remark in blend.remarks)
+        ((renamed, new),) = blend.report.renamed.items()
+        at = 0 if renamed.startswith("mycat") else 1
+        assert phrases(blend)[at] == [f"{new} cat"]
+        torch.testing.assert_close(
+            blend.tokens[new], (row if at == 0 else row + 0.5), rtol=0, atol=1e-3
+        )
+
+
+def test_a_masked_sum_reports_what_its_masks_leave_out(
+    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    blend = make_blend(files, BlendSettings(method="masked", cache=cache), base=tiny_base)
+    assert isinstance(blend.update, MaskedSum)
+    assert blend.report.drift == 0
+    # The end token is not a word of the concept, so its row is missed.
+    assert all(0.05 < (error.constraint or 0) < 1 for error in blend.report.concepts)
+
+
+def test_another_base_is_used_only_when_allowed(
+    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    foreign = replace(tiny_base, fingerprint="e" * 64)
+    for method in ("constrained", "masked"):
+        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
+        with pytest.raises(BaseMismatchError):
+            make_blend(files, settings, base=foreign)
+        allowed = replace(settings, allow_other_base=True)
+        assert make_blend(files, allowed, base=foreign).tokens
+
+
+def test_what_is_ill_posed_is_refused_unless_allowed(
+    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    settings = BlendSettings(method="ridge", penalty=1e6, cache=cache)
+    with pytest.raises(MergeError):
+        make_blend(files, settings, base=tiny_base)
+    blend = make_blend(files, replace(settings, allow_ill_posed=True), base=tiny_base)
+    assert any("ill-posed" in remark for remark in blend.remarks)
+
+
+def test_copies_of_a_concept_may_not_have_two_weights(
+    concept_file: Path, tiny_base: Base, tmp_path: Path, cache: Path
+) -> None:
+    again = tmp_path / "again.safetensors"
+    save_concept(replace(load_concept(concept_file), name="again"), again, tiny_base)
+    settings = BlendSettings(cache=cache, allow_ill_posed=True)
+    with pytest.raises(ConfigError, match=r"mycat \(weight 1\) and again .* are the same concept"):
+        make_blend([(concept_file, 1.0), (again, 0.5)], settings, base=tiny_base)
+    blend = make_blend([(concept_file, 1.0), (again, 1.0)], settings, base=tiny_base)
+    assert phrases(blend) == [["<mycat> cat"], ["<mycat> cat"]]

@@ -1,0 +1,55 @@
+"""Tests of `cdcore.merging.parts`; the solve is tested with `cdcore.merging.merge`."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.merging.case import make_statistics
+from cdcore.errors import BaseMismatchError
+from cdcore.merging.parts import arrange, check_bases
+from tests.cdcore.merging_case import make_cards
+
+WIDTH = 16
+CARDS = make_cards(3, (20, WIDTH))
+
+
+def test_parts_are_in_the_order_of_content_with_their_weights_and_updates() -> None:
+    weights = [1.0, 2.0, 3.0]
+    parts, renamed, notes = arrange(CARDS, weights, None)
+    assert [part.card.digest for part in parts] == sorted(card.digest for card in CARDS)
+    assert {part.card.name: part.weight for part in parts} == {
+        card.name: weight for card, weight in zip(CARDS, weights, strict=True)
+    }
+    assert (renamed, notes) == ({}, [])
+    again, _, _ = arrange(CARDS[::-1], weights[::-1], None)
+    assert [part.card.name for part in again] == [part.card.name for part in parts]
+    assert [part.weight for part in again] == [part.weight for part in parts]
+
+
+def test_tokens_keep_their_rows_under_new_names() -> None:
+    twins = [replace(card, subjects=CARDS[0].subjects) for card in CARDS]
+    parts, renamed, _ = arrange(twins, [1.0] * 3, None)
+    assert [list(part.tokens) for part in parts] == [
+        ["<concept0>"],
+        ["<concept0-2>"],
+        ["<concept0-3>"],
+    ]
+    for part in parts:
+        (row,) = part.tokens.values()
+        assert torch.equal(row, next(iter(part.card.tokens.values())))
+    assert sorted(renamed.values()) == ["<concept0-2>", "<concept0-3>"]
+
+
+def test_only_the_same_content_at_the_same_weight_counts_once() -> None:
+    same = replace(CARDS[0], name="same")
+    parts, _, notes = arrange([CARDS[0], same, same], [1.0, 1.0, 0.5], None)
+    assert sorted(part.weight for part in parts) == [0.5, 1.0]
+    assert len(notes) == 1
+
+
+def test_bases_must_be_one() -> None:
+    statistics = make_statistics(WIDTH)
+    check_bases(CARDS, statistics)
+    with pytest.raises(BaseMismatchError, match="'concept2'"):
+        check_bases([*CARDS[:2], replace(CARDS[2], base_fingerprint="0")], statistics)

@@ -1,0 +1,22 @@
+import pytest
+import torch
+
+from cdcore.errors import ConfigError
+from cdcore.model.device import chosen_device, compute_dtype
+
+
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [chosen_device(name) for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [chosen_device(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(ConfigError, match="--device cpu"):
+        chosen_device("cuda")
+
+
+def test_a_gpu_computes_in_half_the_bits() -> None:
+    assert [compute_dtype(name) for name in ("cpu", "cuda", torch.device("cuda", 1))] == [
+        torch.float32,
+        torch.bfloat16,
+        torch.bfloat16,
+    ]

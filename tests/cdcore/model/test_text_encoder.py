@@ -1,0 +1,154 @@
+"""Tests of `cdcore.model.text_encoder`."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cdcore.errors import TokenError
+from cdcore.model.base import Base
+from cdcore.model.modifier_tokens import (
+    check_modifier_token,
+    modifier_tokens,
+    without_modifier_tokens,
+)
+from cdcore.model.text_encoder import TextEncoder
+
+PROMPTS = ["a red cat on the grass", "", "an Unheard-of word, twice!"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_base: Base) -> TextEncoder:
+    return tiny_base.text_encoder
+
+
+def padded_ids(encoder: TextEncoder, prompts: list[str]) -> Tensor:
+    """What the tokenizer alone makes of prompts."""
+    ids: Tensor = encoder.tokenizer(
+        prompts, padding="max_length", truncation=True, return_tensors="pt"
+    ).input_ids
+    return ids
+
+
+def row_of(encoder: TextEncoder, word: str) -> Tensor:
+    (id_,) = encoder.word_ids(word)
+    return encoder.embedding_table[id_].clone()
+
+
+def test_without_modifier_tokens_features_are_the_plain_model_s(encoder: TextEncoder) -> None:
+    theirs = encoder.model(input_ids=padded_ids(encoder, PROMPTS)).last_hidden_state
+    assert torch.equal(encoder.encode(PROMPTS), theirs)
+    assert torch.equal(encoder.encode(PROMPTS, {"<mycat>": torch.zeros(32)}), theirs)
+
+
+@settings(deadline=None, max_examples=50)
+@example("\x1f")
+@given(prompt=st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"])))
+def test_ids_of_ordinary_text_are_the_tokenizer_s(encoder: TextEncoder, prompt: str) -> None:
+    encoded = encoder.tokenize([prompt], ["<mycat>"])
+    assert torch.equal(encoded.ids, padded_ids(encoder, [prompt]))
+    assert (encoded.modifiers == -1).all()
+
+
+def test_a_row_equal_to_a_word_s_gives_the_word_s_features(encoder: TextEncoder) -> None:
+    rows = {"<one>": row_of(encoder, "red"), "<two-2>": row_of(encoder, "dog")}
+    named = encoder.encode(["a <one> cat next to a <two-2>", "<two-2>"], rows)
+    plain = encoder.encode(["a red cat next to a dog", "dog"])
+    assert torch.equal(named, plain)
+    swapped = dict(reversed(rows.items()))
+    assert torch.equal(encoder.encode(["a <one> cat next to a <two-2>", "<two-2>"], swapped), plain)
+
+
+@pytest.mark.parametrize("prompt", ["a<one>cat", "a <ONE> cat", "A <One>  Cat"])
+def test_spaces_and_case_around_a_modifier_token_do_not_matter(
+    encoder: TextEncoder, prompt: str
+) -> None:
+    rows = {"<one>": row_of(encoder, "red")}
+    assert torch.equal(encoder.encode([prompt], rows), encoder.encode(["a red cat"]))
+
+
+def test_gradients_reach_the_rows_and_nothing_else(encoder: TextEncoder) -> None:
+    used, unused = torch.zeros(32, requires_grad=True), torch.zeros(32, requires_grad=True)
+    features = encoder.encode(["a photo of a <one> cat"], {"<one>": used, "<two>": unused})
+    features[:, :5].sum().backward(retain_graph=True)
+    assert used.grad is not None
+    assert not used.grad.any(), "what stands before a token does not depend on it"
+    features[:, 5:].square().sum().backward()
+    assert used.grad.any()
+    assert unused.grad is not None
+    assert not unused.grad.any()
+    assert all(part.grad is None for part in encoder.model.parameters())
+
+
+def test_nothing_of_a_prompt_s_rows_is_left_behind(encoder: TextEncoder) -> None:
+    before = encoder.encode(PROMPTS)
+    table = encoder.embedding_table.clone()
+    encoder.encode(["<one>"], {"<one>": torch.ones(32)})
+    with pytest.raises(RuntimeError):
+        encoder.encode(["<one>"], {"<one>": torch.ones(31)})
+    assert torch.equal(encoder.encode(PROMPTS), before)
+    assert torch.equal(encoder.embedding_table, table)
+
+
+def test_threads_that_share_an_encoder_do_not_see_each_other_s_rows(encoder: TextEncoder) -> None:
+    rows = [encoder.initial_embedding(word) for word in ("cat", "barn", "dog", "grass")]
+
+    def features(row: Tensor) -> Tensor:
+        return encoder.encode(["a photo of <x>"], {"<x>": row})
+
+    wanted = [features(row) for row in rows]
+    with ThreadPoolExecutor(len(rows)) as pool:
+        found = list(pool.map(features, rows * 50))
+    assert all(map(torch.equal, found, wanted * 50))
+
+
+def test_a_modifier_token_that_no_concept_has_is_refused(encoder: TextEncoder) -> None:
+    with pytest.raises(TokenError, match=r"<hat>.*known modifier tokens: <mycat>"):
+        encoder.encode(["a <mycat> with a <hat>"], {"<mycat>": torch.zeros(32)})
+    with pytest.raises(TokenError, match="known modifier tokens: none"):
+        encoder.encode(["<mycat>"])
+
+
+def test_a_long_prompt_is_cut_and_keeps_its_end_token(encoder: TextEncoder) -> None:
+    prompt = "a red cat " * 20
+    encoded = encoder.tokenize([prompt, "<one> " * 60], ["<one>"])
+    assert encoded.ids.shape == encoded.modifiers.shape == (2, encoder.max_tokens)
+    assert (encoded.ids[:, -1] == encoder.tokenizer.eos_token_id).all()
+    assert torch.equal(encoded.ids[:1], padded_ids(encoder, [prompt]))
+    assert encoded.modifiers[1].tolist() == [-1, *[0] * (encoder.max_tokens - 2), -1]
+
+
+def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> None:
+    cat, pot = encoder.word_ids("cat"), encoder.word_ids("wooden pot")
+    assert (len(cat), len(pot)) == (1, 2)
+    row = encoder.initial_embedding("wooden pot")
+    assert torch.equal(row, encoder.embedding_table[pot[-1]])
+    row.zero_()
+    assert encoder.embedding_table[pot[-1]].any()
+
+
+@pytest.mark.parametrize("word", ["", "  ", "<mycat>", "cat>", "wolpertingerish"])
+def test_what_is_no_usable_noun_is_refused(encoder: TextEncoder, word: str) -> None:
+    with pytest.raises(TokenError, match="give a"):
+        encoder.word_ids(word)
+
+
+def test_modifier_tokens_are_found_in_order() -> None:
+    assert modifier_tokens("<b> and <A-1>, <b> <| not <these >") == ("<b>", "<a-1>", "<b>")
+
+
+def test_only_well_formed_modifier_tokens_pass() -> None:
+    for token in ("<a>", "<my-cat_2>", "<7>"):
+        check_modifier_token(token)
+    for token in ("mycat", "<>", "<MyCat>", "<my cat>", "<_a>", "<a>b", "<ä>", ""):
+        with pytest.raises(TokenError, match="angle"):
+            check_modifier_token(token)
+
+
+def test_a_prompt_without_its_modifier_tokens_reads_as_if_they_had_never_been_there() -> None:
+    assert without_modifier_tokens("a <mycat> cat and a <MyPot-2> pot") == "a cat and a pot"
+    assert without_modifier_tokens("<new1>") == ""
+    assert without_modifier_tokens("2 < 3 > 1, as ever") == "2 < 3 > 1, as ever"

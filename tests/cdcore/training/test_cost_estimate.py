@@ -1,0 +1,114 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from cdcore.model.base import Base
+from cdcore.model.meta_base import outline_base
+from cdcore.model.update import Update
+from cdcore.training.cost_estimate import Estimate, estimate
+from tests.cdcore.training_case import config
+
+
+@pytest.fixture(scope="module")
+def outline(tiny_folder: Path) -> Base:
+    return outline_base(str(tiny_folder))
+
+
+def cost(outline: Base, pictures: int = 3, workers: int = 1, **changes: Any) -> Estimate:
+    return estimate(outline, config(**changes), pictures, workers=workers)
+
+
+def test_the_flops_of_a_step_are_those_of_a_step_with_weights(
+    outline: Base, tiny_base: Base
+) -> None:
+    made = config()
+    rows = made.rows_per_step
+    update = torch.zeros(tiny_base.seam.layout.shape, requires_grad=True)
+    (token,) = [subject.token for subject in made.subjects]
+    assert token is not None
+    row = tiny_base.text_encoder.initial_embedding("cat").requires_grad_()
+    targets = [f"photo of a {token} cat"] * made.target_rows
+    # The counter does not see a processor's fused attention.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        features = tiny_base.text_encoder.encode(targets, {token: row})
+        with torch.no_grad():
+            plain = tiny_base.text_encoder.encode(["photo of a cat"])
+        both = torch.cat([features, plain.expand(made.regularization_rows, -1, -1)])
+        text_kv = tiny_base.seam.project(both, Update(weight=update), first_token_gradient=False)
+        latents = torch.zeros(rows, *tiny_base.latent_shape)
+        predicted = tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
+        predicted.sum().backward()
+    assert cost(outline).step_flops == counter.get_total_flops()
+
+
+def test_work_grows_with_rows_steps_pictures_and_variants(outline: Base) -> None:
+    plain = cost(outline)
+    assert plain.training_flops == plain.step_flops * config().steps
+    assert cost(outline, steps=9).step_flops == plain.step_flops
+    assert cost(outline, steps=9).training_flops == 9 * plain.step_flops
+    more = cost(outline, pictures=6).preparation_flops - plain.preparation_flops
+    assert more > 0
+    twice = cost(outline, variants=2 * config().variants).preparation_flops
+    assert twice - plain.preparation_flops == more
+    doubled = cost(outline, rows_per_step=2 * config().rows_per_step)
+    assert doubled.step_flops == pytest.approx(2 * plain.step_flops, rel=0.02)
+    assert doubled.activation_bytes == pytest.approx(2 * plain.activation_bytes, rel=0.1)
+    none = cost(outline, regularization_ratio=0.0)
+    assert none.preparation_flops < plain.preparation_flops
+
+
+def test_memory_is_of_weights_of_what_trains_and_of_activations(
+    outline: Base, tiny_base: Base
+) -> None:
+    made = config(rows_per_step=4)
+    plain = estimate(outline, made, 3)
+    width = tiny_base.seam.layout.text_width
+    trained = 4 * (tiny_base.seam.stack.numel() + width)
+    assert plain.trained_bytes == 4 * trained
+    assert plain.memory_bytes == (plain.weight_bytes + plain.trained_bytes + plain.activation_bytes)
+    parameters = sum(p.numel() for p in tiny_base.seam.unet.parameters())
+    assert plain.weight_bytes > 4 * parameters
+    half = estimate(outline, made, 3, value_bytes=2)
+    assert 2 * half.weight_bytes == plain.weight_bytes
+    assert half.trained_bytes == plain.trained_bytes
+    shared = estimate(outline, made, 3, workers=2, zero_stage=1)
+    assert shared.trained_bytes == 3 * trained
+    assert shared.activation_bytes < 0.7 * plain.activation_bytes
+
+
+def test_what_is_kept_on_shapes_is_what_autograd_keeps_with_weights(
+    outline: Base, tiny_base: Base
+) -> None:
+    made = replace(config(), regularization_ratio=0.0)
+    update = torch.zeros(tiny_base.seam.layout.shape, requires_grad=True)
+    (subject,) = made.subjects
+    assert subject.token is not None
+    row = tiny_base.text_encoder.initial_embedding("cat").requires_grad_()
+    weights = [tiny_base.seam.stack, update, row]
+    for model in (tiny_base.seam.unet, tiny_base.text_encoder.model):
+        weights += [*model.parameters(), *model.buffers()]
+    known = {tensor.untyped_storage().data_ptr() for tensor in weights}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_floating_point() and tensor.untyped_storage().data_ptr() not in known:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    rows = made.rows_per_step
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept):
+        features = tiny_base.text_encoder.encode(
+            [subject.instance_prompt] * rows, {subject.token: row}
+        )
+        text_kv = tiny_base.seam.project(
+            features, Update(weight=update), first_token_gradient=False
+        )
+        latents = torch.zeros(rows, *tiny_base.latent_shape)
+        tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
+    found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    assert estimate(outline, made, 3).activation_bytes == pytest.approx(found, rel=0.1)

@@ -1,0 +1,268 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from cdcore.errors import ConfigError, RunError, TokenError
+from cdcore.model.base import Base
+from cdcore.pictures.picture_folder import Picture, picture_warnings, read_pictures
+from cdcore.training.config import SubjectConfig
+from rayjobs.cli.fields import settings_of
+from rayjobs.cli.parser import parse
+from rayjobs.config.concept_source import ConceptSource
+from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob, resolve
+from rayjobs.training.identity import differences, digest, identity
+from tests.rayjobs.train_case import job
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+
+
+@pytest.fixture
+def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
+    return job(tmp_path, tiny_folder)
+
+
+def pictures(*colours: str) -> list[Picture]:
+    return [
+        Picture.from_image(Image.new("RGB", (8, 8), colour), Path(f"{number}.png"))
+        for number, colour in enumerate(colours)
+    ]
+
+
+def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
+    config = resolve(made, base)
+    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
+    return identity(made, config, base, shown)
+
+
+def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
+    names = (
+        *("steps", "rows_per_step", "learning_rate", "variants", "flip"),
+        *("regularization_ratio", "regularization_images", "prior_weight"),
+    )
+    unset: dict[str, Any] = dict.fromkeys(names)
+    config = resolve(replace(plain, **unset), tiny_base)
+    assert all(getattr(config, name) == getattr(tiny_base.profile, name) for name in names)
+    given = resolve(replace(plain, steps=7, learning_rate=0.5), tiny_base)
+    assert (given.steps, given.learning_rate) == (7, 0.5)
+
+
+def test_the_token_is_the_name_s_unless_another_or_none_is_asked_for(
+    plain: TrainJob, tiny_base: Base
+) -> None:
+    def subject(**changes: Any) -> SubjectConfig:
+        (made,) = resolve(replace(plain, **changes), tiny_base).subjects
+        return made
+
+    assert subject(name="MyCat").token == "<mycat>"
+    assert subject(modifier_token="<x>").token == "<x>"
+    assert subject(modifier_token="none").token is None
+    assert subject().initializer_token == "cat"
+    assert subject(class_noun=" cat ").class_noun == "cat"
+
+
+CONCEPTS = (
+    ConceptSource(images=Path("mycat"), class_noun="cat"),
+    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
+)
+
+
+@pytest.fixture
+def joint(plain: TrainJob) -> TrainJob:
+    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
+
+
+def test_each_concept_of_a_joint_job_is_a_subject(joint: TrainJob, tiny_base: Base) -> None:
+    assert resolve(joint, tiny_base).subjects == (
+        SubjectConfig(class_noun="cat", token="<mycat>", initializer_token="cat"),
+        SubjectConfig(class_noun="chair", token="<seat>", initializer_token="table"),
+    )
+
+
+def test_joint_training_takes_its_own_number_of_steps(joint: TrainJob, tiny_base: Base) -> None:
+    unset = replace(joint, steps=None)
+    assert resolve(unset, tiny_base).steps == tiny_base.profile.joint_steps
+    alone = replace(unset, concepts=CONCEPTS[:1])
+    assert resolve(alone, tiny_base).steps == tiny_base.profile.steps
+
+
+def test_two_concepts_of_one_name_are_refused(joint: TrainJob, tiny_base: Base) -> None:
+    twice = replace(joint, concepts=(CONCEPTS[0], replace(CONCEPTS[1], name="MyCat")))
+    with pytest.raises(TokenError, match="two things by <mycat>"):
+        resolve(twice, tiny_base)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": "single"}, "concepts lists 2, expected 'train: joint'"),
+        ({"concepts": ()}, "joint training needs concepts"),
+        ({"images": Path("x")}, "images cannot stand beside concepts"),
+        ({"class_noun": "x", "modifier_token": "<x>"}, "class_noun and modifier_token cannot"),
+        ({"train": "single", "concepts": ()}, "images and class_noun must be given, or concepts"),
+        (
+            {"train": "single", "concepts": (), "class_noun": "cat"},
+            "images must be given, or concepts",
+        ),
+    ],
+)
+def test_a_job_is_of_one_concept_or_of_a_list(
+    joint: TrainJob, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        replace(joint, **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_noun": "dog"}, "class_noun of concept 2 was 'chair', now 'dog'"),
+        ({"modifier_token": "none"}, "modifier_token of concept 2 was '<seat>', now None"),
+        ({"initializer_token": "pot"}, "initializer_token of concept 2 was 'table', now 'pot'"),
+    ],
+)
+def test_a_change_of_one_concept_is_refused_by_its_place(
+    joint: TrainJob, tiny_base: Base, change: dict[str, Any], message: str
+) -> None:
+    changed = replace(joint, concepts=(CONCEPTS[0], replace(CONCEPTS[1], **change)))
+    with pytest.raises(RunError, match=message):
+        differences(described(joint, tiny_base), described(changed, tiny_base))
+    fewer = replace(joint, concepts=CONCEPTS[:1])
+    with pytest.raises(RunError, match="concepts were 2, now 1"):
+        differences(described(joint, tiny_base), described(fewer, tiny_base))
+
+
+@pytest.mark.parametrize("file", ["demo.yaml", "joint.yaml"])
+def test_the_shipped_examples_can_be_read_and_their_pictures_too(
+    file: str, tiny_base: Base
+) -> None:
+    argv = ["--config", str(EXAMPLES / file)]
+    made = parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)
+    assert len(resolve(made, tiny_base).subjects) == (2 if file == "joint.yaml" else 1)
+    for source in made.sources:
+        shown = read_pictures(source.images)
+        assert 4 <= len(shown) <= 20
+        assert picture_warnings(shown, 64) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "my cat"},
+        {"name": "../cat"},
+        {"name": "."},
+        {"workers": 0},
+        {"checkpoint_every": 0},
+        {"holdout": -1},
+        {"sample_seeds": ()},
+        {"sample_seeds": (0, -1)},
+        {"sample_seeds": (2**64,)},
+    ],
+)
+def test_what_no_base_could_use_is_refused_by_name(
+    plain: TrainJob, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        replace(plain, **changes)
+
+
+def test_no_worker_may_be_without_a_row(plain: TrainJob, tiny_base: Base) -> None:
+    resolve(replace(plain, workers=5), tiny_base)
+    with pytest.raises(ConfigError, match="6 workers for 5 rows_per_step"):
+        resolve(replace(plain, workers=6), tiny_base)
+
+
+def test_a_run_is_the_same_after_a_way_through_its_file(
+    plain: TrainJob, joint: TrainJob, tiny_base: Base
+) -> None:
+    for made in (plain, joint):
+        asked = described(replace(made, learning_rate=8e-5), tiny_base)
+        differences(yaml.safe_load(yaml.safe_dump(asked)), asked)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checkpoint_every": 1},
+        {"workers": 2},
+        {"sample_seeds": (5,)},
+        {"cache": Path("elsewhere")},
+        {"steps": 5},
+        {"overwrite": True},
+    ],
+)
+def test_what_does_not_change_the_result_so_far_may_change(
+    plain: TrainJob, tiny_base: Base, changes: dict[str, Any]
+) -> None:
+    differences(described(plain, tiny_base), described(replace(plain, **changes), tiny_base))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_noun": "dog"},
+        {"modifier_token": "none"},
+        {"steps": 3},
+        {"rows_per_step": 6},
+        {"learning_rate": 0.5},
+        {"regularization_ratio": 0.0},
+        {"prior_weight": 0.5},
+        {"prior_weighting": "reference"},
+        {"variants": 3},
+        {"augment": False},
+        {"flip": True},
+        {"seed": 1},
+        {"zero_stage": 1},
+    ],
+)
+def test_what_changes_the_result_is_refused_by_name(
+    plain: TrainJob, tiny_base: Base, changes: dict[str, Any]
+) -> None:
+    (name,) = changes
+    with pytest.raises(RunError, match=f"{name} was .*, now .*--overwrite"):
+        differences(described(plain, tiny_base), described(replace(plain, **changes), tiny_base))
+
+
+def test_a_base_that_has_moved_is_the_same_base(plain: TrainJob, tiny_base: Base) -> None:
+    before = described(plain, tiny_base)
+    moved = before | {"base": "/tmp/a/job/s/copy"}
+    differences(before, moved)
+    assert digest(before) == digest(moved) == digest(before | {"steps": 9})
+    assert digest(before) != digest(before | {"seed": 9})
+    for other in (moved | {"base_fingerprint": "0"}, moved | {"base": "sd1.4"}):
+        with pytest.raises(RunError, match="base was"):
+            differences(before, other)
+
+
+def test_other_pictures_are_refused_by_their_file_names(plain: TrainJob, tiny_base: Base) -> None:
+    before = described(plain, tiny_base, "red", "green", "blue")
+    now = described(plain, tiny_base, "red", "black")
+    with pytest.raises(RunError, match=r"other pictures: 1\.png, 2\.png\)"):
+        differences(before, now)
+
+
+def test_under_zero_the_number_of_workers_must_stay(plain: TrainJob, tiny_base: Base) -> None:
+    partitioned = replace(plain, zero_stage=2)
+    with pytest.raises(RunError, match="workers was 1, now 2"):
+        differences(
+            described(partitioned, tiny_base), described(replace(partitioned, workers=2), tiny_base)
+        )
+
+
+def test_each_field_has_a_help_text_and_each_group_only_fields() -> None:
+    settings = settings_of(TrainJob)
+    assert all(setting.doc for setting in settings.values())
+    grouped = [name for names in FIELD_GROUPS.values() for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) < set(settings)
+
+
+def test_the_command_line_takes_a_list_of_concepts_in_place_of_one() -> None:
+    argv = ["--name", "both", "--train", "joint", "--concepts", *map(str, CONCEPTS)]
+    made = parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)
+    assert made.sources == CONCEPTS

@@ -1,0 +1,182 @@
+"""Tests of `serve.api.image_routes`."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from cdcore.registry.registry import Registry
+from serve.gateway.host import EngineHost
+from tests.serve.engine_case import CONFIG, SIMPLE
+from tests.serve.service_case import serving
+
+CAT = {"prompt": "a <mycat> cat", "num_inference_steps": 3, "seed": 5, "deterministic": True}
+BOTH = {**CAT, "model": "mycat+mychair", "prompt": "a <mycat> cat on a <mychair> chair"}
+
+
+@pytest.fixture(scope="module")
+def client(host: EngineHost, shared_registry: Registry) -> Iterator[TestClient]:
+    with serving(host, shared_registry) as client:
+        yield client
+
+
+def drawn(client: TestClient, **body: Any) -> dict[str, Any]:
+    answer = client.post("/v1/images/generations", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def refused(client: TestClient, **body: Any) -> tuple[int, dict[str, Any]]:
+    answer = client.post("/v1/images/generations", json=body)
+    return answer.status_code, answer.json()["error"]
+
+
+def image_of(data: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_a_picture_says_how_it_was_made_and_can_be_made_again(client: TestClient) -> None:
+    answer = drawn(client, **BOTH, n=2, merge="constrained", negative_prompt="fog")
+    told = answer["provenance"]
+    assert [(used["name"], used["weight"]) for used in told["concepts"]] == [
+        ("mycat", 1.0),
+        ("mychair", 1.0),
+    ]
+    assert told["merge"] == "constrained"
+    assert told["residuals"]["mycat.constraint"] < 1e-3
+    assert (told["steps"], told["sampler"], told["negative_prompt"]) == (3, "dpm++", "fog")
+    assert [one["seed"] for one in answer["data"]] == [5, 6]
+    image = image_of(answer["data"][1]["b64_json"])
+    assert image.size == (64, 64)
+    inside = json.loads(image.info["parameters"])
+    assert inside["seed"] == 6
+    assert inside["prompt"] == BOTH["prompt"]
+    assert inside["concepts"] == told["concepts"]
+    versions = [{"name": one["name"], "version": one["version"]} for one in told["concepts"]]
+    again = drawn(
+        client,
+        **{**BOTH, "seed": 6, "model": None},
+        concepts=versions,
+        merge="constrained",
+        negative_prompt="fog",
+    )
+    assert np.array_equal(np.asarray(image), np.asarray(image_of(again["data"][0]["b64_json"])))
+
+
+def test_concepts_are_found_by_the_tokens_of_the_prompt(client: TestClient) -> None:
+    one = drawn(client, **{**CAT, "prompt": "a <MyCat> cat"})
+    assert [used["name"] for used in one["provenance"]["concepts"]] == ["mycat"]
+    plain = drawn(client, prompt="a red cat", num_inference_steps=1)
+    assert plain["provenance"]["concepts"] == []
+    assert plain["provenance"]["merge"] is None
+    assert 0 <= plain["data"][0]["seed"] < 2**32
+
+
+def test_pictures_behind_urls_are_those_in_base64(client: TestClient) -> None:
+    link = drawn(client, **CAT, response_format="url", output_format="webp")["data"][0]
+    assert link["b64_json"] is None
+    assert link["url"].startswith("http://127.0.0.1:8000/v1/images/files/")
+    found = client.get(link["url"])
+    assert found.headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(found.content)).format == "WEBP"
+    held = drawn(client, **CAT, output_format="webp")["data"][0]["b64_json"]
+    first, second = (
+        np.asarray(picture) for picture in (Image.open(io.BytesIO(found.content)), image_of(held))
+    )
+    assert np.array_equal(first, second)
+    missing = client.get("/v1/images/files/nothing.png")
+    assert missing.status_code == 404
+    assert missing.json()["error"]["code"] == "not_found"
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        kind, data = block.split("\n")
+        found.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def test_a_stream_has_previews_and_ends_with_the_picture(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/images/generations", json={**BOTH, "stream": True, "partial_images": 2}
+    )
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = events(answer.text)
+    kinds = [kind for kind, _ in told]
+    partial, completed = "image_generation.partial_image", "image_generation.completed"
+    assert kinds == [partial, partial, completed]
+    assert [data["type"] for _, data in told] == kinds
+    assert [data["partial_image_index"] for _, data in told[:2]] == [0, 1]
+    assert {image_of(data["b64_json"]).size for _, data in told} == {(64, 64)}
+    assert 0 < told[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
+    whole = image_of(drawn(client, **BOTH)["data"][0]["b64_json"])
+    last = image_of(told[2][1]["b64_json"])
+    assert np.array_equal(np.asarray(last), np.asarray(whole))
+
+
+def test_a_stream_of_several_pictures_and_one_that_fails(client: TestClient) -> None:
+    answer = client.post("/v1/images/generations", json={**CAT, "n": 3, "stream": True})
+    seeds = [data["seed"] for _, data in events(answer.text)]
+    assert sorted(seeds) == [5, 6, 7]
+    body = {"prompt": "a <dora> cat", "model": "mycat", "stream": True}
+    ((kind, data),) = events(client.post("/v1/images/generations", json=body).text)
+    assert kind == "error"
+    assert "<dora>" in data["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "says"),
+    [
+        ({"size": "96x64"}, 400, "invalid_value", "draws auto, 64x64"),
+        ({"model": "nobody"}, 404, "model_not_found", "there is no concept 'nobody'"),
+        ({"model": "mycat+mycat"}, 400, "invalid_value", "expected each concept once"),
+        ({"model": "mycat", "concepts": ["mycat"]}, 400, "invalid_value", "in one of them"),
+        ({"model": "mycat@7"}, 404, "model_not_found", "no version '7'"),
+        ({"concepts": [{"name": "mycat", "weight": 99}]}, 400, "invalid_value", "weight"),
+        ({"prompt": "a <dora> cat"}, 400, "invalid_token", "which no concept of this base"),
+        ({"prompt": ""}, 400, "invalid_value", "prompt"),
+        ({"prompt": "x" * 3000}, 400, "invalid_value", "3000 characters, at most 2000"),
+        ({"prompt": "\ud800"}, 400, "invalid_value", ""),
+        ({"sede": 1}, 400, "invalid_value", "sede"),
+        ({"n": 11}, 400, "invalid_value", "n: "),
+        ({"seed": 2**64}, 400, "invalid_value", "seed"),
+        ({"merge": "median"}, 400, "invalid_value", "merge"),
+        ({"num_inference_steps": 1000, "n": 10}, 400, "invalid_value", "row-steps"),
+    ],
+)
+def test_refusals_name_what_is_wrong(
+    client: TestClient, changes: dict[str, Any], status: int, code: str, says: str
+) -> None:
+    body = json.dumps({**CAT, **changes})
+    answer = client.post(
+        "/v1/images/generations", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == code
+    assert error["type"] == "invalid_request_error"
+    assert says in error["message"]
+
+
+def test_too_much_work_is_told_to_come_again(client: TestClient, host: EngineHost) -> None:
+    long = replace(SIMPLE, steps=1000, deterministic=False)
+    assert CONFIG.backlog == 2000
+    tickets = [host.engine.ask(replace(long, client=client)) for client in ("x", "y")]
+    answer = client.post("/v1/images/generations", json={**CAT, "num_inference_steps": 900})
+    for ticket in tickets:
+        ticket.cancel()
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+    retried = 0
+    while client.post("/v1/images/generations", json=CAT).status_code == 429:
+        retried += 1
+        assert retried < 100

@@ -1,0 +1,395 @@
+"""Tests of `serve.engine.engine`."""
+
+import pickle
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cdcore.errors import (
+    BaseMismatchError,
+    ConceptFileError,
+    ConfigError,
+    DeadlineError,
+    EngineStoppedError,
+    OverloadedError,
+    RequestCancelledError,
+    ServingError,
+    TokenError,
+)
+from cdcore.model.base import Base
+from serve.concepts.mix import ConceptRef
+from serve.engine.config import EngineConfig
+from serve.engine.engine import Engine
+from serve.engine.request import Done, Event, Failed, PictureRequest, Preview
+from tests.serve.engine_case import (
+    ALICE,
+    BORIS,
+    CLARA,
+    CONFIG,
+    SIMPLE,
+    FolderSource,
+    blend,
+    expected,
+    mixed,
+    running,
+)
+
+PATIENCE_S = 200.0
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tiny_base: Base, concept_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, FolderSource]]:
+    """One engine for all tests that leave it working."""
+    source = FolderSource(concept_folder)
+    with running(tiny_base, source, tmp_path_factory.mktemp("cache")) as engine:
+        yield engine, source
+        assert engine.desk.figures()["requests"] == 0
+
+
+def picture(engine: Engine, request: PictureRequest) -> Tensor:
+    return engine.ask(request).result(PATIENCE_S).pictures[0]
+
+
+def test_deterministic_pictures_are_those_of_the_sampler_bit_for_bit(
+    tiny_base: Base, shared: tuple[Engine, FolderSource]
+) -> None:
+    """Whether requests come together or one after the other."""
+    engine, source = shared
+    wanted = expected(tiny_base, source, mixed())
+    tickets = [engine.ask(request) for request in mixed()]
+    together = [ticket.result(PATIENCE_S).pictures[0] for ticket in tickets]
+    for number, request in enumerate(mixed()):
+        assert torch.equal(together[number], wanted[number])
+        assert torch.equal(picture(engine, request), wanted[number])
+
+
+def test_other_pictures_are_equal_within_rounding(
+    tiny_base: Base, shared: tuple[Engine, FolderSource]
+) -> None:
+    engine, source = shared
+    requests = [
+        replace(request, deterministic=False, steps=request.steps + number, seeds=(9 + number,))
+        for number, request in enumerate(mixed())
+    ]
+    tickets = [engine.ask(request) for request in requests]
+    for ticket, request in zip(tickets, requests, strict=True):
+        wanted = expected(tiny_base, source, [request])[0]
+        found = ticket.result(PATIENCE_S).pictures[0]
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_a_client_that_goes_leaves_no_trace_in_its_neighbours(
+    shared: tuple[Engine, FolderSource],
+) -> None:
+    engine, _ = shared
+    long = replace(SIMPLE, blend=blend(ALICE), steps=12)
+    alone = picture(engine, long)
+    before = engine.desk.figures()
+    ticket = engine.ask(long)
+    heard: list[Event] = []
+    keys: list[str] = []
+
+    def leave_at_the_first_preview(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, Preview):
+            engine.cancel(keys[0])
+
+    gone = replace(SIMPLE, blend=blend(BORIS), steps=12, previews=3, seeds=(8,))
+    keys.append(engine.submit(gone, leave_at_the_first_preview))
+    assert torch.equal(ticket.result(PATIENCE_S).pictures[0], alone)
+    first, last = heard
+    assert isinstance(first, Preview)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, RequestCancelledError)
+    spared = engine.desk.figures()["cancelled_steps"] - before["cancelled_steps"]
+    assert spared == 12 - 3
+    engine.cancel(keys[0])
+
+
+def test_several_pictures_and_previews_of_one_request(
+    tiny_base: Base, shared: tuple[Engine, FolderSource]
+) -> None:
+    engine, source = shared
+    request = replace(SIMPLE, blend=blend(ALICE, BORIS), seeds=(5, 6, 7, 8), previews=2, steps=6)
+    result = engine.ask(request).result(PATIENCE_S)
+    assert len(result.pictures) == 4
+    for number, seed in enumerate(request.seeds):
+        alone = expected(tiny_base, source, [replace(request, seeds=(seed,))] * 3)[0]
+        assert torch.equal(result.pictures[number], alone)
+    told = sorted((preview.number, preview.step) for preview in result.previews)
+    assert told == [(number, step) for number in range(4) for step in (2, 4)]
+    for preview in result.previews:
+        assert preview.pixels.shape == (3, 8, 8)
+        assert preview.pixels.abs().max() <= 1
+    assert result.done.residuals == {"residual": 0.25}
+
+
+def test_a_request_that_fails_fails_alone(shared: tuple[Engine, FolderSource]) -> None:
+    engine, _ = shared
+    good = engine.ask(replace(SIMPLE, steps=10))
+    for request, error, says in (
+        (replace(SIMPLE, prompt="a <hat>"), TokenError, "<hat>"),
+        (replace(SIMPLE, blend=blend(ALICE), prompt="<boris> cat"), TokenError, "<alice>"),
+        (replace(SIMPLE, blend=blend(ConceptRef("dora", "1"))), ConceptFileError, "'dora'"),
+        (replace(SIMPLE, blend=blend(ALICE, CLARA, method="refused")), ConceptFileError, "go tog"),
+        (replace(SIMPLE, blend=blend(ALICE, CLARA, method="broken")), ServingError, "no numbers"),
+    ):
+        with pytest.raises(error, match=says):
+            picture(engine, request)
+    assert good.result(PATIENCE_S).pictures[0].isfinite().all()
+
+
+def test_what_can_never_be_done_is_refused_at_once(shared: tuple[Engine, FolderSource]) -> None:
+    engine, _ = shared
+    for request, says in (
+        (replace(SIMPLE, steps=0), "steps is 0"),
+        (replace(SIMPLE, eta=0.5), "dpm"),
+        (replace(SIMPLE, size=(96, 64)), "96x64 is not served; expected one of 64x64"),
+        (replace(SIMPLE, seeds=tuple(range(11))), "11 pictures are asked for, at most 10"),
+        (replace(SIMPLE, seeds=tuple(range(10)), steps=201), "at most 2000 are admitted"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            engine.ask(request)
+
+
+def test_a_known_prompt_needs_neither_concept_nor_text_encoder(
+    tiny_base: Base, shared: tuple[Engine, FolderSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, source = shared
+    request = replace(SIMPLE, blend=blend(ALICE, CLARA), prompt="<alice> cat by the sea")
+    first = engine.ask(request).result(PATIENCE_S)
+    fetched, merges = dict(source.fetched), len(engine.preparer.merge_s)
+    monkeypatch.setattr(tiny_base.text_encoder, "encode", None)
+    monkeypatch.setattr(engine.store, "request", None)
+    second = engine.ask(replace(request, steps=3, seeds=(1, 7))).result(PATIENCE_S)
+    assert len(second.pictures) == 2
+    assert second.done.residuals == first.done.residuals
+    assert (dict(source.fetched), len(engine.preparer.merge_s)) == (fetched, merges)
+
+
+def test_a_free_row_is_taken_within_two_turns(shared: tuple[Engine, FolderSource]) -> None:
+    engine, _ = shared
+    first = engine.ask(replace(SIMPLE, steps=12))
+    time.sleep(0.05)
+    done = engine.ask(replace(SIMPLE, blend=blend(ALICE), steps=2)).result(PATIENCE_S).done
+    assert done.found_free_row
+    assert done.turns_waited <= 2
+    first.result(PATIENCE_S)
+
+
+def test_a_sink_that_fails_has_its_request_cancelled(shared: tuple[Engine, FolderSource]) -> None:
+    engine, _ = shared
+    heard: list[Event] = []
+    ended = threading.Event()
+
+    def fail(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, Failed | Done):
+            ended.set()
+        raise OSError("the client has gone")
+
+    engine.submit(replace(SIMPLE, steps=12, previews=3), fail)
+    assert ended.wait(PATIENCE_S)
+    assert [type(event) for event in heard] == [Preview, Failed]
+
+
+def test_a_slow_load_stops_nobody_and_is_shared(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        source.gate.clear()
+        cold = [engine.ask(replace(SIMPLE, blend=blend(BORIS), seeds=(n,))) for n in range(2)]
+        warm = picture(engine, SIMPLE)
+        assert warm.isfinite().all()
+        assert all(ticket.inbox.empty() for ticket in cold)
+        cold[1].cancel()
+        with pytest.raises(RequestCancelledError):
+            cold[1].result(PATIENCE_S)
+        source.gate.set()
+        assert cold[0].result(PATIENCE_S).pictures[0].isfinite().all()
+        assert source.fetched == {BORIS: 1}
+
+
+def test_sizes_share_an_engine(tiny_base: Base, source: FolderSource, tmp_path: Path) -> None:
+    config = replace(CONFIG, sizes=((128, 64),))
+    with running(tiny_base, source, tmp_path / "cache", config) as engine:
+        wide = [engine.ask(replace(SIMPLE, size=(128, 64), seeds=(n,))) for n in range(3)]
+        square = [engine.ask(replace(SIMPLE, seeds=(n,))) for n in range(3)]
+        for ticket in wide:
+            assert ticket.result(PATIENCE_S).pictures[0].shape == (3, 64, 128)
+        for ticket in square:
+            assert ticket.result(PATIENCE_S).pictures[0].shape == (3, 64, 64)
+
+
+def test_a_size_the_base_cannot_draw_is_refused(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="multiples of 16"):
+        Engine(tiny_base, source, tmp_path, replace(CONFIG, sizes=((100, 64),)))
+
+
+def test_work_beyond_the_budget_is_refused_until_there_is_room(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    config = EngineConfig(slots=2, backlog=40)
+    with running(tiny_base, source, tmp_path / "cache", config) as engine:
+        first = engine.ask(replace(SIMPLE, steps=30))
+        with pytest.raises(OverloadedError, match="row-steps wait") as caught:
+            engine.ask(replace(SIMPLE, steps=20))
+        assert caught.value.retry_after_s >= 1
+        copied = pickle.loads(pickle.dumps(caught.value))
+        assert (str(copied), copied.retry_after_s) == (
+            str(caught.value),
+            caught.value.retry_after_s,
+        )
+        first.result(PATIENCE_S)
+        assert picture(engine, replace(SIMPLE, steps=20)).isfinite().all()
+
+
+def test_a_deadline_that_cannot_be_met_ends_a_request(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        with pytest.raises(DeadlineError, match="take about"):
+            engine.ask(replace(SIMPLE, steps=500, deadline_s=1e-3))
+        # Its concept does not come, and nothing else happens that could wake the engine.
+        source.gate.clear()
+        late = engine.ask(replace(SIMPLE, blend=blend(ALICE), steps=1, deadline_s=2.0))
+        with pytest.raises(DeadlineError, match="cannot be met"):
+            late.result(PATIENCE_S)
+        source.gate.set()
+
+
+def test_an_engine_that_drains_finishes_and_takes_nothing_new(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        ticket = engine.ask(SIMPLE)
+        assert engine.drain(PATIENCE_S)
+        with pytest.raises(EngineStoppedError, match="shutting down"):
+            engine.ask(SIMPLE)
+        assert ticket.result(1.0).pictures[0].isfinite().all()
+    with pytest.raises(EngineStoppedError, match="closed"):
+        engine.ask(SIMPLE)
+
+
+def test_a_crash_of_the_thread_fails_all_requests_with_one_error(
+    tiny_base: Base,
+    source: FolderSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        engine.check_health()
+        source.gate.clear()
+        cold = engine.ask(replace(SIMPLE, blend=blend(ALICE)))
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("the device has gone")
+
+        monkeypatch.setattr(tiny_base.seam, "predict", fail)
+        tickets = [cold, *(engine.ask(replace(SIMPLE, client=name)) for name in "abcde")]
+        for ticket in tickets:
+            with pytest.raises(EngineStoppedError, match="the device has gone"):
+                ticket.result(PATIENCE_S)
+        source.gate.set()
+        assert not engine.is_ready
+        for refused in (engine.check_health, lambda: engine.ask(SIMPLE)):
+            with pytest.raises(EngineStoppedError, match="the device has gone"):
+                refused()
+
+
+def test_any_mix_of_clients_that_come_fail_and_go_leaves_nothing_behind(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    """Small caches, so that concepts go and come back; every request hears exactly one end."""
+    size = source.file_bytes(ALICE)
+    config = replace(CONFIG, host_bytes=5 * size, disk_bytes=3 * size, prompt_bytes=0)
+    blends = [blend(ALICE), blend(BORIS), blend(ALICE, CLARA), blend(ConceptRef("dora", "1"))]
+    blends += [blend(), blend(BORIS, CLARA, method="refused"), blend(ALICE, weight=0.5)]
+    ends: list[list[Event]] = []
+
+    def client(engine: Engine, seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(12):
+            heard: list[Event] = []
+            ends.append(heard)
+            request = replace(
+                SIMPLE,
+                blend=rng.choice(blends),
+                seeds=tuple(range(rng.randint(1, 2))),
+                steps=rng.randint(1, 3),
+                client=str(seed),
+                deterministic=rng.random() < 0.3,
+                deadline_s=rng.choice([None, None, 0.5]),
+            )
+            try:
+                key = engine.submit(request, heard.append)
+            except ServingError as error:
+                heard.append(Failed(error))
+                continue
+            if rng.random() < 0.3:
+                time.sleep(rng.random() * 0.1)
+                engine.cancel(key)
+
+    with running(tiny_base, source, tmp_path / "cache", config) as engine:
+        clients = [threading.Thread(target=client, args=(engine, seed)) for seed in range(3)]
+        for thread in clients:
+            thread.start()
+        for thread in clients:
+            thread.join()
+        assert engine.drain(PATIENCE_S)
+        figures = engine.desk.figures()
+        assert figures["backlog_row_steps"] == figures["active_rows"] == 0
+        assert engine.store.leases == 0
+        assert engine.store.used_bytes[0] <= config.host_bytes
+    assert len(ends) == 36
+    for heard in ends:
+        assert [isinstance(event, Done | Failed) for event in heard].count(True) == 1
+        assert isinstance(heard[-1], Done | Failed)
+    kinds = {type(event.error) for heard in ends for event in heard if isinstance(event, Failed)}
+    assert kinds <= {ConceptFileError, RequestCancelledError, DeadlineError}
+    assert any(isinstance(heard[-1], Done) for heard in ends)
+
+
+def test_a_turn_that_does_not_end_is_no_sign_of_health(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache", replace(CONFIG, stall_s=0.05)) as engine:
+        inside, go_on = threading.Event(), threading.Event()
+
+        def stall(_: Event) -> None:
+            inside.set()
+            assert go_on.wait(PATIENCE_S)
+
+        engine.submit(SIMPLE, stall)
+        assert inside.wait(PATIENCE_S)
+        time.sleep(0.1)
+        with pytest.raises(EngineStoppedError, match="in one turn"):
+            engine.check_health()
+        go_on.set()
+        assert engine.drain(PATIENCE_S)
+        # The thread may still be in the turn that ended the last request.
+        patience = time.monotonic() + PATIENCE_S
+        while engine.turn_age_s and time.monotonic() < patience:
+            time.sleep(0.01)
+        engine.check_health()
+
+
+def test_a_concept_of_another_base_is_refused(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    other = replace(tiny_base, fingerprint="0" * 64)
+    request = replace(SIMPLE, blend=blend(ALICE))
+    cache = tmp_path / "cache"
+    with running(other, source, cache) as engine, pytest.raises(BaseMismatchError, match="'alice'"):
+        picture(engine, request)

@@ -1,0 +1,109 @@
+"""Tests of `serve.payloads.event_stream`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from cdcore.errors import OverloadedError, RequestCancelledError, ServingError
+from serve.engine.request import Done, Failed, Picture, PictureRequest
+from serve.gateway.host import EngineHost
+from serve.gateway.protocol import Accepted, Told
+from serve.payloads.event_stream import admitted, while_heard
+from tests.serve.engine_case import SIMPLE
+
+pytestmark = pytest.mark.anyio
+
+
+class Client:
+    """A client that hears until it leaves."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.request = Request({"type": "http"}, self.messages.get)
+
+    def leave(self) -> None:
+        self.messages.put_nowait({"type": "http.request", "body": b""})
+        self.messages.put_nowait({"type": "http.disconnect"})
+
+
+class Source:
+    """Yields numbers and notes how it ends."""
+
+    def __init__(self, count: int, *, hangs: bool = False) -> None:
+        self.count = count
+        self.hangs = hangs
+        self.end = ""
+
+    async def __call__(self) -> AsyncIterator[int]:
+        try:
+            for number in range(self.count):
+                yield number
+            if self.hangs:
+                await asyncio.Event().wait()
+            self.end = "done"
+        finally:
+            self.end = self.end or "closed"
+
+
+async def test_all_is_heard_by_a_client_that_stays() -> None:
+    source = Source(3)
+    assert [number async for number in while_heard(Client().request, source())] == [0, 1, 2]
+    assert source.end == "done"
+
+
+async def test_a_source_is_closed_when_its_client_leaves() -> None:
+    client, source = Client(), Source(2, hangs=True)
+    heard = while_heard(client.request, source())
+    assert [await anext(heard), await anext(heard)] == [0, 1]
+    client.leave()
+    with pytest.raises(RequestCancelledError):
+        await anext(heard)
+    assert source.end == "closed"
+
+
+async def test_a_source_is_closed_when_its_reader_is_cancelled_or_stops() -> None:
+    cancelled, stopped = Source(1, hangs=True), Source(2)
+
+    async def read() -> None:
+        async for _ in while_heard(Client().request, cancelled()):
+            pass
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancelled.end == "closed"
+    async with aclosing(while_heard(Client().request, stopped())) as heard:
+        assert await anext(heard) == 0
+    assert stopped.end == "closed"
+
+
+class Scripted:
+    """A gateway that tells what it is given."""
+
+    def __init__(self, *told: Told) -> None:
+        self._told = told
+
+    async def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+        for one in self._told:
+            yield one
+
+
+async def test_refusals_and_failures_are_raised() -> None:
+    full = Scripted(Failed(OverloadedError("full", 3.0)))
+    with pytest.raises(OverloadedError, match="full"):
+        await admitted(Client().request, full, SIMPLE)  # type: ignore[arg-type]
+    broken = Scripted(Accepted(), Failed(ServingError("broken")))
+    told = await admitted(Client().request, broken, SIMPLE)  # type: ignore[arg-type]
+    with pytest.raises(ServingError, match="broken"):
+        await anext(told)
+
+
+async def test_an_admitted_request_is_drawn(host: EngineHost) -> None:
+    told = await admitted(Client().request, host, SIMPLE)
+    assert [type(event) async for event in told] == [Picture, Done]

@@ -1,0 +1,295 @@
+"""Tests of `serve.policies.scheduler`."""
+
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from cdcore.errors import EngineStoppedError, OverloadedError, ServingError
+from serve.policies.job import Job, Limits, RowKey, Size
+from serve.policies.scheduler import Scheduler
+
+SMALL, LARGE = (64, 64), (128, 64)
+SLOTS = {SMALL: 4, LARGE: 2}
+LIMITS = Limits(slots=SLOTS, backlog=400, joins_per_turn=2)
+
+
+def job(key: str, client: str = "a", *, size: Size = SMALL, rows: int = 1, steps: int = 3) -> Job:
+    return Job(key=key, client=client, size=size, rows=rows, steps=steps)
+
+
+def take_turn(scheduler: Scheduler) -> tuple[list[RowKey], list[RowKey]]:
+    """One turn of an engine whose concepts are all at hand; rows that joined, rows decoded."""
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    joined = scheduler.join()
+    size = scheduler.next_size()
+    finished = [] if size is None else scheduler.ticked(size, 0.01)
+    for row in finished:
+        scheduler.decoded(row)
+    return joined, finished
+
+
+class Life(RuleBasedStateMachine):
+    """Any order of arrivals, preparations, ticks, decodes, cancels and failures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scheduler = Scheduler(LIMITS)
+        self.now = 0.0
+        self.jobs: dict[str, Job] = {}
+        self.steps_done: Counter[RowKey] = Counter()
+        self.decoded: Counter[str] = Counter()
+        self.preparing: list[str] = []
+        self.undecoded: list[RowKey] = []
+        self.count = 0
+
+    @rule(
+        client=st.sampled_from("abc"),
+        size=st.sampled_from([SMALL, LARGE]),
+        rows=st.integers(1, 5),
+        steps=st.integers(1, 6),
+        allowance=st.none() | st.floats(0.0, 3.0),
+    )
+    def offer(
+        self, client: str, size: Size, rows: int, steps: int, allowance: float | None
+    ) -> None:
+        self.count += 1
+        deadline = None if allowance is None else self.now + allowance
+        new = Job(
+            key=str(self.count), client=client, size=size, rows=rows, steps=steps, deadline=deadline
+        )
+        try:
+            self.scheduler.offer(new, self.now)
+        except ServingError:
+            assert new.key not in self.scheduler
+        else:
+            self.jobs[new.key] = new
+
+    @rule()
+    def start_preparing(self) -> None:
+        started = self.scheduler.start_preparing()
+        assert not set(started) & set(self.preparing)
+        self.preparing += started
+
+    @precondition(lambda self: self.preparing)
+    @rule(data=st.data())
+    def prepared(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.preparing))
+        self.preparing.remove(key)
+        self.scheduler.prepared(key)
+
+    @rule()
+    def join(self) -> None:
+        before = {key for size in SLOTS for key, _ in self.scheduler.active(size)}
+        fresh = {key for key, _ in self.scheduler.join()} - before
+        assert len(fresh) <= LIMITS.joins_per_turn
+
+    @rule(seconds=st.floats(0.001, 0.2))
+    def tick(self, seconds: float) -> None:
+        size = self.scheduler.next_size()
+        if size is None:
+            assert not any(self.scheduler.active(size) for size in SLOTS)
+            return
+        rows = self.scheduler.active(size)
+        self.steps_done.update(rows)
+        finished = self.scheduler.ticked(size, seconds)
+        assert finished == [row for row in rows if self.steps_done[row] == self.jobs[row[0]].steps]
+        self.undecoded += finished
+        self.now += seconds
+
+    @precondition(lambda self: self.undecoded)
+    @rule()
+    def decode(self) -> None:
+        row = self.undecoded.pop(0)
+        self.decoded[row[0]] += 1
+        is_done = self.decoded[row[0]] == self.jobs[row[0]].rows
+        assert self.scheduler.decoded(row) == is_done
+        if is_done:
+            del self.jobs[row[0]]
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel_or_fail(self, data: st.DataObject) -> None:
+        self.remove(data.draw(st.sampled_from(sorted(self.jobs))))
+
+    @rule(seconds=st.floats(0.0, 2.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for key in self.scheduler.hopeless(self.now):
+            assert self.jobs[key].deadline is not None
+            self.remove(key)
+        upcoming = self.scheduler.next_deadline()
+        assert upcoming is None or upcoming > self.now
+
+    def remove(self, key: str) -> None:
+        gone = self.jobs.pop(key)
+        done = sum(self.steps_done[key, row] for row in range(gone.rows))
+        assert self.scheduler.remove(key) == gone.rows * gone.steps - done
+        assert self.scheduler.remove(key) == 0
+        self.preparing = [other for other in self.preparing if other != key]
+        self.undecoded = [row for row in self.undecoded if row[0] != key]
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        scheduler = self.scheduler
+        left = dict.fromkeys("abc", 0.0)
+        for key, known in self.jobs.items():
+            done = sum(self.steps_done[key, row] for row in range(known.rows))
+            left[known.client] += scheduler.backlog.cost(known, known.rows * known.steps - done)
+        assert scheduler.backlog.work == sum(left.values()) <= LIMITS.backlog
+        assert all(scheduler.backlog.work_of(client) == left[client] for client in "abc")
+        assert len(scheduler) == len(self.jobs)
+        assert scheduler.undecoded == len(self.undecoded)
+        rows = [row for size in SLOTS for row in scheduler.active(size)]
+        assert len(set(rows)) == len(rows)
+        assert {key for key, _ in rows} <= set(self.jobs)
+        for size, slots in SLOTS.items():
+            assert len(scheduler.active(size)) <= slots
+        assert scheduler.undecoded <= max(SLOTS.values()) + sum(SLOTS.values())
+
+    def teardown(self) -> None:
+        """Whatever has happened, all that is left gets done."""
+        for key in self.preparing:
+            self.scheduler.prepared(key)
+        for row in self.undecoded:
+            self.scheduler.decoded(row)
+        for _ in range(2000):
+            if not len(self.scheduler):
+                break
+            take_turn(self.scheduler)
+        assert not len(self.scheduler)
+        assert self.scheduler.backlog.work == 0
+        assert not self.scheduler._places
+        assert not len(self.scheduler._queue)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.sampled_from([SMALL, LARGE]),
+    st.booleans(),
+    st.integers(1, 6),
+)
+def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, steps: int) -> None:
+    """However many jobs arrive for ever, of one other client or of ever new ones."""
+    scheduler = Scheduler(LIMITS)
+    for number in range(20):
+        scheduler.offer(job(f"early {number}", "flood", steps=5), 0.0)
+    scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
+    number = 0
+    for turn in range(400):
+        for kind in (SMALL, LARGE):
+            number += 1
+            client = f"new {number}" if fresh_clients else "flood"
+            with suppress(OverloadedError):
+                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(turn))
+        take_turn(scheduler)
+        if "ours" not in scheduler:
+            return
+    pytest.fail("the job never got done")
+
+
+def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("patient", steps=2), 0.0)
+    for turn in range(400):
+        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
+        scheduler.offer(urgent, float(turn))
+        take_turn(scheduler)
+        if "patient" not in scheduler:
+            return
+    pytest.fail("the job never got done")
+
+
+def test_clients_get_equal_shares_of_the_rows() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 4}, backlog=10_000))
+    done = Counter[str]()
+    clients: dict[str, str] = {}
+    number = 0
+    for _ in range(300):
+        for client, count in (("many", 6), ("few", 2)):
+            while sum(clients[key] == client for key in clients if key in scheduler) < 8 * count:
+                number += 1
+                clients[str(number)] = client
+                scheduler.offer(job(str(number), client, steps=5), 0.0)
+        _, finished = take_turn(scheduler)
+        done.update(clients[key] for key, _ in finished)
+    assert done["many"] == pytest.approx(done["few"], abs=8)
+    assert done.total() > 200
+
+
+def test_a_free_row_is_taken_in_the_next_turn() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("long", steps=100), 0.0)
+    take_turn(scheduler)
+    scheduler.offer(job("new", "b", steps=100), 0.0)
+    joined, _ = take_turn(scheduler)
+    assert joined == [("new", 0)]
+
+
+def test_no_size_waits_for_another() -> None:
+    scheduler = Scheduler(LIMITS)
+    for number in range(12):
+        scheduler.offer(job(f"small {number}", "a", steps=9), 0.0)
+    scheduler.offer(job("wide", "a", size=LARGE, steps=4), 0.0)
+    turns = []
+    while "wide" in scheduler:
+        turns.append(scheduler.next_size())
+        take_turn(scheduler)
+    # It joined at once and had every other turn.
+    assert len(turns) <= 2 * 4 + 1
+
+
+def test_a_job_that_is_slow_to_prepare_holds_up_nobody() -> None:
+    scheduler = Scheduler(LIMITS)
+    for number in range(20):
+        scheduler.offer(job(f"cold {number}", "cold"), 0.0)
+    cold = scheduler.start_preparing()
+    scheduler.offer(job("warm", "warm"), 0.0)
+    assert scheduler.start_preparing() == ["warm"]
+    scheduler.prepared("warm")
+    assert scheduler.join() == [("warm", 0)]
+    assert all(key.startswith("cold") for key in cold)
+
+
+def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
+    scheduler.offer(job("wide", "a", rows=10, steps=4), 0.0)
+    scheduler.offer(job("narrow", "b", rows=1, steps=4), 0.0)
+    joined, _ = take_turn(scheduler)
+    assert joined == [("wide", 0), ("narrow", 0)]
+
+
+def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000, joins_per_turn=2))
+    for number in range(9):
+        scheduler.offer(job(str(number), str(number), steps=1), 0.0)
+    waiting: list[RowKey] = []
+    for _ in range(4):
+        for key in scheduler.start_preparing():
+            scheduler.prepared(key)
+        scheduler.join()
+        if scheduler.next_size() is not None:
+            waiting += scheduler.ticked(SMALL, 0.01)
+    assert waiting == [("0", 0), ("1", 0)]
+    scheduler.decoded(waiting[0])
+    assert scheduler.join() == [("2", 0), ("3", 0)]
+
+
+def test_a_draining_scheduler_refuses_and_finishes() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("before"), 0.0)
+    scheduler.is_draining = True
+    with pytest.raises(EngineStoppedError, match="shutting down"):
+        scheduler.offer(job("after"), 0.0)
+    for _ in range(3):
+        take_turn(scheduler)
+    assert not len(scheduler)

@@ -1,0 +1,1 @@
+"""Reporting a sweep: table, chart, grid of the best."""

@@ -1,0 +1,1 @@
+"""Running a sweep: trials on the cluster, and the data they share."""
