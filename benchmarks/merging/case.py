@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import Card, Rows
+from cdcore.concepts.merge_inputs import MergeInputs, Rows
 from cdcore.concepts.subject import Subject
 from cdcore.merging.caption_statistics import CaptionStatistics, statistics_of_rows
 from cdcore.model.update import Update
@@ -20,7 +20,7 @@ __all__ = [
     "SHAPES",
     "StackShape",
     "draw_features",
-    "make_cards",
+    "made_inputs",
     "make_statistics",
     "values_of",
 ]
@@ -88,15 +88,15 @@ def values_of(update: Update, features: Tensor) -> Rows:
     return Rows(features=features, values=update.apply(features))
 
 
-def make_cards(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) -> list[Card]:
-    """Return cards of concepts ``concept0``, ``concept1`` ... with drawn features.
+def made_inputs(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) -> list[MergeInputs]:
+    """Return merge inputs of concepts ``concept0``, ``concept1`` ... with drawn features.
 
     Args:
         updates: Of each concept, (D, d).
         targets: Target rows of each concept; 6 are those of a one-word noun with a token.
         seed: Of all draws.
     """
-    cards = []
+    all_inputs = []
     for index, update in enumerate(updates):
         width = update.shape[1]
         first = 1000 * seed + 10 * index
@@ -110,8 +110,8 @@ def make_cards(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) ->
         many = torch.linalg.svd(prompts / _SKETCHED**0.5, full_matrices=False)
         token = f"<concept{index}>"
         row = torch.randn(width, generator=torch.Generator().manual_seed(first + 3))
-        cards.append(
-            Card(
+        all_inputs.append(
+            MergeInputs(
                 name=f"concept{index}",
                 subjects=(Subject(class_noun="cat", token=token),),
                 tokens={token: row},
@@ -122,4 +122,4 @@ def make_cards(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) ->
                 held_out=values_of(update, held_out),
             )
         )
-    return cards
+    return all_inputs

@@ -1,7 +1,7 @@
 """What a merge costs: ``python benchmarks/merging/cost.py``.
 
-At the shapes of Stable Diffusion 1, 2 and XL, for 1 to 20 concepts: seconds and memory from cards
-in memory and from files, against the published algorithm taken literally
+At the shapes of Stable Diffusion 1, 2 and XL, for 1 to 20 concepts: seconds and memory from merge
+inputs in memory and from files, against the published algorithm taken literally
 (`benchmarks.merging.literal`), in one run. The numbers merged are random; what a merge keeps is
 measured by `benchmarks/merging/quality.py`.
 """
@@ -29,16 +29,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.merging.case import SHAPES, make_cards, make_statistics
+from benchmarks.merging.case import SHAPES, made_inputs, make_statistics
 from benchmarks.merging.pace import (
     draw_update,
     literal_seconds,
     merge_files,
     pace,
     peak_bytes,
-    save_cards,
+    save_merge_inputs,
 )
-from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.merging.caption_statistics import CaptionStatistics
@@ -87,9 +87,9 @@ class Cost:
         shape: Name of the shape.
         concepts: How many.
         method: Of the merge.
-        least_seconds: From cards in memory.
+        least_seconds: From merge inputs in memory.
         median_seconds: Likewise.
-        peak_bytes: Memory on top of the cards.
+        peak_bytes: Memory on top of the merge inputs.
         file_seconds: Median from files to a file.
         file_bytes: Size of the result.
         literal_seconds: Of the published algorithm, from dense matrices in memory.
@@ -123,13 +123,13 @@ def measure(job: MergingBenchmark, console: Console) -> list[Cost]:
         shape = SHAPES[name]
         statistics = make_statistics(shape.text_width)
         updates = [draw_update(shape, seed) for seed in range(max(counts))]
-        cards = make_cards(updates)
+        all_inputs = made_inputs(updates)
         for count in counts:
             # Once in full, for the figure that everything is compared with.
             whole = name == "sd1" and count == 2
-            literal = literal_seconds(shape, updates[:count], cards[:count], whole=whole)
+            literal = literal_seconds(shape, updates[:count], all_inputs[:count], whole=whole)
             for method in _METHODS:
-                cost = _cost(name, cards[:count], updates[:count], statistics, method, repeats)
+                cost = _cost(name, all_inputs[:count], updates[:count], statistics, method, repeats)
                 costs.append(Cost(**cost, literal_seconds=literal, literal_is_whole=whole))
                 console.print(_line(costs[-1]))
     return costs
@@ -137,30 +137,30 @@ def measure(job: MergingBenchmark, console: Console) -> list[Cost]:
 
 def _cost(
     name: ShapeName,
-    cards: Sequence[Card],
+    all_inputs: Sequence[MergeInputs],
     updates: Sequence[Update],
     statistics: CaptionStatistics,
     method: MergeMethod,
     repeats: int,
 ) -> dict[str, Any]:
-    def merge_cards(given: Sequence[Card]) -> Merge:
+    def merge_inputs(given: Sequence[MergeInputs]) -> Merge:
         return merge(given, statistics, method=method, name="merged", allow_ill_posed=True)
 
-    least, middle = pace(lambda: merge_cards(cards), repeats)
-    dense = len(cards) <= _MOST_DENSE and name != "sdxl"
+    least, middle = pace(lambda: merge_inputs(all_inputs), repeats)
+    dense = len(all_inputs) <= _MOST_DENSE and name != "sdxl"
     with tempfile.TemporaryDirectory() as folder:
         stored = [Update(weight=update.dense()) if dense else update for update in updates]
-        paths = save_cards(Path(folder), cards, stored)
+        paths = save_merge_inputs(Path(folder), all_inputs, stored)
         output = Path(folder) / "merged.safetensors"
-        _, from_files = pace(lambda: merge_files(paths, output, merge_cards), max(repeats // 3, 1))
+        _, from_files = pace(lambda: merge_files(paths, output, merge_inputs), max(repeats // 3, 1))
         size = output.stat().st_size
     return {
         "shape": name,
-        "concepts": len(cards),
+        "concepts": len(all_inputs),
         "method": method,
         "least_seconds": least,
         "median_seconds": middle,
-        "peak_bytes": peak_bytes(lambda: merge_cards(cards)),
+        "peak_bytes": peak_bytes(lambda: merge_inputs(all_inputs)),
         "file_seconds": from_files,
         "file_bytes": size,
     }
@@ -175,7 +175,7 @@ def _line(cost: Cost) -> str:
 
 def table(costs: Sequence[Cost]) -> Table:
     """Return the figures as a table."""
-    made = Table(title="Merging from cards in memory, and from files", title_justify="left")
+    made = Table(title="Merging from merge inputs in memory, and from files", title_justify="left")
     made.add_column("shape")
     for name in ("n", "method", "ms", "literal, s", "faster", "peak MB", "files ms", "MB"):
         made.add_column(name, justify="left" if name == "method" else "right")

@@ -17,12 +17,19 @@ from torch import Tensor
 from benchmarks.merging.case import FINGERPRINT, StackShape, draw_features
 from benchmarks.merging.literal import literal_layer
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import Card
-from cdcore.concepts.storage import load_card, save_concept
+from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.storage import load_merge_inputs, save_concept
 from cdcore.merging.merge import Merge
 from cdcore.model.update import Update
 
-__all__ = ["draw_update", "literal_seconds", "merge_files", "pace", "peak_bytes", "save_cards"]
+__all__ = [
+    "draw_update",
+    "literal_seconds",
+    "merge_files",
+    "pace",
+    "peak_bytes",
+    "save_merge_inputs",
+]
 
 _CAPTION_ROWS = 2800
 """Rows of 200 captions of 14 words, as the published algorithm takes them."""
@@ -65,18 +72,18 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
 
 def literal_seconds(
-    shape: StackShape, updates: Sequence[Update], cards: Sequence[Card], *, whole: bool
+    shape: StackShape, updates: Sequence[Update], all_inputs: Sequence[MergeInputs], *, whole: bool
 ) -> float:
     """Return the seconds that the literal algorithm takes for the whole stack.
 
     Args:
         shape: Of the stack.
         updates: Factored, of each concept.
-        cards: Of each concept, for its targets.
+        all_inputs: Of each concept, for its targets.
         whole: Run it on every matrix instead of one of each width.
     """
     captions = draw_features(_CAPTION_ROWS, shape.text_width, 77)
-    targets = [card.constraint.features for card in cards]
+    targets = [inputs.constraint.features for inputs in all_inputs]
     seconds, start = 0.0, 0
     for width, layers in shape.layers.items():
         count = 2 * layers
@@ -91,29 +98,31 @@ def literal_seconds(
     return seconds
 
 
-def save_cards(folder: Path, cards: Sequence[Card], updates: Sequence[Update]) -> list[Path]:
+def save_merge_inputs(
+    folder: Path, all_inputs: Sequence[MergeInputs], updates: Sequence[Update]
+) -> list[Path]:
     """Write concept files as training or, for factored updates, compression does."""
     paths = []
-    for card, update in zip(cards, updates, strict=True):
+    for inputs, update in zip(all_inputs, updates, strict=True):
         concept = Concept(
-            name=card.name,
+            name=inputs.name,
             update=update,
-            tokens=card.tokens,
-            subjects=card.subjects,
-            base_name=card.base_name,
+            tokens=inputs.tokens,
+            subjects=inputs.subjects,
+            base_name=inputs.base_name,
             base_fingerprint=FINGERPRINT,
         )
-        paths.append(folder / f"{card.name}.safetensors")
-        save_concept(concept, paths[-1], card)
+        paths.append(folder / f"{inputs.name}.safetensors")
+        save_concept(concept, paths[-1], inputs)
     return paths
 
 
 def merge_files(
-    paths: Sequence[Path], output: Path, merge_cards: Callable[[list[Card]], Merge]
+    paths: Sequence[Path], output: Path, merge_inputs: Callable[[list[MergeInputs]], Merge]
 ) -> None:
-    """Read cards, merge them, and write the result."""
-    made = merge_cards([load_card(path) for path in paths])
-    save_concept(made.concept, output, made.card)
+    """Read merge inputs, merge them, and write the result."""
+    made = merge_inputs([load_merge_inputs(path) for path in paths])
+    save_concept(made.concept, output, made.inputs)
 
 
 def _part(update: Update, rows: slice) -> Tensor:

@@ -28,7 +28,7 @@ from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import QualityCase
 from benchmarks.merging.quality_scores import Panel, Way
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, features_of, make_card
+from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, features_of, make_merge_inputs
 from cdcore.concepts.prompt_rows import RowWeights
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
@@ -127,12 +127,12 @@ def measure(job: MergeRows, base: Base, judge: Judge) -> list[dict[str, Any]]:
             concept.name: panel.alone(concept.name, _way(concept, phrases)) for concept in concepts
         }
         for choice in choices:
-            cards = [
-                make_card(concept, features_of(concept, base, choice.targets))
+            all_inputs = [
+                make_merge_inputs(concept, features_of(concept, base, choice.targets))
                 for concept in concepts
             ]
             made = merge(
-                cards,
+                all_inputs,
                 statistics[choice.captions],
                 method=choice.method,
                 penalty=choice.penalty,

@@ -36,8 +36,8 @@ from benchmarks.merging.quality_training import TrainingCase, target_pixels, tra
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
-from cdcore.merging.concept_files import make_blend
-from cdcore.merging.settings import DEFAULT_PENALTY, BlendSettings
+from cdcore.merging.concept_files import merge_files
+from cdcore.merging.settings import DEFAULT_PENALTY, MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
 from cdcore.model.loading import load_base
@@ -97,15 +97,15 @@ class MergeQuality:
             return CASES[:1]
         return tuple(CASES[number] for number in self.cases) or CASES
 
-    def ways(self) -> list[tuple[str, BlendSettings | None]]:
+    def ways(self) -> list[tuple[str, MergeSettings | None]]:
         """Return the label of each method with its settings; joint training has none."""
-        made: list[tuple[str, BlendSettings | None]] = []
+        made: list[tuple[str, MergeSettings | None]] = []
         for method in self.methods:
             if method == "joint":
                 made.append((method, None))
                 continue
             for penalty in self.penalties if method == "ridge" else (DEFAULT_PENALTY,):
-                settings = BlendSettings(
+                settings = MergeSettings(
                     method=method,
                     penalty=penalty,
                     cache=self.cache.expanduser(),
@@ -185,7 +185,7 @@ def _line(
     alone: Mapping[str, Alone],
     files: Sequence[Path],
     label: str,
-    settings: BlendSettings | None,
+    settings: MergeSettings | None,
     trained: tuple[int, TrainingCase],
 ) -> tuple[Line, Tensor]:
     case, base, (seed, training) = panel.case, panel.base, trained
@@ -193,23 +193,23 @@ def _line(
         file = _trained(base, case.names, seed, training)
         scores, rows = panel.score(_whole(base, file, case.names), alone)
         return Line(case=case.label, method=label, seed=seed, scores=scores), rows
-    blend = make_blend([(file, 1.0) for file in files], settings, base=base)
+    merged = merge_files([(file, 1.0) for file in files], settings, base=base)
     phrases = {
-        name: subjects[0].phrase for name, subjects in zip(case.names, blend.subjects, strict=True)
+        name: subjects[0].phrase for name, subjects in zip(case.names, merged.subjects, strict=True)
     }
     way = Way(
-        update=blend.update.to(base.device, base.seam.dtype), tokens=blend.tokens, phrases=phrases
+        update=merged.update.to(base.device, base.seam.dtype), tokens=merged.tokens, phrases=phrases
     )
     scores, rows = panel.score(way, alone)
-    residuals = [e.held_out for e in blend.report.concepts if e.held_out is not None]
+    residuals = [e.held_out for e in merged.report.concepts if e.held_out is not None]
     line = Line(
         case=case.label,
         method=label,
         seed=seed,
         scores=scores,
         held_out=fmean(residuals) if residuals else None,
-        caption_drift=blend.report.drift,
-        refused=next((note for note in blend.report.notes if "ill-posed" in note), None),
+        caption_drift=merged.report.drift,
+        refused=next((note for note in merged.report.notes if "ill-posed" in note), None),
     )
     return line, rows
 

@@ -1,4 +1,4 @@
-"""What clients ask for: Poisson arrivals, few concepts often and many seldom, some merged."""
+"""What clients ask for: Poisson arrivals, few concepts often and many seldom, some mix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import numpy as np
 
 from benchmarks.serving.shelf import Shelf
 from cdcore.merging.settings import DEFAULT_METHOD
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 
 __all__ = ["METHOD", "Order", "make_orders", "percentiles"]
 
 METHOD = DEFAULT_METHOD
-"""How orders are merged."""
+"""How orders are mix."""
 
 _MOST_MERGED = 3
 _SCENES = (
@@ -35,14 +35,14 @@ class Order:
     Attributes:
         number: Of the order.
         arrives_s: Seconds after the start.
-        blend: Concepts, all of weight 1.
+        mix: Concepts, all of weight 1.
         prompt: Names their tokens.
         seed: Of the picture.
     """
 
     number: int
     arrives_s: float
-    blend: Blend
+    mix: ConceptMix
     prompt: str
     seed: int
 
@@ -73,15 +73,15 @@ def make_orders(
     gaps = np.zeros(count) if rate is None else rng.exponential(1 / rate, count)
     orders = []
     for number, arrives_s in enumerate(np.cumsum(gaps)):
-        merged = int(rng.integers(1, min(most_merged, live) + 1))
+        mix = int(rng.integers(1, min(most_merged, live) + 1))
         chosen = [
-            references[i] for i in rng.choice(live, merged, replace=False, p=popularity).tolist()
+            references[i] for i in rng.choice(live, mix, replace=False, p=popularity).tolist()
         ]
         orders.append(
             Order(
                 number=number,
                 arrives_s=float(arrives_s),
-                blend=Blend.of(*((reference, 1.0) for reference in chosen), method=METHOD),
+                mix=ConceptMix.of(*((reference, 1.0) for reference in chosen), method=METHOD),
                 prompt=_prompt(shelf, chosen, int(rng.integers(len(_SCENES)))),
                 seed=seed * _NEVER_THE_SAME + number,
             )

@@ -14,7 +14,7 @@ from cdcore.model.base import Base
 from cdcore.sampling.pipeline import condition
 from cdcore.sampling.rows import Row
 from cdcore.sampling.solvers import plan
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 from serve.engine.batch import Batch, BatchRow
 from serve.engine.conditioning import Conditioning
 
@@ -174,21 +174,21 @@ def cold_merge(system: EngineSystem, shelf: Shelf, *, pairs: int) -> dict[str, f
         Medians, in seconds: of a cold request, of a warm one, of the difference within a pair, and
         of the merge alone.
     """
-    # From the far end of the shelf, so that no other measurement has merged them.
+    # From the far end of the shelf, so that no other measurement has mix them.
     references = shelf.references(100_000)[-2 * pairs :]
     for number, reference in enumerate(references):
-        plain = Blend.of((reference, 1.0), method=METHOD)
+        plain = ConceptMix.of((reference, 1.0), method=METHOD)
         serve(system, [_order(number, plain, f"a {shelf.token(reference)} cat")])
     before = len(system.engine.preparer.merge_s)
     cold: list[float] = []
     warm: list[float] = []
     for number in range(pairs):
         first, second = references[2 * number : 2 * number + 2]
-        blend = Blend.of((first, 1.0), (second, 1.0), method=METHOD)
+        mix = ConceptMix.of((first, 1.0), (second, 1.0), method=METHOD)
         things = f"{shelf.token(first)} cat and a {shelf.token(second)} cat"
         for times, scene in ((cold, f"a {things}"), (warm, f"one {things}")):
             started = time.perf_counter()
-            serve(system, [_order(number, blend, scene)])
+            serve(system, [_order(number, mix, scene)])
             times.append(time.perf_counter() - started)
     merges = list(system.engine.preparer.merge_s)[before:]
     return {
@@ -199,8 +199,8 @@ def cold_merge(system: EngineSystem, shelf: Shelf, *, pairs: int) -> dict[str, f
     }
 
 
-def _order(number: int, blend: Blend, prompt: str) -> Order:
-    return Order(number=number, arrives_s=0.0, blend=blend, prompt=prompt, seed=number)
+def _order(number: int, mix: ConceptMix, prompt: str) -> Order:
+    return Order(number=number, arrives_s=0.0, mix=mix, prompt=prompt, seed=number)
 
 
 def _rotated(names: list[str], by: int) -> list[str]:

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.common.random_bases import save_random_base, text_model
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import Card
-from cdcore.concepts.storage import load_card, load_concept, save_concept
+from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.merging.caption_bank import written_captions
 from cdcore.merging.caption_statistics import caption_statistics
@@ -80,14 +80,14 @@ class Shelf:
         """Return a concept, read once for each file."""
         return _read(self._file(self._number(reference))).renamed(reference.name)
 
-    def card(self, reference: ConceptRef) -> Card:
+    def inputs(self, reference: ConceptRef) -> MergeInputs:
         """Return what a merge needs of a concept, read once for each file."""
-        return _read_card(self._file(self._number(reference)))
+        return _read_merge_inputs(self._file(self._number(reference)))
 
     def merger(self, base: Base) -> ConceptMerger:
         """Return the merge of the service, for these concepts of ``base``."""
         captions = written_captions(pocket=base.is_pocket)
-        return ConceptMerger(caption_statistics(base, captions, None), self.card)
+        return ConceptMerger(caption_statistics(base, captions, None), self.inputs)
 
     def file_bytes(self, reference: ConceptRef) -> int:
         """Return the size of a concept's file."""
@@ -114,8 +114,8 @@ def _read(path: Path) -> Concept:
 
 
 @cache
-def _read_card(path: Path) -> Card:
-    return load_card(path)
+def _read_merge_inputs(path: Path) -> MergeInputs:
+    return load_merge_inputs(path)
 
 
 def base_folder_of(name: str, folder: Path) -> Path:

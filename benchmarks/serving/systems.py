@@ -39,7 +39,7 @@ from cdcore.model.seam import KVLayout
 from cdcore.model.update import Update
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 from serve.concepts.preparation import Merge, Merged, MergePart
 from serve.concepts.tensor_sizes import tensor_bytes
 from serve.engine.engine import Engine
@@ -129,7 +129,7 @@ class EngineSystem(System):
             seeds=(order.seed,),
             steps=profile.sampling_steps,
             guidance_scale=profile.guidance_scale,
-            blend=order.blend,
+            mix=order.mix,
         )
         pictures: list[Tensor] = []
 
@@ -196,20 +196,20 @@ class _Queue(System):
 
 
 class _Merges:
-    """The concepts of blends, merged and kept like the engine's."""
+    """The concepts of mix concepts, mix and kept like the engine's."""
 
     def __init__(self, shelf: Shelf, merge: Merge) -> None:
         self._shelf, self._merge = shelf, merge
         self._known: ByteLRU[Merged] = ByteLRU(_MERGE_BYTES)
 
-    def of(self, blend: Blend) -> Merged:
-        parts = [MergePart(one, self._shelf.concept(one), weight) for one, weight in blend.parts]
-        if blend.is_plain:
+    def of(self, mix: ConceptMix) -> Merged:
+        parts = [MergePart(one, self._shelf.concept(one), weight) for one, weight in mix.parts]
+        if mix.is_plain:
             return Merged(parts[0].concept.update, parts[0].concept.tokens, {})
-        known = self._known.get(blend)
+        known = self._known.get(mix)
         if known is None:
             known = self._merge(parts, METHOD)
-            self._known.put(blend, known, tensor_bytes(known.update))
+            self._known.put(mix, known, tensor_bytes(known.update))
         return known
 
 
@@ -230,19 +230,19 @@ class GroupSystem(_Queue):
         super().__init__()
 
     def _take(self) -> list[tuple[Order, Served]]:
-        blend = self._waiting[0][0].blend
-        same = [item for item in self._waiting if item[0].blend == blend][: self._slots]
+        mix = self._waiting[0][0].mix
+        same = [item for item in self._waiting if item[0].mix == mix][: self._slots]
         for item in same:
             self._waiting.remove(item)
         return same
 
     def _draw(self, orders: list[Order]) -> Tensor:
-        merged = self._merges.of(orders[0].blend)
-        assert merged.update is not None
-        update: Update = merged.update.to(self._base.device, self._base.seam.dtype)
+        mix = self._merges.of(orders[0].mix)
+        assert mix.update is not None
+        update: Update = mix.update.to(self._base.device, self._base.seam.dtype)
         requests = [
             Request.of_profile(
-                self._base, order.prompt, order.seed, update=update, tokens=merged.tokens
+                self._base, order.prompt, order.seed, update=update, tokens=mix.tokens
             )
             for order in orders
         ]
@@ -263,7 +263,7 @@ class SwapSystem(_Queue):
         """
         self._base = base
         self._merges = _Merges(shelf, merge)
-        self._installed: Blend | None = None
+        self._installed: ConceptMix | None = None
         self._pipeline = _pipeline(folder, base)
         layout = KVLayout.of(self._pipeline.unet)
         parameters = dict(self._pipeline.unet.named_parameters())
@@ -274,10 +274,10 @@ class SwapSystem(_Queue):
         super().__init__()
 
     @torch.no_grad()
-    def _install(self, blend: Blend) -> None:
-        if blend == self._installed:
+    def _install(self, mix: ConceptMix) -> None:
+        if mix == self._installed:
             return
-        merged = self._merges.of(blend)
+        merged = self._merges.of(mix)
         assert merged.update is not None
         dense = merged.update.to(self._base.device).dense()
         tuned = self._original + dense.to(self._original.dtype)
@@ -286,13 +286,13 @@ class SwapSystem(_Queue):
         table = self._pipeline.text_encoder.get_input_embeddings().weight
         for id_, row in zip(self._ids, merged.tokens.values(), strict=False):
             table[id_] = row.to(table)
-        self._installed = blend
+        self._installed = mix
 
     def _draw(self, orders: list[Order]) -> Tensor:
         (order,) = orders
-        self._install(order.blend)
+        self._install(order.mix)
         prompt = order.prompt
-        names = list(self._merges.of(order.blend).tokens)
+        names = list(self._merges.of(order.mix).tokens)
         for token in modifier_tokens(prompt):
             prompt = prompt.replace(token, _PLACEHOLDERS[names.index(token)])
         profile = self._base.profile

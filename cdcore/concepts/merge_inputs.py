@@ -1,9 +1,9 @@
-"""A card: all that a merge needs to know of a concept, without its update.
+"""merge inputs: all that a merge needs to know of a concept, without its update.
 
 The text features of prompts that name the concept, each with what the update makes of it: of its
 target prompts, of the leading directions of many prompts (the sketch), and of prompts held out to
-measure errors on. A concept of Stable Diffusion 1 has a card of 3 MB where its update has 38 MB,
-and merging reads nothing else.
+measure errors on. A concept of Stable Diffusion 1 has merge inputs of 3 MB where its update has 38
+MB, and merging reads nothing else.
 
 s rows, d text width, D rows of the K/V stack.
 """
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from cdcore.model.base import Base
 
 __all__ = [
-    "CARD_PARTS",
+    "MERGE_PARTS",
     "TARGET_WEIGHTS",
-    "Card",
-    "CardFeatures",
+    "MergeInputs",
+    "MergeFeatures",
     "Rows",
     "describe",
     "features_of",
-    "make_card",
+    "make_merge_inputs",
 ]
 
-CARD_PARTS = ("constraint", "sketch", "heldout")
-"""Parts of a card, as the concept file names them."""
+MERGE_PARTS = ("constraint", "sketch", "heldout")
+"""Parts of merge inputs, as the concept file names them."""
 
 TARGET_WEIGHTS = RowWeights(padding=1.0)
 """Of the rows of a concept's prompts; docs/merging.md has the measurement."""
@@ -69,8 +69,8 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CardFeatures:
-    """The features (s, d) of a card, float32 on the CPU.
+class MergeFeatures:
+    """The features (s, d) of merge inputs, float32 on the CPU.
 
     Attributes:
         constraint: Each subject's target prompts, from the subject's first word on.
@@ -86,12 +86,12 @@ class CardFeatures:
 
     def named(self) -> dict[str, Tensor]:
         """Return what there is, under the names of the concept file."""
-        named = zip(CARD_PARTS, (self.constraint, self.sketch, self.held_out), strict=True)
+        named = zip(MERGE_PARTS, (self.constraint, self.sketch, self.held_out), strict=True)
         return {name: features for name, features in named if features is not None}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Card:
+class MergeInputs:
     """What a merge knows of a concept.
 
     Attributes:
@@ -128,7 +128,7 @@ class Card:
     @property
     def rows(self) -> dict[str, Rows]:
         """All rows there are, under the names of the concept file."""
-        named = zip(CARD_PARTS, (self.constraint, self.sketch, self.held_out), strict=True)
+        named = zip(MERGE_PARTS, (self.constraint, self.sketch, self.held_out), strict=True)
         return {name: rows for name, rows in named if rows is not None}
 
     @property
@@ -137,19 +137,19 @@ class Card:
         return tuple(subject.phrase for subject in self.subjects)
 
 
-def describe(concept: "Concept", base: "Base") -> Card:
-    """Make the card of a concept, as its file holds it: from values in half precision.
+def describe(concept: "Concept", base: "Base") -> MergeInputs:
+    """Make the merge inputs of a concept, as its file holds it: from values in half precision.
 
     Raises:
         BaseMismatchError: It was trained on another base.
     """
     concept.check_base(base)
-    return make_card(concept, features_of(concept, base))
+    return make_merge_inputs(concept, features_of(concept, base))
 
 
 def features_of(
     concept: "Concept", base: "Base", weights: RowWeights = TARGET_WEIGHTS
-) -> CardFeatures:
+) -> MergeFeatures:
     """Return the features that describe a concept, rounded to half precision.
 
     Args:
@@ -181,11 +181,11 @@ def features_of(
             (prompts.held_out, _HELD_OUT_DIRECTIONS),
         )
     )
-    return CardFeatures(constraint=_rounded(torch.cat(targets)), sketch=sketch, held_out=held_out)
+    return MergeFeatures(constraint=_rounded(torch.cat(targets)), sketch=sketch, held_out=held_out)
 
 
-def make_card(concept: "Concept", features: CardFeatures) -> Card:
-    """Put a card together from a concept and its features: apply the update to them.
+def make_merge_inputs(concept: "Concept", features: MergeFeatures) -> MergeInputs:
+    """Put merge inputs together from a concept and its features: apply the update to them.
 
     Args:
         concept: What it describes.
@@ -198,7 +198,7 @@ def make_card(concept: "Concept", features: CardFeatures) -> Card:
         # Only the values of a dense update are stored, in half precision.
         values = values if update.weight is None else _rounded(values)
         rows[name] = Rows(features=part, values=values)
-    return Card(
+    return MergeInputs(
         name=concept.name,
         subjects=concept.subjects,
         tokens={token: _rounded(row) for token, row in concept.tokens.items()},

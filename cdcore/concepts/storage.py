@@ -12,14 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import Card, describe
+from cdcore.concepts.merge_inputs import MergeInputs, describe
 from cdcore.concepts.stored_tensors import ConceptTensors, damaged
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, TokenError, UpdateShapeError
 from cdcore.files import replacing
 from cdcore.model.base import Base
 
-__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "load_card", "load_concept", "save_concept"]
+__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "load_merge_inputs", "load_concept", "save_concept"]
 
 SCHEMA_VERSION = 1
 
@@ -42,7 +42,7 @@ _KINDS: Mapping[str, type] = {
 """What each entry of the metadata must be."""
 
 
-_ON_CARD = ("name", "subjects", "base_name", "base_fingerprint")
+_OF_MERGE_INPUTS = ("name", "subjects", "base_name", "base_fingerprint")
 
 
 _DAMAGE = (
@@ -56,23 +56,24 @@ _DAMAGE = (
 )
 
 
-def save_concept(concept: Concept, path: Path, source: Base | Card) -> None:
+def save_concept(concept: Concept, path: Path, source: Base | MergeInputs) -> None:
     """Write a concept file in one durable step, update and rows in half precision.
 
     Args:
         concept: What to write.
         path: Ends in ``.safetensors``.
-        source: The base it was trained on, for the features of its card; or the card itself.
+        source: The base it was trained on, for the features of its merge inputs; or the merge
+            inputs itself.
 
     Raises:
         BaseMismatchError: It was trained on another base.
         OSError: The file cannot be written.
     """
-    card = source if isinstance(source, Card) else describe(concept, source)
+    inputs = source if isinstance(source, MergeInputs) else describe(concept, source)
     update = concept.update.to("cpu", torch.float16)
     tensors = {f"update.{part}": tensor for part, tensor in update.tensors().items()}
     tensors |= {f"token.{number}": row for number, row in enumerate(concept.tokens.values())}
-    for name, rows in card.rows.items():
+    for name, rows in inputs.rows.items():
         tensors[f"{name}.features"] = rows.features
         if update.weight is not None:
             tensors[f"{name}.values"] = rows.values
@@ -98,8 +99,8 @@ def load_concept(path: Path) -> Concept:
         )
 
 
-def load_card(path: Path) -> Card:
-    """Read the card of a concept file, without its update where that is dense.
+def load_merge_inputs(path: Path) -> MergeInputs:
+    """Read the merge inputs of a concept file, without its update where that is dense.
 
     Raises:
         ConceptFileError: As for `load_concept`.
@@ -108,8 +109,8 @@ def load_card(path: Path) -> Card:
         metadata = _read_metadata(file, path)
         tensors = ConceptTensors(file, path)
         rows = tensors.rows()
-        return Card(
-            **{name: metadata[name] for name in _ON_CARD},
+        return MergeInputs(
+            **{name: metadata[name] for name in _OF_MERGE_INPUTS},
             tokens=tensors.tokens(metadata["subjects"]),
             constraint=rows["constraint"],
             sketch=rows.get("sketch"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import CARD_PARTS, Rows
+from cdcore.concepts.merge_inputs import MERGE_PARTS, Rows
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError
 from cdcore.model.update import Update
@@ -64,14 +64,14 @@ class ConceptTensors:
         }
 
     def rows(self) -> dict[str, Rows]:
-        """Read the rows of the card, without the update where that is dense.
+        """Read the rows of the merge inputs, without the update where that is dense.
 
         Returns:
-            By the part of the card; files of older versions have the first part alone.
+            By the part of the merge inputs; files of older versions have the first part alone.
         """
         # What a factored update makes of the features follows at once, and is not stored.
         update = None if "update.weight" in self._names else self.update()
-        first, *others = CARD_PARTS
+        first, *others = MERGE_PARTS
         present = [first, *(part for part in others if f"{part}.features" in self._names)]
         return {part: self._rows(part, update) for part in present}
 
@@ -84,7 +84,7 @@ class ConceptTensors:
         return Rows(features=features, values=values)
 
     def _refuse_foreign(self) -> None:
-        known = ("update.", "token.", *CARD_PARTS)
+        known = ("update.", "token.", *MERGE_PARTS)
         foreign = min((name for name in self._names if not name.startswith(known)), default=None)
         if foreign is not None:
             raise ConceptFileError(

@@ -6,7 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.closed_form import whitened
 from cdcore.merging.report import MergeReport
@@ -25,19 +25,19 @@ _OVERFITTED = 1.02
 
 
 def check_merge(
-    report: MergeReport, cards: Sequence[Card], statistics: CaptionStatistics
+    report: MergeReport, all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics
 ) -> str | None:
     """Return why a merge should be refused and what to do, or None.
 
     Args:
         report: Of the merge. A sum promises nothing and is never refused.
-        cards: Of the concepts, in the report's order.
+        all_inputs: Of the concepts, in the report's order.
         statistics: It was made with.
     """
     match report.method:
         case "constrained":
             reason = _unmet(report)
-            return reason and f"ill-posed merge: {reason}{_remedy(cards, statistics)}"
+            return reason and f"ill-posed merge: {reason}{_remedy(all_inputs, statistics)}"
         case "ridge":
             return _unfitted(report)
         case _:
@@ -55,10 +55,10 @@ def _unmet(report: MergeReport) -> str | None:
     return f"its targets cannot all be met, {' and '.join(missed)} missed" if missed else None
 
 
-def _remedy(cards: Sequence[Card], statistics: CaptionStatistics) -> str:
-    if len(cards) < 2:
+def _remedy(all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics) -> str:
+    if len(all_inputs) < 2:
         return ", alone as it is; use the concept itself instead of a merge"
-    one, other = _nearest(cards, statistics)
+    one, other = _nearest(all_inputs, statistics)
     return (
         f"; {one.name} ({one.phrases[0]}) and {other.name} ({other.phrases[0]}) want different "
         "things of nearly equal targets: train one of them with another token or class noun, or "
@@ -94,14 +94,18 @@ def _missed(report: MergeReport, errors: Sequence[float | None], most: float) ->
     ]
 
 
-def _nearest(cards: Sequence[Card], statistics: CaptionStatistics) -> tuple[Card, Card]:
+def _nearest(
+    all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics
+) -> tuple[MergeInputs, MergeInputs]:
     """Return the two concepts whose whitened targets come closest."""
-    bases = [_basis(whitened(card.constraint.features, statistics.factor)) for card in cards]
+    bases = [
+        _basis(whitened(inputs.constraint.features, statistics.factor)) for inputs in all_inputs
+    ]
     one, other = max(
-        combinations(range(len(cards)), 2),
+        combinations(range(len(all_inputs)), 2),
         key=lambda pair: float(torch.linalg.matrix_norm(bases[pair[0]].T @ bases[pair[1]], ord=2)),
     )
-    return cards[one], cards[other]
+    return all_inputs[one], all_inputs[other]
 
 
 def _basis(targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A blend: several concept files made into one thing to sample with, by any of the methods."""
+"""Several concept files made into one thing to sample with, by any of the methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from cdcore.concepts.masked_sum import MaskedPart, MaskedSum
-from cdcore.concepts.merge_inputs import Card
-from cdcore.concepts.storage import load_card, load_concept
+from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.concepts.subject import Subject, distinct_subjects
 from cdcore.errors import ConfigError
 from cdcore.merging.caption_statistics import (
@@ -19,18 +19,18 @@ from cdcore.merging.caption_statistics import (
 from cdcore.merging.masked_report import masked_report
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.report import MergeReport
-from cdcore.merging.settings import BlendSettings
+from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.update import Update
 
-__all__ = ["Blend", "find_statistics", "make_blend"]
+__all__ = ["MergedConcepts", "find_statistics", "merge_files"]
 
 Files = Sequence[tuple[Path, float]]
 """Concept files with their weights."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Blend:
+class MergedConcepts:
     """What to sample with.
 
     Attributes:
@@ -54,7 +54,9 @@ class Blend:
         return [*renamed, *self.report.notes]
 
 
-def find_statistics(cards: Sequence[Card], settings: BlendSettings) -> CaptionStatistics | None:
+def find_statistics(
+    all_inputs: Sequence[MergeInputs], settings: MergeSettings
+) -> CaptionStatistics | None:
     """Return caption statistics of the concepts' base from the cache, or None.
 
     Whether the base is a pocket base is not known without it, so both banks are looked for.
@@ -63,18 +65,20 @@ def find_statistics(cards: Sequence[Card], settings: BlendSettings) -> CaptionSt
         ConfigError: The file of captions cannot be used.
     """
     banks = (settings.bank(pocket=pocket) for pocket in (False, True))
-    found = (stored_statistics(cards[0].base_fingerprint, bank, settings.cache) for bank in banks)
+    found = (
+        stored_statistics(all_inputs[0].base_fingerprint, bank, settings.cache) for bank in banks
+    )
     return next((statistics for statistics in found if statistics is not None), None)
 
 
-def make_blend(
+def merge_files(
     files: Files,
-    settings: BlendSettings,
+    settings: MergeSettings,
     *,
     base: Base | None = None,
     name: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Blend:
+) -> MergedConcepts:
     """Put concepts together.
 
     Args:
@@ -94,12 +98,12 @@ def make_blend(
         assert base is not None
         return _masked(files, base, allow_other_base=settings.allow_other_base)
     weights = [weight for _, weight in files]
-    cards = [load_card(file) for file, _ in files]
+    all_inputs = [load_merge_inputs(file) for file, _ in files]
     if base is not None and settings.allow_other_base:
-        cards = [replace(card, base_fingerprint=base.fingerprint) for card in cards]
-    _check_weights(cards, weights)
+        all_inputs = [replace(inputs, base_fingerprint=base.fingerprint) for inputs in all_inputs]
+    _check_weights(all_inputs, weights)
     if base is None:
-        statistics = find_statistics(cards, settings)
+        statistics = find_statistics(all_inputs, settings)
         assert statistics is not None
     else:
         bank = settings.bank(pocket=base.is_pocket)
@@ -108,7 +112,7 @@ def make_blend(
     if settings.method == "sum":
         updates = [load_concept(file).update for file, _ in files]
     made = merge(
-        cards,
+        all_inputs,
         statistics,
         weights,
         method=settings.method,
@@ -117,43 +121,45 @@ def make_blend(
         updates=updates,
         allow_ill_posed=settings.allow_ill_posed,
     )
-    return Blend(
+    return MergedConcepts(
         update=made.concept.update,
         tokens=made.concept.tokens,
-        subjects=_subjects_by_card(made, cards),
+        subjects=_subjects_by_concept(made, all_inputs),
         report=made.report,
         merge=made,
     )
 
 
-def _check_weights(cards: Sequence[Card], weights: Sequence[float]) -> None:
+def _check_weights(all_inputs: Sequence[MergeInputs], weights: Sequence[float]) -> None:
     """Refuse copies of a concept at two weights: its targets would be wanted twice, differently.
 
     Raises:
         ConfigError: Names them.
     """
     first: dict[str, tuple[str, float]] = {}
-    for card, weight in zip(cards, weights, strict=True):
-        name, known = first.setdefault(card.digest, (card.name, weight))
+    for inputs, weight in zip(all_inputs, weights, strict=True):
+        name, known = first.setdefault(inputs.digest, (inputs.name, weight))
         if weight != known:
             raise ConfigError(
-                f"{name} (weight {known:g}) and {card.name} (weight {weight:g}) are the same "
+                f"{name} (weight {known:g}) and {inputs.name} (weight {weight:g}) are the same "
                 "concept; give it once, with the sum of its weights"
             )
 
 
-def _subjects_by_card(made: Merge, cards: Sequence[Card]) -> tuple[tuple[Subject, ...], ...]:
-    """Return the subjects of each card as the merge names them; it has its own order."""
+def _subjects_by_concept(
+    made: Merge, all_inputs: Sequence[MergeInputs]
+) -> tuple[tuple[Subject, ...], ...]:
+    """Return the subjects of each concept as the merge names them; it has its own order."""
     named: dict[str, tuple[Subject, ...]] = {}
     start = 0
     for parent in made.concept.parents:
         end = start + len(parent["subjects"])
         named.setdefault(parent["digest"], made.concept.subjects[start:end])
         start = end
-    return tuple(named[card.digest] for card in cards)
+    return tuple(named[inputs.digest] for inputs in all_inputs)
 
 
-def _masked(files: Files, base: Base, *, allow_other_base: bool) -> Blend:
+def _masked(files: Files, base: Base, *, allow_other_base: bool) -> MergedConcepts:
     concepts = [load_concept(file) for file, _ in files]
     for concept in concepts:
         concept.check_base(base, allow_other_base=allow_other_base)
@@ -179,7 +185,7 @@ def _masked(files: Files, base: Base, *, allow_other_base: bool) -> Blend:
     ]
     report = masked_report(base, update, tokens, named_weights)
     names = {f"{concepts[index].name}: {old}": new for (index, old), new in renamed.items()}
-    return Blend(
+    return MergedConcepts(
         update=update,
         tokens=tokens,
         subjects=tuple(subjects),

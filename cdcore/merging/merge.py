@@ -1,4 +1,5 @@
-"""Merging: concepts trained apart become one concept, in closed form, from their cards alone.
+"""Merging: concepts trained apart become one concept, in closed form, from their merge inputs
+alone.
 
 Concepts are taken in the order of their content, so the order they are given in never matters. A
 concept's values are multiplied by its weight; the rest is `cdcore.merging.closed_form`. A merge
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import Card, CardFeatures, make_card
+from cdcore.concepts.merge_inputs import MergeFeatures, MergeInputs, make_merge_inputs
 from cdcore.errors import ConfigError, MergeError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.checks import check_merge
@@ -44,18 +45,18 @@ class Merge:
     """
 
     concept: Concept
-    features: CardFeatures
+    features: MergeFeatures
     report: MergeReport
 
     @cached_property
-    def card(self) -> Card:
+    def inputs(self) -> MergeInputs:
         """Of the merged concept, to save it or to merge it again."""
-        return make_card(self.concept, self.features)
+        return make_merge_inputs(self.concept, self.features)
 
 
 @torch.no_grad()
 def merge(  # noqa: PLR0913 - most are keywords
-    cards: Sequence[Card],
+    all_inputs: Sequence[MergeInputs],
     statistics: CaptionStatistics,
     weights: Sequence[float] | None = None,
     *,
@@ -68,7 +69,7 @@ def merge(  # noqa: PLR0913 - most are keywords
     """Merge concepts of one base.
 
     Args:
-        cards: Of the concepts, at least one.
+        all_inputs: Of the concepts, at least one.
         statistics: Of the base's captions.
         weights: Factor on what each concept was taught; None is 1 for all.
         method: "constrained" meets the target prompts of all concepts exactly, "ridge" fits many
@@ -86,16 +87,16 @@ def merge(  # noqa: PLR0913 - most are keywords
         ConfigError: A weight or the penalty is impossible.
         MergeError: The merge is ill-posed.
     """
-    weights = [1.0] * len(cards) if weights is None else list(weights)
-    _check_settings(cards, weights, penalty, updates, method)
-    check_bases(cards, statistics)
-    parts, renamed, notes = arrange(cards, weights, updates)
-    cards = [part.card for part in parts]
+    weights = [1.0] * len(all_inputs) if weights is None else list(weights)
+    _check_settings(all_inputs, weights, penalty, updates, method)
+    check_bases(all_inputs, statistics)
+    parts, renamed, notes = arrange(all_inputs, weights, updates)
+    all_inputs = [part.inputs for part in parts]
     update, report = _merged(parts, statistics, method, penalty)
-    refusal = check_merge(report, cards, statistics)
+    refusal = check_merge(report, all_inputs, statistics)
     if refusal is None and method == "ridge":
         # Of nearly equal targets a ridge merge takes the mean of what is wanted, without a word.
-        refusal = check_merge(_met_exactly(report, parts, statistics), cards, statistics)
+        refusal = check_merge(_met_exactly(report, parts, statistics), all_inputs, statistics)
     if refusal is not None and not allow_ill_posed:
         raise MergeError(refusal)
     notes += [] if refusal is None else [refusal]
@@ -126,16 +127,16 @@ def _merged(
 
 
 def _check_settings(
-    cards: Sequence[Card],
+    all_inputs: Sequence[MergeInputs],
     weights: Sequence[float],
     penalty: float,
     updates: Sequence[Update] | None,
     method: MergeMethod,
 ) -> None:
-    if not cards or len(weights) != len(cards):
+    if not all_inputs or len(weights) != len(all_inputs):
         raise ConfigError(
-            f"{len(cards)} concepts and {len(weights)} weights; give one weight for each of one or "
-            "more concepts"
+            f"{len(all_inputs)} concepts and {len(weights)} weights; give one weight for each of "
+            "one or more concepts"
         )
     if not all(math.isfinite(weight) for weight in weights):
         raise ConfigError(f"weights are {list(weights)}, expected finite numbers")
@@ -144,9 +145,9 @@ def _check_settings(
             f"the penalty is {penalty}, expected a number above 0; near 0 gives the concepts all "
             "their way, as 'constrained' does"
         )
-    if method == "sum" and (updates is None or len(updates) != len(cards)):
+    if method == "sum" and (updates is None or len(updates) != len(all_inputs)):
         raise ConfigError("a sum needs the update of each concept; load the whole concepts")
-    without = [card.name for card in cards if card.sketch is None]
+    without = [inputs.name for inputs in all_inputs if inputs.sketch is None]
     if method == "ridge" and without:
         raise MergeError(
             f"concept {without[0]!r} has no sketch, its file is of an older version; save it again "
@@ -190,9 +191,9 @@ def _ridge(
     parts: Sequence[Part], statistics: CaptionStatistics, penalty: float
 ) -> tuple[Update, dict[str, Any]]:
     sketches = [
-        (part.weight, part.card.sketch.leading(_MOST_DIRECTIONS * len(part.subjects)))
+        (part.weight, part.inputs.sketch.leading(_MOST_DIRECTIONS * len(part.subjects)))
         for part in parts
-        if part.card.sketch is not None
+        if part.inputs.sketch is not None
     ]
     features = torch.cat([sketch.features for _, sketch in sketches])
     values = torch.cat([weight * sketch.values for weight, sketch in sketches])
@@ -220,21 +221,23 @@ def _summed(parts: Sequence[Part]) -> Update:
 
 
 def _error(part: Part, update: Update, alone: float | None) -> ConceptError:
-    card = part.card
+    inputs = part.inputs
     return ConceptError(
-        name=card.name,
+        name=inputs.name,
         weight=part.weight,
         phrases=tuple(subject.phrase for subject in part.subjects),
-        constraint=residual(update, card.constraint, part.weight),
-        held_out=None if card.held_out is None else residual(update, card.held_out, part.weight),
+        constraint=residual(update, inputs.constraint, part.weight),
+        held_out=None
+        if inputs.held_out is None
+        else residual(update, inputs.held_out, part.weight),
         drift_alone=alone,
     )
 
 
 def _finish(name: str | None, update: Update, parts: Sequence[Part], report: MergeReport) -> Merge:
-    first = parts[0].card
+    first = parts[0].inputs
     concept = Concept(
-        name=name or "+".join(part.card.name for part in parts),
+        name=name or "+".join(part.inputs.name for part in parts),
         update=update,
         tokens={token: row for part in parts for token, row in part.tokens.items()},
         subjects=tuple(subject for part in parts for subject in part.subjects),
@@ -243,10 +246,10 @@ def _finish(name: str | None, update: Update, parts: Sequence[Part], report: Mer
         metrics={"merge": report.as_json()},
         parents=tuple(
             {
-                "name": part.card.name,
+                "name": part.inputs.name,
                 "weight": part.weight,
-                "digest": part.card.digest,
-                "subjects": [asdict(subject) for subject in part.card.subjects],
+                "digest": part.inputs.digest,
+                "subjects": [asdict(subject) for subject in part.inputs.subjects],
             }
             for part in parts
         ),
@@ -254,13 +257,13 @@ def _finish(name: str | None, update: Update, parts: Sequence[Part], report: Mer
     return Merge(concept=concept, features=_features(parts), report=report)
 
 
-def _features(parts: Sequence[Part]) -> CardFeatures:
+def _features(parts: Sequence[Part]) -> MergeFeatures:
     """Return the features of all parts: text features do not change with a token's name."""
 
     def joined(name: str) -> Tensor | None:
-        found = [part.card.rows[name].features for part in parts if name in part.card.rows]
+        found = [part.inputs.rows[name].features for part in parts if name in part.inputs.rows]
         return torch.cat(found) if len(found) == len(parts) else None
 
     constraint = joined("constraint")
     assert constraint is not None
-    return CardFeatures(constraint=constraint, sketch=joined("sketch"), held_out=joined("heldout"))
+    return MergeFeatures(constraint=constraint, sketch=joined("sketch"), held_out=joined("heldout"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.concepts.subject import Subject, distinct_subjects
 from cdcore.errors import BaseMismatchError
 from cdcore.merging.caption_statistics import CaptionStatistics
@@ -19,13 +19,13 @@ class Part:
     """A concept in a merge.
 
     Attributes:
-        card: Its card.
+        all_inputs: Its merge inputs.
         weight: Factor on what it was taught.
         subjects: As the merge names them.
         update: Where it was given.
     """
 
-    card: Card
+    inputs: MergeInputs
     weight: float
     subjects: tuple[Subject, ...]
     update: Update | None
@@ -34,34 +34,34 @@ class Part:
     def tokens(self) -> dict[str, Tensor]:
         """The row of each modifier token as the merge names it."""
         named = [subject.token for subject in self.subjects if subject.token is not None]
-        return dict(zip(named, self.card.tokens.values(), strict=True))
+        return dict(zip(named, self.inputs.tokens.values(), strict=True))
 
 
-def check_bases(cards: Sequence[Card], statistics: CaptionStatistics) -> None:
+def check_bases(all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics) -> None:
     """Refuse concepts that do not share the base of the statistics.
 
     Raises:
         BaseMismatchError: They do not.
     """
     wanted, width = statistics.base_fingerprint, len(statistics.factor)
-    rows = cards[0].constraint.values.shape[1]
-    for card in cards:
-        shape = card.constraint.values.shape[1], card.constraint.features.shape[1]
-        if card.base_fingerprint != wanted or shape != (rows, width):
+    rows = all_inputs[0].constraint.values.shape[1]
+    for inputs in all_inputs:
+        shape = inputs.constraint.values.shape[1], inputs.constraint.features.shape[1]
+        if inputs.base_fingerprint != wanted or shape != (rows, width):
             raise BaseMismatchError(
-                f"concept {card.name!r} was trained on base {card.base_name!r} "
-                f"({card.base_fingerprint[:12]}, K/V stack {shape}), the merge is for "
+                f"concept {inputs.name!r} was trained on base {inputs.base_name!r} "
+                f"({inputs.base_fingerprint[:12]}, K/V stack {shape}), the merge is for "
                 f"{wanted[:12]} {(rows, width)}; merge concepts of one base only, or train it again"
             )
 
 
 def arrange(
-    cards: Sequence[Card], weights: Sequence[float], updates: Sequence[Update] | None
+    all_inputs: Sequence[MergeInputs], weights: Sequence[float], updates: Sequence[Update] | None
 ) -> tuple[list[Part], dict[str, str], list[str]]:
     """Sort by content, take what is given twice once, and give every subject a token of its own.
 
     Args:
-        cards: Of the concepts.
+        all_inputs: Of the concepts.
         weights: Of each.
         updates: Of each, or None.
 
@@ -69,26 +69,29 @@ def arrange(
         The parts; the new token of each that collided, by ``name: <old>``; and notes for the user.
     """
     order = sorted(
-        range(len(cards)), key=lambda at: (cards[at].digest, cards[at].name, weights[at])
+        range(len(all_inputs)),
+        key=lambda at: (all_inputs[at].digest, all_inputs[at].name, weights[at]),
     )
     seen: set[tuple[str, float]] = set()
     chosen, notes = [], []
     for at in order:
-        key = cards[at].digest, weights[at]
+        key = all_inputs[at].digest, weights[at]
         if key in seen:
-            notes.append(f"{cards[at].name} is given twice, and counts once")
+            notes.append(f"{all_inputs[at].name} is given twice, and counts once")
         else:
             chosen.append(at)
         seen.add(key)
-    subjects, renamed = distinct_subjects([cards[at].subjects for at in chosen])
+    subjects, renamed = distinct_subjects([all_inputs[at].subjects for at in chosen])
     parts = [
         Part(
-            card=cards[at],
+            inputs=all_inputs[at],
             weight=weights[at],
             subjects=named,
             update=None if updates is None else updates[at],
         )
         for at, named in zip(chosen, subjects, strict=True)
     ]
-    names = {f"{cards[chosen[index]].name}: {old}": new for (index, old), new in renamed.items()}
+    names = {
+        f"{all_inputs[chosen[index]].name}: {old}": new for (index, old), new in renamed.items()
+    }
     return parts, names, notes

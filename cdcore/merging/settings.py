@@ -10,7 +10,7 @@ from typing import Literal
 
 from cdcore.merging.caption_bank import CaptionBank, read_captions, written_captions
 
-__all__ = ["DEFAULT_METHOD", "DEFAULT_PENALTY", "BlendMethod", "BlendSettings", "MergeMethod"]
+__all__ = ["DEFAULT_METHOD", "DEFAULT_PENALTY", "MixMethod", "MergeSettings", "MergeMethod"]
 
 MergeMethod = Literal["constrained", "ridge", "sum"]
 
@@ -18,11 +18,11 @@ DEFAULT_METHOD: MergeMethod = "ridge"
 DEFAULT_PENALTY = 3.0
 """Of a ridge merge: how much a mean square change on captions weighs against one on a concept."""
 
-BlendMethod = Literal["constrained", "ridge", "sum", "masked"]
+MixMethod = Literal["constrained", "ridge", "sum", "masked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BlendSettings:
+class MergeSettings:
     """How concepts are put together.
 
     Attributes:
@@ -34,7 +34,7 @@ class BlendSettings:
         allow_other_base: Use the concepts on another base of the same shape.
     """
 
-    method: BlendMethod = DEFAULT_METHOD
+    method: MixMethod = DEFAULT_METHOD
     penalty: float = DEFAULT_PENALTY
     captions: Path | None = None
     cache: Path

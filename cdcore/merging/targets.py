@@ -42,10 +42,10 @@ class Targets:
     @classmethod
     def of(cls, parts: Sequence[Part], statistics: CaptionStatistics) -> "Targets":
         """Gather the targets of concepts."""
-        features = torch.cat([part.card.constraint.features for part in parts])
-        values = torch.cat([part.weight * part.card.constraint.values for part in parts])
+        features = torch.cat([part.inputs.constraint.features for part in parts])
+        values = torch.cat([part.weight * part.inputs.constraint.values for part in parts])
         targets, products = whitened(features, statistics.factor), gram(values)
-        ends = accumulate(len(part.card.constraint.features) for part in parts)
+        ends = accumulate(len(part.inputs.constraint.features) for part in parts)
         rows = [slice(start, end) for start, end in pairwise([0, *ends])]
         return cls(
             features=features,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.errors import ConfigError
-from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, BlendMethod, BlendSettings
+from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 
 __all__ = ["MergeJob"]
 
@@ -24,7 +24,7 @@ class MergeJob:
     output: Path
     """Concept file to write, NAME.safetensors; beside it go the pictures, NAME.png, and files for
     other tools, NAME-exports/."""
-    method: BlendMethod = DEFAULT_METHOD
+    method: MixMethod = DEFAULT_METHOD
     """How: fit many prompts of each (ridge), meet the target prompts of all exactly (constrained),
     or, to compare with, add the updates, or let each act on its own words alone."""
     penalty: float = DEFAULT_PENALTY
@@ -75,9 +75,9 @@ class MergeJob:
         return self.output.with_name(f"{self.output.stem}-exports")
 
     @property
-    def blending(self) -> BlendSettings:
+    def merging(self) -> MergeSettings:
         """How the concepts are put together."""
-        return BlendSettings(
+        return MergeSettings(
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.errors import ConfigError
-from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, BlendMethod, BlendSettings
+from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.profiles import SamplerName
 
 __all__ = ["SampleJob"]
@@ -41,7 +41,7 @@ class SampleJob:
     """How strongly to follow the prompt, at least 1 (off); unset, the base decides."""
     sampler: SamplerName | None = None
     """Solver; unset, the base decides."""
-    method: BlendMethod = DEFAULT_METHOD
+    method: MixMethod = DEFAULT_METHOD
     """How several concepts are put together: merged to fit many prompts of each (ridge), or to meet
     the target prompts of all exactly (constrained); or, to compare with, updates added, or each
     acting on its own words alone."""
@@ -67,9 +67,9 @@ class SampleJob:
             raise ConfigError(f"--count is {self.count}, expected 1 or more")
 
     @property
-    def blending(self) -> BlendSettings:
+    def merging(self) -> MergeSettings:
         """How several concepts are put together."""
-        return BlendSettings(
+        return MergeSettings(
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,

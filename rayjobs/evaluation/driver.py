@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cdcore.concepts.storage import load_card
+from cdcore.concepts.storage import load_merge_inputs
 from cdcore.errors import ConfigError
 from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.dataset import SetConcept, read_concept_set
@@ -21,7 +21,7 @@ from cdcore.evaluation.embeddings import is_done as is_cell_done
 from cdcore.evaluation.panel import Panel, PanelSources, load_panel
 from cdcore.evaluation.plan import EvaluationPlan, Selection, select
 from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
-from cdcore.merging.settings import BlendSettings
+from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
 from rayjobs.cli.progress_bar import bar
@@ -192,7 +192,7 @@ class _Run:
             base=self.base.name,
             sources=self.sources,
             sampling=self.sampling,
-            blending=BlendSettings(
+            merging=MergeSettings(
                 penalty=self.job.penalty,
                 cache=self.cache,
                 # What a merge loses is what is to be measured.
@@ -301,7 +301,7 @@ class _Run:
 
 
 def _check_nouns(file: Path, concepts: Sequence[SetConcept]) -> None:
-    taught = [subject.class_noun for subject in load_card(file).subjects]
+    taught = [subject.class_noun for subject in load_merge_inputs(file).subjects]
     wanted = [concept.class_noun for concept in concepts]
     if taught != wanted:
         raise ConfigError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdcore.evaluation.cell import Cell
-from cdcore.merging.settings import BlendSettings
+from cdcore.merging.settings import MergeSettings
 from rayjobs.config.evaluation import SamplingSettings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class CellTask:
     base: str
     sources: "PanelSources"
     sampling: SamplingSettings
-    blending: BlendSettings
+    merging: MergeSettings
     output: Path
 
 
@@ -151,15 +151,15 @@ class CellWorker:
             concept.check_base(base)
             update = concept.update.to(base.device, base.seam.dtype)
             return Taught(update=update, tokens=concept.tokens, phrases=concept.phrases)
-        from cdcore.merging.concept_files import make_blend
+        from cdcore.merging.concept_files import merge_files
 
-        blend = make_blend(
+        merged = merge_files(
             [(file, 1.0) for file in order.files],
-            replace(self._task.blending, method=method),
+            replace(self._task.merging, method=method),
             base=base,
         )
         return Taught(
-            update=blend.update.to(base.device, base.seam.dtype),
-            tokens=blend.tokens,
-            phrases=tuple(subject.phrase for named in blend.subjects for subject in named),
+            update=merged.update.to(base.device, base.seam.dtype),
+            tokens=merged.tokens,
+            phrases=tuple(subject.phrase for named in merged.subjects for subject in named),
         )

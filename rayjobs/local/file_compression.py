@@ -66,13 +66,13 @@ def _rule(job: CompressJob, concept: "Concept", pairs: int) -> Rule:
     if job.size is None:
         name = next(name for name in RULES if getattr(job, name) is not None)
         return Rule(name=name, value=getattr(job, name))
-    from cdcore.concepts.storage import load_card
+    from cdcore.concepts.storage import load_merge_inputs
 
     of_update = sum(part.numel() for part in concept.update.tensors().values()) * BYTES_PER_VALUE
     rest = job.source.stat().st_size - of_update + pairs * _HEADER_BYTES
     if concept.update.weight is not None:
-        # What a dense file holds beside its card's features, factors give for nothing.
-        values = [rows.values for rows in load_card(job.source).rows.values()]
+        # What a dense file holds beside its merge inputs' features, factors give for nothing.
+        values = [rows.values for rows in load_merge_inputs(job.source).rows.values()]
         rest -= sum(part.numel() for part in values) * BYTES_PER_VALUE
     if job.size * 1e6 <= rest:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The pictures of a blend: each concept alone, the blend, and all concepts in one picture."""
+"""The pictures of a merge: each concept alone, each beside the others, and all in one picture."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,20 +7,20 @@ from typing import Any
 
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.subject import Subject
-from cdcore.merging.concept_files import Blend
+from cdcore.merging.concept_files import MergedConcepts
 from cdcore.model.base import Base
 from cdcore.pictures.grid import grid
 from cdcore.pictures.png import save_picture
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 
-__all__ = ["save_blend_sheet"]
+__all__ = ["save_merge_grid"]
 
 
-def save_blend_sheet(  # noqa: PLR0913 - most are keywords
+def save_merge_grid(  # noqa: PLR0913 - most are keywords
     path: Path,
     base: Base,
-    blend: Blend,
+    merged: MergedConcepts,
     concepts: Sequence[tuple[Concept, float]],
     *,
     seeds: Sequence[int],
@@ -32,8 +32,8 @@ def save_blend_sheet(  # noqa: PLR0913 - most are keywords
     Args:
         path: Ends in ``.png``.
         base: Of the concepts.
-        blend: Made of the concepts.
-        concepts: With their weights, in the order of the blend's files.
+        merged: Made of the concepts.
+        concepts: With their weights, in the order of the merged files.
         seeds: Of the pictures.
         steps: Of the sampler; None lets the base decide.
         on_step: Called with the steps done and all of them.
@@ -41,7 +41,7 @@ def save_blend_sheet(  # noqa: PLR0913 - most are keywords
     Raises:
         OSError: The file cannot be written.
     """
-    subjects = [subject for named in blend.subjects for subject in named]
+    subjects = [subject for named in merged.subjects for subject in named]
     together = [] if len(subjects) < 2 else [_together(subjects)]
     rows, labels = [], []
     for seed in seeds:
@@ -51,23 +51,23 @@ def save_blend_sheet(  # noqa: PLR0913 - most are keywords
             for update in [concept.update.scaled(weight).to(base.device, base.seam.dtype)]
             for prompt in [subject.target_prompts[1] for subject in concept.subjects]
         ]
-        used = blend.update.to(base.device, base.seam.dtype)
+        used = merged.update.to(base.device, base.seam.dtype)
         prompts = [*(subject.target_prompts[1] for subject in subjects), *together]
         rows += [
             alone,
             [
-                _request(base, prompt, seed, steps, update=used, tokens=blend.tokens)
+                _request(base, prompt, seed, steps, update=used, tokens=merged.tokens)
                 for prompt in prompts
             ],
         ]
-        labels += [f"alone, seed {seed}", f"{blend.report.method}, seed {seed}"]
+        labels += [f"alone, seed {seed}", f"{merged.report.method}, seed {seed}"]
     pixels = sample(base, [request for row in rows for request in row], on_step=on_step)
     sheet = grid(
         pixels.split([len(row) for row in rows]),
         columns=[request.prompt for request in rows[1]],
         labels=labels,
     )
-    settings = {"base": base.name, "method": blend.report.method, "seeds": list(seeds)}
+    settings = {"base": base.name, "method": merged.report.method, "seeds": list(seeds)}
     save_picture(path, sheet, settings)
 
 

@@ -34,21 +34,21 @@ def run(job: MergeJob, console: Console) -> None:
     files = weighted_files(job.concepts)
     _check_outputs(job, [file for file, _ in files])
     # Model libraries take seconds to import: bad input and --help should not wait for them.
-    from cdcore.concepts.storage import load_card, load_concept, save_concept
+    from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
     from cdcore.formats.exports.export import clear_exports, export_for_tools
     from cdcore.formats.exports.tools import TOOLS, tools_named
-    from cdcore.merging.concept_files import find_statistics, make_blend
+    from cdcore.merging.concept_files import find_statistics, merge_files
     from cdcore.model.loading import load_local_base
     from cdcore.sampling.solvers import plan
-    from rayjobs.local.merge_grid import save_blend_sheet
+    from rayjobs.local.merge_grid import save_merge_grid
     from rayjobs.local.merge_table import print_report
 
-    settings, tools = job.blending, tools_named(job.export, default=TOOLS)
-    cards = [load_card(file) for file, _ in files]
-    base, base_name = None, job.base or cards[0].base_name
+    settings, tools = job.merging, tools_named(job.export, default=TOOLS)
+    all_inputs = [load_merge_inputs(file) for file, _ in files]
+    base, base_name = None, job.base or all_inputs[0].base_name
     shows = job.pictures > 0
     is_needed = shows or job.base is not None or job.method == "masked"
-    if is_needed or find_statistics(cards, settings) is None:
+    if is_needed or find_statistics(all_inputs, settings) is None:
         base = load_local_base(base_name)
         if job.steps is not None:
             # Before anything is written.
@@ -57,28 +57,28 @@ def run(job: MergeJob, console: Console) -> None:
     concepts = [(load_concept(file), weight) for file, weight in files] if shows else []
     started = time.monotonic()
     with bar("reading", "captions") as advance:
-        blend = make_blend(files, settings, base=base, name=job.output.stem, on_progress=advance)
+        merged = merge_files(files, settings, base=base, name=job.output.stem, on_progress=advance)
     seconds = time.monotonic() - started
-    print_report(console, blend.report, blend.remarks)
-    if blend.merge is None:
+    print_report(console, merged.report, merged.remarks)
+    if merged.merge is None:
         console.print(
             "no concept file: which words an update acts on depends on the prompt; sample with "
             "rayjobs/sample.py --method masked"
         )
     else:
-        save_concept(blend.merge.concept, job.output, blend.merge.card)
+        save_concept(merged.merge.concept, job.output, merged.merge.inputs)
         size = job.output.stat().st_size / 1e6
         console.print(f"merged in {1000 * seconds:.0f} ms: {job.output}, {size:.2f} MB")
         if described is not None:
-            export_for_tools(blend.merge.concept, described, tools, job.exports)
+            export_for_tools(merged.merge.concept, described, tools, job.exports)
             console.print(f"exports: {job.exports}")
         elif job.overwrite:
             clear_exports(job.exports)
     if base is not None and shows:
         seeds = range(job.seed, job.seed + job.pictures)
         with bar("sampling", "steps") as advance:
-            save_blend_sheet(
-                job.picture, base, blend, concepts, seeds=seeds, steps=job.steps, on_step=advance
+            save_merge_grid(
+                job.picture, base, merged, concepts, seeds=seeds, steps=job.steps, on_step=advance
             )
         console.print(f"pictures: {job.picture}")
 

@@ -80,15 +80,15 @@ def _first_request(
 
     update, tokens, subjects = None, None, []
     if len(concepts) > 1:
-        from cdcore.merging.concept_files import make_blend
+        from cdcore.merging.concept_files import merge_files
 
         with bar("reading", "captions") as advance:
-            blend = make_blend(files, job.blending, base=base, on_progress=advance)
-        for remark in blend.remarks:
+            merged = merge_files(files, job.merging, base=base, on_progress=advance)
+        for remark in merged.remarks:
             sys.stderr.write(f"note: {remark}\n")
-        update = blend.update.to(base.device, base.seam.dtype)
-        tokens = blend.tokens
-        subjects = [subject for named in blend.subjects for subject in named]
+        update = merged.update.to(base.device, base.seam.dtype)
+        tokens = merged.tokens
+        subjects = [subject for named in merged.subjects for subject in named]
     elif concepts:
         update = concepts[0].update.scaled(files[0][1]).to(base.device, base.seam.dtype)
         tokens = concepts[0].tokens

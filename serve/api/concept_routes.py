@@ -10,7 +10,7 @@ from cdcore.errors import ConfigError, UnknownConceptError
 from cdcore.registry.entry import check_name
 from serve.api.authentication import CallerDependency, ServiceDependency
 from serve.api.concept_responses import base_model, concept_answer, concept_model
-from serve.api.concept_selection import blend_of
+from serve.api.concept_selection import mix_of
 from serve.api.schemas import (
     ConceptAnswer,
     ConceptChoice,
@@ -26,7 +26,7 @@ from serve.api.schemas import (
 from serve.api.service import Service
 from serve.catalogue.caller import Caller
 from serve.catalogue.listed_concept import ListedConcept
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.engine.request import Picture, PictureRequest
 from serve.gateway.exporting import check_format
 from serve.gateway.facts import ServiceFacts
@@ -100,10 +100,8 @@ async def merge(
     choices = [
         ConceptChoice(name=given) if isinstance(given, str) else given for given in body.concepts
     ]
-    blend = await asyncio.to_thread(
-        blend_of, choices, body.method, facts, service.catalogue, caller
-    )
-    kept = await service.gateway.merge(blend.parts, body.method, body.name)
+    mix = await asyncio.to_thread(mix_of, choices, body.method, facts, service.catalogue, caller)
+    kept = await service.gateway.merge(mix.parts, body.method, body.name)
     listed = await asyncio.to_thread(service.catalogue.publish, body.name, kept.data, caller)
     return KeptMergeAnswer(
         concept=await _described(listed, service, caller), report=json_safe(kept.report)
@@ -213,7 +211,7 @@ async def _draw_thumbnail(
         steps=facts.steps,
         guidance_scale=facts.guidance_scale,
         sampler=facts.sampler,
-        blend=Blend.of((reference, 1.0), method=""),
+        mix=ConceptMix.of((reference, 1.0), method=""),
         client="thumbnails",
     )
     told = await admitted(request, service.gateway, wanted)

@@ -9,17 +9,17 @@ from serve.api.schemas import ConceptChoice, ImageRequest
 from serve.catalogue.caller import Caller
 from serve.catalogue.catalogue import Catalogue
 from serve.catalogue.listed_concept import ListedConcept
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 from serve.gateway.facts import ServiceFacts
 
-__all__ = ["blend_of", "choose"]
+__all__ = ["mix_of", "choose"]
 
 _VERSION_MARK = "@"
 
 
 def choose(
     request: ImageRequest, facts: ServiceFacts, catalogue: Catalogue, caller: Caller
-) -> Blend:
+) -> ConceptMix:
     """Return what a request is to be drawn with; reads the store for versions that are not current.
 
     Args:
@@ -54,33 +54,33 @@ def choose(
         choices = [
             ConceptChoice(name=name) for name in _named_in_prompt(texts, facts, catalogue, caller)
         ]
-    blend, listed = _blended(choices, request.merge, facts, catalogue, caller)
+    mix, listed = _mixed(choices, request.merge, facts, catalogue, caller)
     _check_tokens(listed)
-    return blend
+    return mix
 
 
-def blend_of(
+def mix_of(
     choices: Sequence[ConceptChoice],
     method: str,
     facts: ServiceFacts,
     catalogue: Catalogue,
     caller: Caller,
-) -> Blend:
+) -> ConceptMix:
     """Return chosen concepts as the engine takes them; errors as for `choose`.
 
     Their tokens may collide: a kept merge renames them.
     """
-    blend, _ = _blended(choices, method, facts, catalogue, caller)
-    return blend
+    mix, _ = _mixed(choices, method, facts, catalogue, caller)
+    return mix
 
 
-def _blended(
+def _mixed(
     choices: Sequence[ConceptChoice],
     method: str,
     facts: ServiceFacts,
     catalogue: Catalogue,
     caller: Caller,
-) -> tuple[Blend, list[ListedConcept]]:
+) -> tuple[ConceptMix, list[ListedConcept]]:
     """Return chosen concepts as the engine takes them, and as they are in the versions chosen."""
     if len(choices) > facts.max_concepts:
         raise ConfigError(
@@ -94,7 +94,7 @@ def _blended(
     listed = [catalogue.at(reference, caller) for reference, _ in parts]
     for concept in listed:
         _check_base(concept, facts)
-    return Blend.of(*parts, method=method), listed
+    return ConceptMix.of(*parts, method=method), listed
 
 
 def _named_in_model(model: str) -> list[ConceptChoice]:

@@ -122,7 +122,7 @@ async def _order(
         )
     size = _size(body.size, facts)
     # Versions that are not current are looked up in the store.
-    blend = await asyncio.to_thread(choose, body, facts, service.catalogue, caller)
+    mix = await asyncio.to_thread(choose, body, facts, service.catalogue, caller)
     first = secrets.randbits(32) if body.seed is None else body.seed
     wanted = PictureRequest(
         prompt=body.prompt,
@@ -131,7 +131,7 @@ async def _order(
         guidance_scale=body.guidance_scale or facts.guidance_scale,
         sampler=body.sampler or facts.sampler,
         negative_prompt=body.negative_prompt,
-        blend=blend,
+        mix=mix,
         size=size,
         client=caller.owner or body.user or "",
         deadline_s=body.deadline_s,
@@ -144,9 +144,9 @@ async def _order(
         base_fingerprint=facts.base_fingerprint,
         concepts=[
             UsedConcept(name=reference.name, version=reference.version, weight=weight)
-            for reference, weight in blend.parts
+            for reference, weight in mix.parts
         ],
-        merge=blend.method or None,
+        merge=mix.method or None,
         residuals={},
         steps=wanted.steps,
         guidance_scale=wanted.guidance_scale,

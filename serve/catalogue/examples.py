@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdcore.concepts.storage import load_card
+from cdcore.concepts.storage import load_merge_inputs
 from cdcore.errors import CustomDiffusionError
 from cdcore.registry.entry import check_name
 from cdcore.registry.registry import Registry
@@ -42,7 +42,10 @@ def publish_examples(registry: Registry, files: Sequence[Path], base_fingerprint
     for file in files:
         try:
             name = check_name(file.stem)
-            if registry.versions(name) or load_card(file).base_fingerprint != base_fingerprint:
+            if (
+                registry.versions(name)
+                or load_merge_inputs(file).base_fingerprint != base_fingerprint
+            ):
                 continue
             registry.publish(file, name)
         except CustomDiffusionError as error:

@@ -1,11 +1,11 @@
-"""The merge of the engine: the closed form of `cdcore.merging.merge`, from the concepts' cards."""
+"""The merge of the engine: the closed form of `cdcore.merging.merge`."""
 
 from collections.abc import Callable, Sequence
 from typing import get_args
 
 import torch
 
-from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.errors import ConfigError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
@@ -45,22 +45,22 @@ class ConceptMerger:
     """Merges for one base."""
 
     def __init__(
-        self, statistics: CaptionStatistics, card_of: Callable[[ConceptRef], Card]
+        self, statistics: CaptionStatistics, inputs_of: Callable[[ConceptRef], MergeInputs]
     ) -> None:
         """Take what every merge needs.
 
         Args:
             statistics: Of the base's captions.
-            card_of: Finds the card of a concept; may raise `CustomDiffusionError`.
+            inputs_of: Finds the merge inputs of a concept; may raise `CustomDiffusionError`.
         """
         self._statistics = statistics
-        self._card_of = card_of
+        self._inputs_of = inputs_of
 
     def __call__(self, parts: Sequence[MergePart], method: str) -> Merged:
         """Merge for the engine; a `serve.concepts.preparation.Merge`.
 
         Raises:
-            CustomDiffusionError: As for `merge`, or a concept has no card.
+            CustomDiffusionError: As for `merge`, or a concept has no merge inputs.
         """
         updates = None
         if method == "sum":
@@ -88,11 +88,12 @@ class ConceptMerger:
 
         Raises:
             ConfigError: There is no such method.
-            CustomDiffusionError: As for `cdcore.merging.merge.merge`, or a concept has no card.
+            CustomDiffusionError: As for `cdcore.merging.merge.merge`, or a concept has no merge
+                inputs.
         """
         chosen = method_named(method)
         return merge(
-            [self._card_of(reference) for reference, _ in weighted],
+            [self._inputs_of(reference) for reference, _ in weighted],
             self._statistics,
             [weight for _, weight in weighted],
             method=chosen,

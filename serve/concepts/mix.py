@@ -6,7 +6,7 @@ from typing import Self
 
 from cdcore.errors import ConfigError
 
-__all__ = ["Blend", "ConceptRef"]
+__all__ = ["ConceptMix", "ConceptRef"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -23,7 +23,7 @@ class ConceptRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
+class ConceptMix:
     """Concepts with weights, in canonical order, so that equal mixes have equal keys.
 
     Attributes:

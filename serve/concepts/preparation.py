@@ -19,7 +19,7 @@ from torch import Tensor
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError, CustomDiffusionError, ServingError
 from cdcore.model.update import Update
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.concepts.store import ConceptStore, Lease
 from serve.concepts.tensor_sizes import tensor_bytes
 from serve.policies.byte_lru import ByteLRU
@@ -66,7 +66,7 @@ class Preparation:
     """What one request needs before it can join; to be released in any case.
 
     Attributes:
-        blend: Of the request.
+        mix: Of the request.
         on_settled: Called once, when it is ready or never will be, by the thread that starts the
             preparation or by one that loads; perhaps not at all when it is released before.
         merged: What to project with, or None as long as it is not ready.
@@ -74,7 +74,7 @@ class Preparation:
         lease: On the concepts that ``merged`` uses, or waits for.
     """
 
-    blend: Blend
+    mix: ConceptMix
     on_settled: Callable[[], None]
     merged: Merged | None = None
     error: CustomDiffusionError | None = None
@@ -109,27 +109,25 @@ class Preparer:
         self._store = store
         self._merge = merge
         self._executor = executor
-        self._waiting: dict[Blend, list[Preparation]] = {}
+        self._waiting: dict[ConceptMix, list[Preparation]] = {}
         self._lock = threading.Lock()
 
     def start(self, preparation: Preparation) -> None:
         """Begin to prepare; it may settle before this returns."""
-        blend = preparation.blend
-        if not blend.parts:
+        mix = preparation.mix
+        if not mix.parts:
             preparation.settle(Merged(None, {}, {}))
             return
-        known = None if blend.is_plain else self.merges.get(blend)
+        known = None if mix.is_plain else self.merges.get(mix)
         if known is not None:
             preparation.settle(known)
             return
-        if len(blend.parts) > 1 and self._merge is None:
+        if len(mix.parts) > 1 and self._merge is None:
             preparation.settle(
                 ConfigError("concepts cannot be merged here; ask for one concept at a time")
             )
             return
-        preparation.lease = Lease(
-            blend.references, lambda lease: self._on_leased(preparation, lease)
-        )
+        preparation.lease = Lease(mix.references, lambda lease: self._on_leased(preparation, lease))
         try:
             self._store.request(preparation.lease)
         except CustomDiffusionError as error:
@@ -144,53 +142,53 @@ class Preparer:
             self._store.release(preparation.lease)
 
     def _on_leased(self, preparation: Preparation, lease: Lease) -> None:
-        blend = preparation.blend
+        mix = preparation.mix
         if lease.concepts is None:
             assert lease.error is not None
             preparation.settle(lease.error)
-        elif blend.is_plain:
-            concept = lease.concepts[blend.references[0]]
+        elif mix.is_plain:
+            concept = lease.concepts[mix.references[0]]
             preparation.settle(Merged(concept.update, concept.tokens, {}))
         else:
             with self._lock:
-                is_first = blend not in self._waiting
-                self._waiting.setdefault(blend, []).append(preparation)
+                is_first = mix not in self._waiting
+                self._waiting.setdefault(mix, []).append(preparation)
             # From here on the merge holds the concepts, once for all who wait for it.
             preparation.lease = None
             if is_first:
-                self._executor.submit(self._merge_for_all, blend, lease)
+                self._executor.submit(self._merge_for_all, mix, lease)
             else:
                 self._store.release(lease)
 
-    def _merge_for_all(self, blend: Blend, lease: Lease) -> None:
+    def _merge_for_all(self, mix: ConceptMix, lease: Lease) -> None:
         outcome: Merged | CustomDiffusionError
         try:
-            outcome = self._merged(blend, lease)
+            outcome = self._merged(mix, lease)
         except CustomDiffusionError as error:
             outcome = error
         except Exception as error:
             _log.exception("a merge has failed")
             outcome = ServingError(f"the concepts cannot be merged: {error!r}")
         else:
-            self.merges.put(blend, outcome, tensor_bytes((outcome.update, outcome.tokens)))
+            self.merges.put(mix, outcome, tensor_bytes((outcome.update, outcome.tokens)))
         self._store.release(lease)
         with self._lock:
-            waiting = self._waiting.pop(blend)
+            waiting = self._waiting.pop(mix)
         for preparation in waiting:
             preparation.settle(outcome)
 
-    def _merged(self, blend: Blend, lease: Lease) -> Merged:
+    def _merged(self, mix: ConceptMix, lease: Lease) -> Merged:
         assert lease.concepts is not None
         started = time.perf_counter()
         parts = [
             MergePart(reference, lease.concepts[reference], weight)
-            for reference, weight in blend.parts
+            for reference, weight in mix.parts
         ]
         if len(parts) == 1:
             _, concept, weight = parts[0]
             update = concept.update.to("cpu", torch.float32).scaled(weight)
             return Merged(update, concept.tokens, {})
         assert self._merge is not None
-        merged = self._merge(parts, blend.method)
+        merged = self._merge(parts, mix.method)
         self.merge_s.append(time.perf_counter() - started)
         return merged

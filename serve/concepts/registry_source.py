@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from cdcore.concepts.merge_inputs import Card
-from cdcore.concepts.storage import load_card
+from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.storage import load_merge_inputs
 from cdcore.errors import ConceptFileError, UnknownConceptError
 from cdcore.registry.entry import check_name, concept_folder, version_of_file
 from cdcore.registry.registry import Registry
@@ -29,16 +29,16 @@ _CARD_BYTES = 256 * 2**20
 class RegistrySource:
     """A `serve.concepts.store.ConceptSource`; for several threads."""
 
-    def __init__(self, registry: Registry, *, card_bytes: int = _CARD_BYTES) -> None:
+    def __init__(self, registry: Registry, *, merge_inputs_bytes: int = _CARD_BYTES) -> None:
         """Read from a registry.
 
         Args:
             registry: Where concepts are published.
-            card_bytes: Budget in memory for the cards of concepts, which merges need.
+            merge_inputs_bytes: Budget in memory for the merge inputs of concepts, which merges need.
         """
         self.registry = registry
         self._sizes: ByteLRU[int] = ByteLRU(_MAX_SIZES)
-        self._cards: ByteLRU[Card] = ByteLRU(card_bytes)
+        self._all_inputs: ByteLRU[MergeInputs] = ByteLRU(merge_inputs_bytes)
 
     def locate(self, references: Iterable[ConceptRef]) -> None:
         """Find concepts that nobody has asked for yet; reads the store, so it may take a while.
@@ -64,7 +64,7 @@ class RegistrySource:
         return size
 
     def fetch(self, reference: ConceptRef, path: Path) -> None:
-        """Copy a concept's file, checked against its version's hash, and keep its card.
+        """Copy a concept's file, checked against its version's hash, and keep its merge inputs.
 
         Raises:
             UnknownConceptError: It was deleted.
@@ -73,31 +73,31 @@ class RegistrySource:
         """
         shutil.copyfile(self.registry.resolve(reference.name, reference.version), path)
         try:
-            self._keep(reference, load_card(path))
+            self._keep(reference, load_merge_inputs(path))
         except ConceptFileError as error:
             # It may be sampled all the same; a merge says what is wrong.
-            _log.info("concept %s has no card: %s", reference.name, error)
+            _log.info("concept %s has no merge inputs: %s", reference.name, error)
 
-    def card(self, reference: ConceptRef) -> Card:
-        """Return a concept's card, under its name in the registry.
+    def inputs(self, reference: ConceptRef) -> MergeInputs:
+        """Return a concept's merge inputs, under its name in the registry.
 
         Raises:
             ConceptFileError: The file has none.
             UnknownConceptError: There is no such concept or version.
             OSError: It cannot be read.
         """
-        card = self._cards.get(reference)
-        if card is None:
-            card = load_card(self.registry.resolve(reference.name, reference.version))
-            card = self._keep(reference, card)
-        return card
+        inputs = self._all_inputs.get(reference)
+        if inputs is None:
+            inputs = load_merge_inputs(self.registry.resolve(reference.name, reference.version))
+            inputs = self._keep(reference, inputs)
+        return inputs
 
-    def _keep(self, reference: ConceptRef, card: Card) -> Card:
-        fields = {name: value for name, value in vars(card).items() if name != "digest"}
-        named = Card(**fields | {"name": reference.name})
+    def _keep(self, reference: ConceptRef, inputs: MergeInputs) -> MergeInputs:
+        fields = {name: value for name, value in vars(inputs).items() if name != "digest"}
+        named = MergeInputs(**fields | {"name": reference.name})
         # Hashing takes longer than a merge: here nobody waits for it.
         _ = named.digest
-        self._cards.put(reference, named, tensor_bytes(named))
+        self._all_inputs.put(reference, named, tensor_bytes(named))
         return named
 
     def _listed_bytes(self, reference: ConceptRef) -> int:

@@ -11,7 +11,7 @@ from cdcore.model.base import Base
 from cdcore.model.seam import TextKV
 from cdcore.model.update import Update
 from cdcore.sampling.pipeline import condition
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 from serve.concepts.preparation import Merged
 from serve.concepts.tensor_sizes import tensors_in
 from serve.engine.request import PictureRequest
@@ -62,10 +62,10 @@ class Conditioner:
 
     def recall(self, request: PictureRequest) -> Conditioning | None:
         """Return what is known of a request: then it needs neither concepts nor text encoder."""
-        positive = self.prompts.get((request.blend, request.prompt))
+        positive = self.prompts.get((request.mix, request.prompt))
         negative = None
         if request.guidance_scale != 1:
-            negative = self.prompts.get((request.blend, request.negative_prompt))
+            negative = self.prompts.get((request.mix, request.negative_prompt))
         if positive is None or (negative is None and request.guidance_scale != 1):
             self.lookups["miss"] += 1
             return None
@@ -81,7 +81,7 @@ class Conditioner:
 
         Args:
             request: The request.
-            merged: What its blend comes to.
+            merged: What its mix comes to.
 
         Raises:
             TokenError: A text names a modifier token that no concept of the request has.
@@ -89,23 +89,23 @@ class Conditioner:
         """
         negative = None
         if request.guidance_scale != 1:
-            negative = self._text_kv(request.blend, request.negative_prompt, merged)
+            negative = self._text_kv(request.mix, request.negative_prompt, merged)
         return Conditioning(
-            positive=self._text_kv(request.blend, request.prompt, merged),
+            positive=self._text_kv(request.mix, request.prompt, merged),
             negative=negative,
             residuals=merged.residuals,
         )
 
-    def _text_kv(self, blend: Blend, text: str, merged: Merged) -> TextKV:
+    def _text_kv(self, mix: ConceptMix, text: str, merged: Merged) -> TextKV:
         def make() -> _Prompt:
-            update = self._on_device(blend, merged.update)
+            update = self._on_device(mix, merged.update)
             return _Prompt(condition(self._base, text, update, merged.tokens), merged.residuals)
 
-        return self.prompts.get_or_make((blend, text), self._prompt_size, make).text_kv
+        return self.prompts.get_or_make((mix, text), self._prompt_size, make).text_kv
 
-    def _on_device(self, blend: Blend, update: Update | None) -> Update | None:
+    def _on_device(self, mix: ConceptMix, update: Update | None) -> Update | None:
         if update is None:
             return None
         dtype = self._base.seam.dtype
         size = sum(tensor.numel() for tensor in tensors_in(update)) * dtype.itemsize
-        return self.updates.get_or_make(blend, size, lambda: update.to(self._base.device, dtype))
+        return self.updates.get_or_make(mix, size, lambda: update.to(self._base.device, dtype))

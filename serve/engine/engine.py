@@ -9,7 +9,7 @@ A turn of that thread:
     emit     previews; rows whose steps are done wait to be decoded
 
 What to do is decided by `serve.policies.scheduler`; loading and merging happen on other threads,
-which only leave a note at the desk (`serve.engine.inbox`). Clients are told by the engine's thread
+which only leave a note at the inbox (`serve.engine.inbox`). Clients are told by the engine's thread
 alone, so what a client hears is in order, and nothing follows the end.
 """
 
@@ -33,7 +33,7 @@ from serve.concepts.store import ConceptSource, ConceptStore
 from serve.engine.batch import Batch, BatchRow
 from serve.engine.conditioning import Conditioner
 from serve.engine.config import EngineConfig, latent_shape, limits_of, native_size
-from serve.engine.inbox import Desk, Turn
+from serve.engine.inbox import Inbox, StepPlan
 from serve.engine.preview import PreviewMap
 from serve.engine.request import Event, Failed, Picture, PictureRequest, Preview, Sink
 from serve.engine.work import Ticket, Work
@@ -74,7 +74,7 @@ class Engine:
         self.base = base
         self.config = config or EngineConfig()
         self.counts: Counter[str] = Counter()
-        """"ticks"; "rows" and different "blends" in them, added up; "pictures"."""
+        """"ticks"; "rows" and different "mixes" in them, added up; "pictures"."""
         limits = limits_of(base, self.config)
         self._loaders = ThreadPoolExecutor(self.config.loader_threads, "concept-loader")
         self.store = ConceptStore(
@@ -91,7 +91,7 @@ class Engine:
         self.conditioner = Conditioner(
             base, prompt_bytes=self.config.prompt_bytes, device_bytes=self.config.device_bytes
         )
-        self.desk = Desk(limits, self.config, self.preparer, self.conditioner)
+        self.inbox = Inbox(limits, self.config, self.preparer, self.conditioner)
         self._preview = preview
         self._batches = {size: Batch(base, slots) for size, slots in limits.slots.items()}
         self._undecoded: deque[tuple[RowKey, Work, Tensor]] = deque()
@@ -110,7 +110,7 @@ class Engine:
     @property
     def is_ready(self) -> bool:
         """Whether it is warm, and has not stopped."""
-        return self._is_ready.is_set() and self.desk.error is None
+        return self._is_ready.is_set() and self.inbox.error is None
 
     def submit(self, request: PictureRequest, sink: Sink) -> str:
         """Ask for pictures.
@@ -130,7 +130,7 @@ class Engine:
         """
         steps = plan(self.base.noise_schedule, request.sampler, request.steps, eta=request.eta)
         size = request.size or native_size(self.base)
-        return self.desk.submit(request, steps, size, sink)
+        return self.inbox.submit(request, steps, size, sink)
 
     def ask(self, request: PictureRequest) -> Ticket:
         """Ask for pictures and hold the end where they come out; errors as for `submit`."""
@@ -140,7 +140,7 @@ class Engine:
 
     def cancel(self, key: str) -> None:
         """Take a request back: its rows leave before the next tick. Harmless once it has ended."""
-        self.desk.cancel(key)
+        self.inbox.cancel(key)
 
     def check_health(self) -> None:
         """Pass if the engine works, or waits for work.
@@ -148,8 +148,8 @@ class Engine:
         Raises:
             EngineStoppedError: It has stopped, or is in one turn for too long.
         """
-        if self.desk.error is not None:
-            raise EngineStoppedError(str(self.desk.error))
+        if self.inbox.error is not None:
+            raise EngineStoppedError(str(self.inbox.error))
         age_s = self.turn_age_s
         if age_s > self.config.stall_s:
             raise EngineStoppedError(
@@ -160,16 +160,16 @@ class Engine:
     @property
     def turn_age_s(self) -> float:
         """How long the turn it is in has lasted, seconds; 0 while it waits for work."""
-        started = self.desk.turn_started_at
+        started = self.inbox.turn_started_at
         return 0.0 if started is None else time.monotonic() - started
 
     def drain(self, timeout_s: float) -> bool:
         """Refuse new requests and wait for the others; whether all of them have ended."""
-        return self.desk.drain(timeout_s)
+        return self.inbox.drain(timeout_s)
 
     def close(self) -> None:
         """Stop after the turn it is in; requests that are here fail. Drain first to finish them."""
-        self.desk.close(EngineStoppedError(_CLOSED))
+        self.inbox.close(EngineStoppedError(_CLOSED))
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
         self._fail_all()
@@ -181,13 +181,13 @@ class Engine:
                 self._warm_up()
                 self._is_ready.set()
                 while True:
-                    turn = self.desk.await_turn(has_other_work=bool(self._undecoded))
-                    if turn is None:
+                    step_plan = self.inbox.await_turn(has_other_work=bool(self._undecoded))
+                    if step_plan is None:
                         break
-                    self._take(turn)
+                    self._take(step_plan)
         except BaseException as error:
             _log.exception("the engine has failed")
-            self.desk.close(EngineStoppedError(f"the engine has failed: {error!r}; restart it"))
+            self.inbox.close(EngineStoppedError(f"the engine has failed: {error!r}; restart it"))
         finally:
             self._fail_all()
             self._is_ready.set()
@@ -195,24 +195,24 @@ class Engine:
     def _warm_up(self) -> None:
         """Run everything once, so that no client waits for it, and measure a tick of each size."""
         for size, batch in self._batches.items():
-            self.desk.measure(size, batch.warm_up(latent_shape(self.base, size)))
+            self.inbox.measure(size, batch.warm_up(latent_shape(self.base, size)))
             empty = torch.zeros(1, *latent_shape(self.base, size), device=self.base.device)
             self.base.decode_latents(empty)
         if self._preview is None:
             self._preview = PreviewMap.of_base(self.base)
 
-    def _take(self, turn: Turn) -> None:
-        self._tell_failed(turn.failed)
+    def _take(self, step_plan: StepPlan) -> None:
+        self._tell_failed(step_plan.failed)
         self._decode_one()
-        for size, active in turn.active.items():
+        for size, active in step_plan.active.items():
             self._seat(self._batches[size], active)
-        if turn.size is not None and len(self._batches[turn.size]):
-            self._tick(turn.size, turn.active[turn.size])
+        if step_plan.size is not None and len(self._batches[step_plan.size]):
+            self._tick(step_plan.size, step_plan.active[step_plan.size])
 
     def _decode_one(self) -> None:
         while self._undecoded:
             key, work, latents = self._undecoded.popleft()
-            if self.desk.is_open(work.key):
+            if self.inbox.is_open(work.key):
                 break
         else:
             return
@@ -235,7 +235,7 @@ class Engine:
         self.counts["pictures"] += 1
         seed = work.request.seeds[number]
         self._tell(work, Picture(number=number, seed=seed, pixels=pixels))
-        if self.desk.decoded(key) is not None:
+        if self.inbox.decoded(key) is not None:
             self._tell(work, work.done)
 
     def _seat(self, batch: Batch, active: Mapping[RowKey, Work]) -> None:
@@ -244,7 +244,7 @@ class Engine:
             if key not in active:
                 batch.leave(key)
         for key, work in active.items():
-            if key in batch or not self.desk.is_open(work.key):
+            if key in batch or not self.inbox.is_open(work.key):
                 continue
             try:
                 batch.join(key, self._new_row(key, work))
@@ -260,7 +260,7 @@ class Engine:
             assert work.preparation is not None
             assert work.preparation.merged is not None
             work.conditioning = self.conditioner.condition(request, work.preparation.merged)
-            self.desk.release(work)
+            self.inbox.release(work)
             work.preparation = None
         shape = latent_shape(self.base, work.size)
         return BatchRow(
@@ -275,24 +275,24 @@ class Engine:
         batch.tick()
         self.counts["ticks"] += 1
         self.counts["rows"] += len(batch)
-        self.counts["blends"] += len({active[key].request.blend for key in batch.rows})
+        self.counts["mixes"] += len({active[key].request.mix for key in batch.rows})
         for key, row in batch.rows.items():
             is_due = row.row.index in active[key].request.preview_steps
-            if is_due and self.desk.is_open(key[0]):
+            if is_due and self.inbox.is_open(key[0]):
                 assert self._preview is not None
                 pixels = self._preview.render(row.row.x0_previous)
                 preview = Preview(number=key[1], step=row.row.index, pixels=pixels)
                 self._tell(active[key], preview)
-        for key, work in self.desk.ticked(size):
+        for key, work in self.inbox.ticked(size):
             done = batch.leave(key).row
             assert done.finished
             self._undecoded.append((key, work, done.z))
 
     def _fail(self, key: str, error: CustomDiffusionError) -> None:
-        self._tell_failed(self.desk.fail(key, error))
+        self._tell_failed(self.inbox.fail(key, error))
 
     def _fail_all(self) -> None:
-        self._tell_failed(self.desk.clear())
+        self._tell_failed(self.inbox.clear())
 
     def _tell_failed(self, failed: Iterable[tuple[Work, CustomDiffusionError]]) -> None:
         for work, error in failed:
@@ -303,4 +303,4 @@ class Engine:
             work.sink(event)
         except Exception:
             _log.exception("a sink has failed; its request is cancelled")
-            self.desk.cancel(work.key)
+            self.inbox.cancel(work.key)

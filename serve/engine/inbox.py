@@ -1,4 +1,4 @@
-"""The engine's desk: where clients and loading threads leave what the engine's thread picks up.
+"""The engine's inbox: where clients and loading threads leave what the engine's thread picks up.
 
 All books (`serve.policies.scheduler`, the requests and their preparations) are changed under one
 lock. None of it touches the device, so a client waits for bookkeeping at most, never for a tick.
@@ -27,13 +27,13 @@ from serve.engine.work import Work
 from serve.policies.job import Job, Limits, RowKey, Size
 from serve.policies.scheduler import Scheduler
 
-__all__ = ["Desk", "Turn"]
+__all__ = ["Inbox", "StepPlan"]
 
 _COUNTED = ("offered", "refused", "done", "failed", "cancelled", "turns", "cancelled_steps")
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Turn:
+class StepPlan:
     """What the engine's thread is to do now.
 
     Attributes:
@@ -47,13 +47,13 @@ class Turn:
     size: Size | None = None
 
 
-class Desk:
+class Inbox:
     """The books of one engine."""
 
     def __init__(
         self, limits: Limits, config: EngineConfig, preparer: Preparer, conditioner: Conditioner
     ) -> None:
-        """Open the desk.
+        """Open the inbox.
 
         Args:
             limits: Of the scheduler.
@@ -136,14 +136,14 @@ class Desk:
                 self._cancelled.append(key)
                 self._changed.notify_all()
 
-    def await_turn(self, *, has_other_work: bool) -> Turn | None:
+    def await_turn(self, *, has_other_work: bool) -> StepPlan | None:
         """Wait until there is something to do.
 
         Args:
             has_other_work: Whether the thread has something to do in any case.
 
         Returns:
-            What to do, or None when the desk has been closed.
+            What to do, or None when the inbox has been closed.
         """
         with self._changed:
             self.turn_started_at = None
@@ -154,17 +154,17 @@ class Desk:
             if self.error is not None:
                 return None
             self.turn_started_at = time.monotonic()
-            turn = Turn(failed=self._leave(self.turn_started_at))
+            step_plan = StepPlan(failed=self._leave(self.turn_started_at))
             for key, row in self._scheduler.join():
                 if row == 0:
                     work = self._work[key]
                     work.joined_at, work.joined_turn = time.monotonic(), self.counts["turns"]
-            turn.size = self._scheduler.next_size()
+            step_plan.size = self._scheduler.next_size()
             for size in self._scheduler.limits.slots:
                 rows = self._scheduler.active(size)
-                turn.active[size] = {row: self._work[row[0]] for row in rows}
+                step_plan.active[size] = {row: self._work[row[0]] for row in rows}
             self.counts["turns"] += 1
-            return turn
+            return step_plan
 
     def ticked(self, size: Size) -> list[tuple[RowKey, Work]]:
         """Count one step of each active row of a size; returns those whose steps are all done."""
@@ -230,7 +230,7 @@ class Desk:
             self._changed.notify_all()
 
     def clear(self) -> list[tuple[Work, CustomDiffusionError]]:
-        """Take out all that is here, once the desk is closed."""
+        """Take out all that is here, once the inbox is closed."""
         with self._changed:
             assert self.error is not None
             error = self.error
@@ -254,7 +254,7 @@ class Desk:
     def _check_width(self, request: PictureRequest) -> None:
         for name, count, most in (
             ("pictures", len(request.seeds), self._config.max_pictures),
-            ("concepts", len(request.blend.parts), self._config.max_concepts),
+            ("concepts", len(request.mix.parts), self._config.max_concepts),
         ):
             if count > most:
                 raise ConfigError(f"{count} {name} are asked for, at most {most} at once")
@@ -299,7 +299,7 @@ class Desk:
             if work.conditioning is not None:
                 self._scheduler.prepared(key)
                 continue
-            work.preparation = Preparation(work.request.blend, partial(self._note, key))
+            work.preparation = Preparation(work.request.mix, partial(self._note, key))
             self._preparer.start(work.preparation)
 
     def _note(self, key: str) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cdcore.errors import ConfigError, CustomDiffusionError
 from cdcore.model.profiles import SamplerName
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 
 __all__ = ["Done", "Event", "Failed", "Picture", "PictureRequest", "Preview", "Sink"]
 
@@ -27,7 +27,7 @@ class PictureRequest:
         sampler: Which solver.
         eta: Share of fresh noise per step, "ddim" only.
         negative_prompt: What guidance leads away from.
-        blend: The concepts.
+        mix: The concepts.
         size: (width, height) in pixels, or None for the base's own.
         client: Who asks; clients get equal shares.
         deadline_s: Seconds from now until all must be done, or None.
@@ -45,7 +45,7 @@ class PictureRequest:
     sampler: SamplerName = "dpm++"
     eta: float = 0.0
     negative_prompt: str = ""
-    blend: Blend = field(default_factory=Blend)
+    mix: ConceptMix = field(default_factory=ConceptMix)
     size: tuple[int, int] | None = None
     client: str = ""
     deadline_s: float | None = None

@@ -24,7 +24,7 @@ from serve.engine.preview import PreviewMap
 from serve.engine.request import Done, Event, Failed, PictureRequest
 from serve.gateway.exporting import CONCEPT, Download, check_format, export, needs_weights
 from serve.gateway.facts import ServiceFacts
-from serve.gateway.protocol import Accepted, KeptMerge, Told, Weighted
+from serve.gateway.protocol import Accepted, EngineEvent, KeptMerge, Weighted
 
 __all__ = ["EngineHost"]
 
@@ -66,7 +66,7 @@ class EngineHost:
         self._source = RegistrySource(registry)
         # Before the engine's thread begins to use the text encoder.
         statistics = caption_statistics(base, captions, cache)
-        self._merger = ConceptMerger(statistics, self._source.card)
+        self._merger = ConceptMerger(statistics, self._source.inputs)
         self.engine = Engine(
             base, self._source, folder, config, merge=self._merger, preview=preview
         )
@@ -79,7 +79,7 @@ class EngineHost:
         """
         self.engine.start()
         if not self.engine.wait_ready(timeout_s):
-            raise self.engine.desk.error or EngineStoppedError(
+            raise self.engine.inbox.error or EngineStoppedError(
                 f"the engine is not warm after {timeout_s} s"
             )
 
@@ -92,7 +92,7 @@ class EngineHost:
         """As for `Gateway.facts`."""
         return self._facts
 
-    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
         """As for `Gateway.draw`."""
         inbox: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -101,7 +101,7 @@ class EngineHost:
             loop.call_soon_threadsafe(inbox.put_nowait, event)
 
         try:
-            await asyncio.to_thread(self._source.locate, request.blend.references)
+            await asyncio.to_thread(self._source.locate, request.mix.references)
             key = self.engine.submit(request, tell)
         except CustomDiffusionError as error:
             yield Failed(error)
@@ -148,7 +148,7 @@ class EngineHost:
         made = self._merger.merge(weighted, method, updates=updates, name=name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.safetensors"
-            save_concept(made.concept, path, made.card)
+            save_concept(made.concept, path, made.inputs)
             return KeptMerge(data=path.read_bytes(), report=made.report.as_json())
 
     def _export(self, reference: ConceptRef, format_name: str) -> Download:

@@ -9,7 +9,7 @@ from serve.engine.request import Event, PictureRequest
 from serve.gateway.exporting import Download
 from serve.gateway.facts import ServiceFacts
 
-__all__ = ["Accepted", "Gateway", "KeptMerge", "Told", "Weighted"]
+__all__ = ["Accepted", "Gateway", "KeptMerge", "EngineEvent", "Weighted"]
 
 Weighted = Sequence[tuple[ConceptRef, float]]
 """Concepts and their weights."""
@@ -20,7 +20,7 @@ class Accepted:
     """A request has been admitted; what follows is what the engine tells."""
 
 
-Told = Accepted | Event
+EngineEvent = Accepted | Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Gateway(Protocol):
     async def facts(self) -> ServiceFacts:
         """Return what the engines serve; waits until one is warm."""
 
-    def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
+    def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
         """Ask for pictures.
 
         Yields:

@@ -12,7 +12,7 @@ from serve.concepts.mix import ConceptRef
 from serve.engine.request import Failed, PictureRequest
 from serve.gateway.exporting import Download
 from serve.gateway.facts import ServiceFacts
-from serve.gateway.protocol import KeptMerge, Told, Weighted
+from serve.gateway.protocol import EngineEvent, KeptMerge, Weighted
 
 __all__ = ["RayGateway"]
 
@@ -33,7 +33,7 @@ class RayGateway:
         facts: ServiceFacts = await _answer(self._handle.facts.remote())
         return facts
 
-    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
         """As for `Gateway.draw`."""
         told: Any = self._handle.options(stream=True).draw.remote(request)
         try:

@@ -21,7 +21,7 @@ from serve.engine.request import Failed, PictureRequest
 from serve.gateway.exporting import Download
 from serve.gateway.facts import ServiceFacts
 from serve.gateway.host import EngineHost
-from serve.gateway.protocol import KeptMerge, Told, Weighted
+from serve.gateway.protocol import EngineEvent, KeptMerge, Weighted
 from serve.gateway.telemetry import Telemetry
 from serve.settings import ServiceSettings
 
@@ -67,7 +67,7 @@ class EngineReplica:
         """As for `serve.gateway.protocol.Gateway.facts`."""
         return await self._host.facts()
 
-    async def draw(self, request: PictureRequest) -> AsyncGenerator[Told, None]:
+    async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
         """As for `serve.gateway.protocol.Gateway.draw`."""
         async with aclosing(self._host.draw(request)) as told:
             async for one in told:

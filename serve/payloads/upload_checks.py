@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cdcore.concepts.merge_inputs import CARD_PARTS
-from cdcore.concepts.storage import METADATA_KEY, load_card, load_concept
+from cdcore.concepts.merge_inputs import MERGE_PARTS
+from cdcore.concepts.storage import METADATA_KEY, load_concept, load_merge_inputs
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from serve.gateway.facts import ServiceFacts
 
@@ -69,7 +69,7 @@ class _Metadata(BaseModel):
 
 
 def max_upload_bytes(facts: ServiceFacts) -> int:
-    """Return the most that a concept of a base may take: a dense update in float32, and a card."""
+    """Return the most that a concept of a base may take: a dense update in float32 and the rest."""
     rows = sum(facts.widths)
     return 2 * facts.dense_bytes + 2 * 512 * (rows + facts.text_width) + _ROOM
 
@@ -195,7 +195,7 @@ def _check_shapes(tensors: Mapping[str, _Tensor], tokens: int, facts: ServiceFac
     _check_update(shapes, facts)
     for number in range(tokens):
         shapes.take(f"token.{number}", width)
-    for part in CARD_PARTS:
+    for part in MERGE_PARTS:
         if part != "constraint" and f"{part}.features" not in shapes.left:
             continue
         count = shapes.take(f"{part}.features", None, width)
@@ -236,7 +236,7 @@ def _check_values(data: bytes) -> None:
         file.flush()
         try:
             load_concept(Path(file.name))
-            load_card(Path(file.name))
+            load_merge_inputs(Path(file.name))
         except ConceptFileError as error:
             # Where it lies for the moment is nobody's business.
             raise ConceptFileError(str(error).removeprefix(f"{file.name}: ")) from error

@@ -7,12 +7,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, TypeVar
 
-__all__ = ["Ledger"]
+__all__ = ["CacheTier"]
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Ledger(Generic[Key]):
+class CacheTier(Generic[Key]):
     """Keys and their sizes within a byte budget."""
 
     def __init__(self, budget_bytes: int) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from cdcore.errors import ConfigError
-from serve.policies.cache_tier import Ledger
+from serve.policies.cache_tier import CacheTier
 
 __all__ = ["Action", "ConceptCache", "Evict", "Fail", "Grant", "Load", "Sizes"]
 
@@ -83,8 +83,8 @@ class ConceptCache(Generic[Key]):
     """The books of both tiers, and the tickets."""
 
     def __init__(self, *, host_bytes: int, disk_bytes: int) -> None:
-        self.host: Ledger[Key] = Ledger(host_bytes)
-        self.disk: Ledger[Key] = Ledger(disk_bytes)
+        self.host: CacheTier[Key] = CacheTier(host_bytes)
+        self.disk: CacheTier[Key] = CacheTier(disk_bytes)
         self.lookups: Counter[str] = Counter()
         """How often a needed key was found in "host", already "loading", on "disk", or had to come
         from its "source"."""
@@ -103,12 +103,12 @@ class ConceptCache(Generic[Key]):
         Raises:
             ConfigError: The keys would not fit in even alone.
         """
-        for tier, ledger in (("host", self.host), ("disk", self.disk)):
-            total = sum(getattr(sizes, tier) for sizes in needs.values())
-            if total > ledger.budget_bytes:
+        for name, tier in (("host", self.host), ("disk", self.disk)):
+            total = sum(getattr(sizes, name) for sizes in needs.values())
+            if total > tier.budget_bytes:
                 raise ConfigError(
-                    f"the {len(needs)} concepts asked for take {total} bytes of {tier} cache, of "
-                    f"which there are {ledger.budget_bytes}; ask for fewer at once"
+                    f"the {len(needs)} concepts asked for take {total} bytes of {name} cache, of "
+                    f"which there are {tier.budget_bytes}; ask for fewer at once"
                 )
         assert ticket not in self._waiting
         assert ticket not in self._leased

@@ -5,21 +5,21 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.merging import case as merging_case
-from cdcore.concepts.merge_inputs import Card
+from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.model.update import Update
 
-__all__ = ["make_cards"]
+__all__ = ["made_inputs"]
 
 
-def make_cards(
+def made_inputs(
     count: int,
     shape: tuple[int, int],
     *,
     targets: int = 6,
     seed: int = 0,
     updates: Sequence[Update] | None = None,
-) -> list[Card]:
-    """Return cards of concepts whose updates, where none are given, are drawn.
+) -> list[MergeInputs]:
+    """Return merge inputs of concepts whose updates, where none are given, are drawn.
 
     Args:
         count: How many.
@@ -33,4 +33,4 @@ def make_cards(
         Update(weight=torch.randn(shape, generator=generator) / shape[1] ** 0.5)
         for _ in range(count)
     ]
-    return merging_case.make_cards(updates or drawn, targets=targets, seed=seed)
+    return merging_case.made_inputs(updates or drawn, targets=targets, seed=seed)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from cdcore.concepts.storage import load_card, load_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.formats.exports.tools import TOOLS
 from cdcore.merging.caption_bank import written_captions
 from cdcore.model.base import Base
@@ -77,7 +77,7 @@ def test_the_file_holds_the_merged_concept_and_its_report(
     assert report["method"] == "ridge"
     assert report["captions"] == len(written_captions(pocket=True).fitted)
     assert not any(name.endswith(".values") for name in load_file(tmp_path / "pair.safetensors"))
-    assert load_card(tmp_path / "pair.safetensors").sketch is not None
+    assert load_merge_inputs(tmp_path / "pair.safetensors").sketch is not None
     assert not (tmp_path / "pair.png").exists()
 
 

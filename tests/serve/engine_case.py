@@ -19,7 +19,7 @@ from cdcore.model.base import Base
 from cdcore.model.update import Update
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.concepts.preparation import Merged, MergePart
 from serve.concepts.store import ConceptSource
 from serve.engine.config import EngineConfig
@@ -84,10 +84,10 @@ def save_concepts(base: Base, folder: Path) -> None:
 def mixed() -> list[PictureRequest]:
     """As many as there are rows, of equal length, and different in all else."""
     return [
-        replace(SIMPLE, blend=blend(ALICE), prompt="an <alice> cat", seeds=(1,)),
-        replace(SIMPLE, blend=blend(BORIS, CLARA), prompt="<boris> cat and <clara> cat", seeds=(2,),
+        replace(SIMPLE, mix=mix(ALICE), prompt="an <alice> cat", seeds=(1,)),
+        replace(SIMPLE, mix=mix(BORIS, CLARA), prompt="<boris> cat and <clara> cat", seeds=(2,),
                 sampler="ddim", eta=0.5, guidance_scale=5.0, negative_prompt="a barn"),
-        replace(SIMPLE, blend=blend(CLARA, weight=0.6), guidance_scale=1.0, seeds=(3,)),
+        replace(SIMPLE, mix=mix(CLARA, weight=0.6), guidance_scale=1.0, seeds=(3,)),
     ]  # fmt: skip
 
 
@@ -104,9 +104,9 @@ def weighted_sum(parts: Sequence[MergePart], method: str) -> Merged:
     return Merged(Update(weight=total), tokens, {"residual": 0.25})
 
 
-def blend(*references: ConceptRef, weight: float = 1.0, method: str = "sum") -> Blend:
+def mix(*references: ConceptRef, weight: float = 1.0, method: str = "sum") -> ConceptMix:
     """Concepts of equal weights."""
-    return Blend.of(*((reference, weight) for reference in references), method=method)
+    return ConceptMix.of(*((reference, weight) for reference in references), method=method)
 
 
 @contextmanager
@@ -136,14 +136,14 @@ def expected(
     for request in requests:
         weighted = [
             MergePart(reference, load_concept(source.path(reference)), weight)
-            for reference, weight in request.blend.parts
+            for reference, weight in request.mix.parts
         ]
         update, tokens = None, None
         if len(weighted) == 1:
             _, concept, weight = weighted[0]
             update, tokens = concept.update.scaled(weight), concept.tokens
         elif weighted:
-            update, tokens, _ = weighted_sum(weighted, request.blend.method)
+            update, tokens, _ = weighted_sum(weighted, request.mix.method)
         rows.append(
             Request(
                 prompt=request.prompt,

@@ -33,20 +33,20 @@ def test_arrivals_are_those_of_a_poisson_process(shelf: Shelf) -> None:
 
 def test_the_first_concept_is_asked_for_k_times_as_often_as_the_kth(shelf: Shelf) -> None:
     orders = make_orders(shelf, 100, 6000, rate=None, seed=0, most_merged=1)
-    asked = Counter(order.blend.references[0].name for order in orders)
+    asked = Counter(order.mix.references[0].name for order in orders)
     assert asked["concept0"] / asked["concept3"] == pytest.approx(4, rel=0.2)
     assert len(asked) > 90
 
 
 def test_prompts_name_the_tokens_of_one_to_three_concepts(shelf: Shelf) -> None:
     orders = make_orders(shelf, 1000, 300, rate=None, seed=0)
-    merged = Counter(len(order.blend.parts) for order in orders)
-    assert set(merged) == {1, 2, 3}
-    assert min(merged.values()) > 70
+    mix = Counter(len(order.mix.parts) for order in orders)
+    assert set(mix) == {1, 2, 3}
+    assert min(mix.values()) > 70
     for order in orders:
-        tokens = {shelf.token(reference) for reference in order.blend.references}
+        tokens = {shelf.token(reference) for reference in order.mix.references}
         assert set(modifier_tokens(order.prompt)) == tokens
-    assert {len(order.blend.parts) for order in make_orders(shelf, 1, 9, rate=None, seed=0)} == {1}
+    assert {len(order.mix.parts) for order in make_orders(shelf, 1, 9, rate=None, seed=0)} == {1}
 
 
 def test_percentiles_are_by_name() -> None:

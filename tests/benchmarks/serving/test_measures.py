@@ -56,9 +56,9 @@ def test_every_system_gets_the_same_orders_and_lateness_counts(shelf: Shelf) -> 
 
 
 def test_orders_do_not_come_before_their_time() -> None:
-    from serve.concepts.mix import Blend
+    from serve.concepts.mix import ConceptMix
 
-    order = Order(number=0, arrives_s=0.2, blend=Blend(), prompt="", seed=0)
+    order = Order(number=0, arrives_s=0.2, mix=ConceptMix(), prompt="", seed=0)
     served, started = serve(Clockwork(0.0), [order])
     assert served.finished_at[0] - started >= 0.2
 

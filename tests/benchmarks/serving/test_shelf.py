@@ -29,9 +29,9 @@ def test_a_thousand_concepts_are_names_of_a_few_files(tiny_base: Base, tmp_path:
 def test_its_concepts_can_be_merged(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path)
     weighted = [(reference, 1.0) for reference in shelf.references(3)]
-    merged = shelf.merger(tiny_base).merge(weighted, "constrained")
-    assert merged.report.drift > 0
-    assert len(merged.concept.tokens) == 3
+    mix = shelf.merger(tiny_base).merge(weighted, "constrained")
+    assert mix.report.drift > 0
+    assert len(mix.concept.tokens) == 3
 
 
 def test_bases_are_found_by_name(tmp_path: Path) -> None:

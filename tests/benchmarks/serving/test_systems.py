@@ -11,7 +11,7 @@ from benchmarks.serving.shelf import Shelf
 from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
 from cdcore.errors import ServingError
 from cdcore.model.base import Base
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.engine.config import EngineConfig
 from serve.engine.engine import Engine
 
@@ -28,7 +28,7 @@ def test_all_systems_draw_the_same_pictures(
     engine = Engine(tiny_base, shelf, tmp_path / "cache", EngineConfig(slots=2), merge=merge)
     engine.start()
     orders = make_orders(shelf, 20, 5, rate=None, seed=3)
-    assert {len(order.blend.parts) for order in orders} == {1, 2, 3}
+    assert {len(order.mix.parts) for order in orders} == {1, 2, 3}
     drawn = []
     systems: list[System] = [
         EngineSystem(engine),
@@ -48,8 +48,8 @@ def test_all_systems_draw_the_same_pictures(
 def test_a_failure_is_no_figure(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path / "concepts")
     (order,) = make_orders(shelf, 1, 1, rate=None, seed=0)
-    broken = Blend.of((ConceptRef("no number", "1"), 1.0), method="ridge")
-    object.__setattr__(order, "blend", broken)
+    broken = ConceptMix.of((ConceptRef("no number", "1"), 1.0), method="ridge")
+    object.__setattr__(order, "mix concepts", broken)
     says = "an order has failed"
     merge = shelf.merger(tiny_base)
     with GroupSystem(tiny_base, shelf, merge, 2) as system, pytest.raises(ServingError, match=says):

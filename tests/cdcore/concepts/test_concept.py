@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.merge_inputs import describe
-from cdcore.concepts.storage import SCHEMA_VERSION, load_card, load_concept, save_concept
+from cdcore.concepts.storage import SCHEMA_VERSION, load_concept, load_merge_inputs, save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError
 from cdcore.model.base import Base
@@ -137,26 +137,26 @@ def test_values_are_stored_for_a_dense_update_and_follow_from_a_factored_one(
     path = tmp_path / "mycat.safetensors"
     save_concept(make_concept(tiny_base, rank=rank), path, tiny_base)
     stored = load_file(path)
-    card = load_card(path)
+    inputs = load_merge_inputs(path)
     update = load_concept(path).update
     for name in ("constraint", "sketch", "heldout"):
         features = stored[f"{name}.features"].float()
         expected = update.apply(features)
-        assert torch.equal(card.rows[name].features, features)
-        torch.testing.assert_close(card.rows[name].values, expected, rtol=1e-3, atol=1e-5)
+        assert torch.equal(inputs.rows[name].features, features)
+        torch.testing.assert_close(inputs.rows[name].values, expected, rtol=1e-3, atol=1e-5)
         values = stored.get(f"{name}.values")
         assert (values is None) == (rank is not None)
-        assert values is None or torch.equal(card.rows[name].values, values.float())
+        assert values is None or torch.equal(inputs.rows[name].values, values.float())
 
 
 @pytest.mark.parametrize("rank", [None, 2])
-def test_the_card_of_a_file_is_that_of_the_concept(
+def test_the_merge_inputs_of_a_file_is_that_of_the_concept(
     tiny_base: Base, tmp_path: Path, rank: int | None
 ) -> None:
     path = tmp_path / "mycat.safetensors"
     concept = make_concept(tiny_base, rank=rank, subjects=2)
     save_concept(concept, path, tiny_base)
-    read, made = load_card(path), describe(concept, tiny_base)
+    read, made = load_merge_inputs(path), describe(concept, tiny_base)
     assert (read.name, read.subjects) == (concept.name, concept.subjects)
     assert (read.base_name, read.base_fingerprint) == (tiny_base.name, tiny_base.fingerprint)
     assert read.digest == made.digest
@@ -166,27 +166,27 @@ def test_the_card_of_a_file_is_that_of_the_concept(
         assert torch.equal(read.rows[name].values, rows.values)
 
 
-def test_a_card_stands_for_the_base_when_a_concept_is_saved(
+def test_merge_inputs_stands_for_the_base_when_a_concept_is_saved(
     path: Path, tiny_base: Base, tmp_path: Path
 ) -> None:
     again = tmp_path / "again.safetensors"
-    save_concept(load_concept(path), again, load_card(path))
+    save_concept(load_concept(path), again, load_merge_inputs(path))
     first, second = load_file(path), load_file(again)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_file_of_an_older_version_has_a_card_without_sketch(path: Path) -> None:
+def test_a_file_of_an_older_version_has_merge_inputs_without_sketch(path: Path) -> None:
     tensors = {
         name: tensor
         for name, tensor in load_file(path).items()
         if not name.startswith(("sketch", "heldout"))
     }
     save_file(tensors, path, metadata={KEY: json.dumps(metadata_of(path))})
-    card = load_card(path)
-    assert card.sketch is None
-    assert card.held_out is None
-    assert torch.equal(card.constraint.features, tensors["constraint.features"].float())
+    inputs = load_merge_inputs(path)
+    assert inputs.sketch is None
+    assert inputs.held_out is None
+    assert torch.equal(inputs.constraint.features, tensors["constraint.features"].float())
 
 
 @torch.no_grad()
@@ -304,7 +304,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
 )
 def test_damaged_metadata_is_refused_in_one_line(path: Path, change: object) -> None:
     rewrite(path, metadata_of(path) | change if isinstance(change, dict) else change)
-    for load in (load_concept, load_card):
+    for load in (load_concept, load_merge_inputs):
         with pytest.raises(ConceptFileError, match=r"damaged.*; train or export") as caught:
             load(path)
         assert "\n" not in str(caught.value)

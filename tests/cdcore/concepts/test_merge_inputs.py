@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, Card, describe
+from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, MergeInputs, describe
 from cdcore.concepts.prompt_rows import prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
 from cdcore.concepts.subject import Subject
@@ -31,24 +31,24 @@ def make_concept(base: Base, *nouns: str) -> Concept:
 
 
 @pytest.fixture(scope="module")
-def card(tiny_base: Base) -> Card:
+def inputs(tiny_base: Base) -> MergeInputs:
     return describe(make_concept(tiny_base, "cat"), tiny_base)
 
 
 def test_sketches_have_the_second_moment_of_many_prompts_in_few_rows(
-    card: Card, tiny_base: Base
+    inputs: MergeInputs, tiny_base: Base
 ) -> None:
     templates = concept_prompts(pocket=True).sketch
     counted = prompt_rows(
         tiny_base.text_encoder,
         [template.format("<cat-1> cat") for template in templates],
-        {token: row.half().float() for token, row in card.tokens.items()},
+        {token: row.half().float() for token, row in inputs.tokens.items()},
         before=[template.split("{}")[0] for template in templates],
         weights=TARGET_WEIGHTS,
     )
     moment = counted.rows.T @ counted.rows / counted.weight
-    assert card.sketch is not None
-    sketch = card.sketch.features
+    assert inputs.sketch is not None
+    sketch = inputs.sketch.features
     assert len(sketch) <= 32 < len(counted.rows)
     error = (sketch.T @ sketch - moment).norm() / moment.norm()
     assert error < 2e-3  # half precision
@@ -58,35 +58,39 @@ def test_sketches_have_the_second_moment_of_many_prompts_in_few_rows(
     assert (product - product.diagonal().diag()).abs().max() < 2e-3 * product.max()
 
 
-def test_each_subject_has_its_own_directions(card: Card, tiny_base: Base) -> None:
+def test_each_subject_has_its_own_directions(inputs: MergeInputs, tiny_base: Base) -> None:
     joint = describe(make_concept(tiny_base, "cat", "dog"), tiny_base)
     assert joint.sketch is not None
-    assert card.sketch is not None
-    both, one = joint.sketch.features, card.sketch.features
+    assert inputs.sketch is not None
+    both, one = joint.sketch.features, inputs.sketch.features
     torch.testing.assert_close(both[: len(one)], one)
     assert len(both) > len(one)
-    assert len(joint.constraint.features) == 2 * len(card.constraint.features)
+    assert len(joint.constraint.features) == 2 * len(inputs.constraint.features)
 
 
 def test_values_are_what_the_rounded_update_makes_of_the_features(
-    card: Card, tiny_base: Base
+    inputs: MergeInputs, tiny_base: Base
 ) -> None:
     update = random_update(tiny_base.seam.layout.shape).to("cpu", torch.float16)
-    for rows in card.rows.values():
+    for rows in inputs.rows.values():
         expected = update.to("cpu", torch.float32).apply(rows.features)
         torch.testing.assert_close(rows.values, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_digest_is_of_the_content_and_not_of_the_names(card: Card, tiny_base: Base) -> None:
+def test_the_digest_is_of_the_content_and_not_of_the_names(
+    inputs: MergeInputs, tiny_base: Base
+) -> None:
     again = describe(make_concept(tiny_base, "cat"), tiny_base)
     renamed = replace(again, name="other")
-    changed = replace(card, constraint=replace(card.constraint, values=card.constraint.values + 1))
-    retrained = replace(card, tokens={"<cat-1>": card.tokens["<cat-1>"] + 1})
-    assert card.digest == again.digest == renamed.digest
-    assert len({card.digest, changed.digest, retrained.digest}) == 3
+    changed = replace(
+        inputs, constraint=replace(inputs.constraint, values=inputs.constraint.values + 1)
+    )
+    retrained = replace(inputs, tokens={"<cat-1>": inputs.tokens["<cat-1>"] + 1})
+    assert inputs.digest == again.digest == renamed.digest
+    assert len({inputs.digest, changed.digest, retrained.digest}) == 3
 
 
-def test_a_concept_of_another_base_has_no_card_here(tiny_base: Base) -> None:
+def test_a_concept_of_another_base_has_no_merge_inputs_here(tiny_base: Base) -> None:
     foreign = replace(make_concept(tiny_base, "cat"), base_fingerprint="0" * 64)
     with pytest.raises(BaseMismatchError):
         describe(foreign, tiny_base)

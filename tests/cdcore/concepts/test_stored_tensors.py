@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import CARD_PARTS
-from cdcore.concepts.storage import METADATA_KEY, load_card, load_concept
+from cdcore.concepts.merge_inputs import MERGE_PARTS
+from cdcore.concepts.storage import METADATA_KEY, load_concept, load_merge_inputs
 from cdcore.errors import ConceptFileError
 
 COUNT, HEIGHT, WIDTH = 3, 6, 4
@@ -25,8 +25,8 @@ METADATA = {
     "base_fingerprint": "0" * 64,
     "parents": [],
 }
-FEATURES = {f"{part}.features": torch.ones(COUNT, WIDTH) for part in CARD_PARTS}
-VALUES = {f"{part}.values": torch.ones(COUNT, HEIGHT) for part in CARD_PARTS}
+FEATURES = {f"{part}.features": torch.ones(COUNT, WIDTH) for part in MERGE_PARTS}
+VALUES = {f"{part}.values": torch.ones(COUNT, HEIGHT) for part in MERGE_PARTS}
 TOKEN = {"token.0": torch.ones(WIDTH)}
 LEFT, RIGHT = torch.ones(HEIGHT, 2), torch.ones(2, WIDTH)
 FORMS = {
@@ -72,9 +72,9 @@ def refusal(load: Callable[[Path], object], path: Path) -> str:
 def test_a_sound_file_is_read(form: str, tmp_path: Path) -> None:
     path = write(tmp_path / "mycat.safetensors", FORMS[form], METADATA)
     assert load_concept(path).update.shape == (HEIGHT, WIDTH)
-    assert {name: tuple(rows.values.shape) for name, rows in load_card(path).rows.items()} == (
-        dict.fromkeys(CARD_PARTS, (COUNT, HEIGHT))
-    )
+    assert {
+        name: tuple(rows.values.shape) for name, rows in load_merge_inputs(path).rows.items()
+    } == (dict.fromkeys(MERGE_PARTS, (COUNT, HEIGHT)))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -88,7 +88,7 @@ def test_what_reads_a_value_that_is_no_number_refuses_the_file(
     if name.startswith(("update.", "token.")):
         readers.append(load_concept)
     if name != "update.weight":
-        readers.append(load_card)
+        readers.append(load_merge_inputs)
     for load in readers:
         assert f"{name} holds values that are no numbers" in refusal(load, path)
 
@@ -104,20 +104,20 @@ def test_two_infinities_do_not_cancel_and_large_numbers_are_numbers(tmp_path: Pa
     assert torch.equal(load_concept(path).tokens["<mycat>"], large)
 
 
-def test_a_card_is_read_without_looking_at_a_dense_update(tmp_path: Path) -> None:
+def test_merge_inputs_is_read_without_looking_at_a_dense_update(tmp_path: Path) -> None:
     tensors = FORMS["dense"] | {"update.weight": torch.full((HEIGHT, WIDTH), math.nan)}
-    load_card(write(tmp_path / "mycat.safetensors", tensors, METADATA))
+    load_merge_inputs(write(tmp_path / "mycat.safetensors", tensors, METADATA))
 
 
 @pytest.mark.parametrize(
     ("form", "name", "tensor"),
     [
-        *[("dense", f"{part}.values", torch.ones(COUNT - 1, HEIGHT)) for part in CARD_PARTS],
-        *[("dense", f"{part}.values", torch.ones(COUNT, HEIGHT + 1)) for part in CARD_PARTS],
+        *[("dense", f"{part}.values", torch.ones(COUNT - 1, HEIGHT)) for part in MERGE_PARTS],
+        *[("dense", f"{part}.values", torch.ones(COUNT, HEIGHT + 1)) for part in MERGE_PARTS],
         *[
             (form, f"{part}.features", torch.ones(0, WIDTH))
             for form in FORMS
-            for part in CARD_PARTS
+            for part in MERGE_PARTS
         ],
         *[(form, "sketch.features", torch.ones(COUNT, WIDTH + 1)) for form in FORMS],
         *[(form, "constraint.features", torch.ones(WIDTH)) for form in FORMS],
@@ -137,7 +137,7 @@ def test_a_tensor_of_another_kind_is_refused_by_its_name(
     form: str, name: str, tensor: Tensor, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "mycat.safetensors", FORMS[form] | {name: tensor}, METADATA)
-    readers: list[Callable[[Path], object]] = [load_card]
+    readers: list[Callable[[Path], object]] = [load_merge_inputs]
     if name.startswith(("update.", "token.")):
         readers.append(load_concept)
     for load in readers:
@@ -150,10 +150,10 @@ def test_a_tensor_of_another_kind_is_refused_by_its_name(
 def test_a_tensor_that_is_missing_is_named(missing: str, tmp_path: Path) -> None:
     tensors = {name: tensor for name, tensor in FORMS["dense"].items() if name != missing}
     path = write(tmp_path / "mycat.safetensors", tensors, METADATA)
-    assert f"damaged: it has no {missing}" in refusal(load_card, path)
+    assert f"damaged: it has no {missing}" in refusal(load_merge_inputs, path)
 
 
-@pytest.mark.parametrize("load", [load_card, load_concept])
+@pytest.mark.parametrize("load", [load_merge_inputs, load_concept])
 def test_a_file_without_an_update_is_refused(
     load: Callable[[Path], object], tmp_path: Path
 ) -> None:
@@ -162,7 +162,7 @@ def test_a_file_without_an_update_is_refused(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("load", [load_card, load_concept])
+@pytest.mark.parametrize("load", [load_merge_inputs, load_concept])
 def test_what_changes_more_than_keys_and_values_is_refused(
     load: Callable[[Path], object], form: str, tmp_path: Path
 ) -> None:

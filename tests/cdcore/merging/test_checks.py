@@ -8,11 +8,11 @@ import pytest
 from benchmarks.merging.case import make_statistics
 from cdcore.merging.checks import check_merge
 from cdcore.merging.report import ConceptError, MergeReport
-from tests.cdcore.merging_case import make_cards
+from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 16
 STATISTICS = make_statistics(WIDTH)
-CARDS = make_cards(3, (20, WIDTH), targets=3)
+CARDS = made_inputs(3, (20, WIDTH), targets=3)
 
 
 def report(
@@ -20,14 +20,14 @@ def report(
 ) -> MergeReport:
     errors = tuple(
         ConceptError(
-            name=card.name,
+            name=inputs.name,
             weight=1.0,
-            phrases=card.phrases,
+            phrases=inputs.phrases,
             constraint=constraint,
             held_out=held_out,
             drift_alone=None,
         )
-        for card in CARDS
+        for inputs in CARDS
     )
     return MergeReport(
         method=method,
@@ -90,7 +90,7 @@ def test_what_a_small_weight_asks_for_is_weighed_by_the_largest() -> None:
 
 
 def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
-    one, far, other = make_cards(3, (20, WIDTH), targets=2)
+    one, far, other = made_inputs(3, (20, WIDTH), targets=2)
     near = replace(other, constraint=one.constraint)
     refusal = check_merge(report("constrained", constraint=0.2), [one, far, near], STATISTICS)
     assert refusal is not None

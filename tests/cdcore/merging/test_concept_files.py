@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from cdcore.concepts.masked_sum import MaskedSum
-from cdcore.concepts.storage import load_card, load_concept, save_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
-from cdcore.merging.concept_files import Blend, find_statistics, make_blend
-from cdcore.merging.settings import BlendMethod, BlendSettings
+from cdcore.merging.concept_files import MergedConcepts, find_statistics, merge_files
+from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
 
 
@@ -24,39 +24,39 @@ def files(concept_file: Path, other_concept_file: Path) -> list[tuple[Path, floa
     return [(concept_file, 1.0), (other_concept_file, 0.5)]
 
 
-def phrases(blend: Blend) -> list[list[str]]:
-    return [[subject.phrase for subject in named] for named in blend.subjects]
+def phrases(merged: MergedConcepts) -> list[list[str]]:
+    return [[subject.phrase for subject in named] for named in merged.subjects]
 
 
 @pytest.mark.parametrize("method", ["constrained", "ridge", "sum", "masked"])
-def test_a_blend_names_the_subjects_of_each_file_in_the_order_given(
-    method: BlendMethod, files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+def test_merged_concepts_names_the_subjects_of_each_file_in_the_order_given(
+    method: MixMethod, files: list[tuple[Path, float]], tiny_base: Base, cache: Path
 ) -> None:
-    settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
+    settings = MergeSettings(method=method, cache=cache, allow_ill_posed=True)
     for given in (files, files[::-1]):
-        blend = make_blend(given, settings, base=tiny_base)
+        merged = merge_files(given, settings, base=tiny_base)
         named = [["<mycat> cat"], ["<mypot> wooden pot"]]
-        assert phrases(blend) == (named if given is files else named[::-1])
-        assert set(blend.tokens) == {"<mycat>", "<mypot>"}
-        assert {error.name: error.weight for error in blend.report.concepts} == {
+        assert phrases(merged) == (named if given is files else named[::-1])
+        assert set(merged.tokens) == {"<mycat>", "<mypot>"}
+        assert {error.name: error.weight for error in merged.report.concepts} == {
             "mycat": 1.0,
             "mypot": 0.5,
         }
-        assert (blend.merge is None) == (method == "masked")
+        assert (merged.merge is None) == (method == "masked")
 
 
 def test_cached_statistics_do_without_the_base(
     files: list[tuple[Path, float]], tiny_base: Base, cache: Path
 ) -> None:
-    settings = BlendSettings(cache=cache, allow_ill_posed=True)
-    made = make_blend(files, settings, base=tiny_base)
-    cards = [load_card(file) for file, _ in files]
-    assert find_statistics(cards, settings) is not None
-    again = make_blend(files, settings)
+    settings = MergeSettings(cache=cache, allow_ill_posed=True)
+    made = merge_files(files, settings, base=tiny_base)
+    all_inputs = [load_merge_inputs(file) for file, _ in files]
+    assert find_statistics(all_inputs, settings) is not None
+    again = merge_files(files, settings)
     assert made.merge is not None
     assert again.merge is not None
     assert torch.equal(made.merge.concept.update.dense(), again.merge.concept.update.dense())
-    assert find_statistics(cards, replace(settings, cache=cache / "none")) is None
+    assert find_statistics(all_inputs, replace(settings, cache=cache / "none")) is None
 
 
 def test_colliding_tokens_are_renamed_for_every_method(
@@ -67,26 +67,26 @@ def test_colliding_tokens_are_renamed_for_every_method(
     other = tmp_path / "twin.safetensors"
     save_concept(replace(concept, name="twin", tokens={"<mycat>": row + 0.5}), other, tiny_base)
     for method in ("constrained", "masked"):
-        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
-        blend = make_blend([(concept_file, 1.0), (other, 1.0)], settings, base=tiny_base)
-        assert set(blend.tokens) == {"<mycat>", "<mycat-2>"}
-        assert any("<mycat> is now <mycat-2>" in remark for remark in blend.remarks)
-        ((renamed, new),) = blend.report.renamed.items()
+        settings = MergeSettings(method=method, cache=cache, allow_ill_posed=True)
+        merged = merge_files([(concept_file, 1.0), (other, 1.0)], settings, base=tiny_base)
+        assert set(merged.tokens) == {"<mycat>", "<mycat-2>"}
+        assert any("<mycat> is now <mycat-2>" in remark for remark in merged.remarks)
+        ((renamed, new),) = merged.report.renamed.items()
         at = 0 if renamed.startswith("mycat") else 1
-        assert phrases(blend)[at] == [f"{new} cat"]
+        assert phrases(merged)[at] == [f"{new} cat"]
         torch.testing.assert_close(
-            blend.tokens[new], (row if at == 0 else row + 0.5), rtol=0, atol=1e-3
+            merged.tokens[new], (row if at == 0 else row + 0.5), rtol=0, atol=1e-3
         )
 
 
 def test_a_masked_sum_reports_what_its_masks_leave_out(
     files: list[tuple[Path, float]], tiny_base: Base, cache: Path
 ) -> None:
-    blend = make_blend(files, BlendSettings(method="masked", cache=cache), base=tiny_base)
-    assert isinstance(blend.update, MaskedSum)
-    assert blend.report.drift == 0
+    merged = merge_files(files, MergeSettings(method="masked", cache=cache), base=tiny_base)
+    assert isinstance(merged.update, MaskedSum)
+    assert merged.report.drift == 0
     # The end token is not a word of the concept, so its row is missed.
-    assert all(0.05 < (error.constraint or 0) < 1 for error in blend.report.concepts)
+    assert all(0.05 < (error.constraint or 0) < 1 for error in merged.report.concepts)
 
 
 def test_another_base_is_used_only_when_allowed(
@@ -94,21 +94,21 @@ def test_another_base_is_used_only_when_allowed(
 ) -> None:
     foreign = replace(tiny_base, fingerprint="e" * 64)
     for method in ("constrained", "masked"):
-        settings = BlendSettings(method=method, cache=cache, allow_ill_posed=True)
+        settings = MergeSettings(method=method, cache=cache, allow_ill_posed=True)
         with pytest.raises(BaseMismatchError):
-            make_blend(files, settings, base=foreign)
+            merge_files(files, settings, base=foreign)
         allowed = replace(settings, allow_other_base=True)
-        assert make_blend(files, allowed, base=foreign).tokens
+        assert merge_files(files, allowed, base=foreign).tokens
 
 
 def test_what_is_ill_posed_is_refused_unless_allowed(
     files: list[tuple[Path, float]], tiny_base: Base, cache: Path
 ) -> None:
-    settings = BlendSettings(method="ridge", penalty=1e6, cache=cache)
+    settings = MergeSettings(method="ridge", penalty=1e6, cache=cache)
     with pytest.raises(MergeError):
-        make_blend(files, settings, base=tiny_base)
-    blend = make_blend(files, replace(settings, allow_ill_posed=True), base=tiny_base)
-    assert any("ill-posed" in remark for remark in blend.remarks)
+        merge_files(files, settings, base=tiny_base)
+    merged = merge_files(files, replace(settings, allow_ill_posed=True), base=tiny_base)
+    assert any("ill-posed" in remark for remark in merged.remarks)
 
 
 def test_copies_of_a_concept_may_not_have_two_weights(
@@ -116,8 +116,8 @@ def test_copies_of_a_concept_may_not_have_two_weights(
 ) -> None:
     again = tmp_path / "again.safetensors"
     save_concept(replace(load_concept(concept_file), name="again"), again, tiny_base)
-    settings = BlendSettings(cache=cache, allow_ill_posed=True)
+    settings = MergeSettings(cache=cache, allow_ill_posed=True)
     with pytest.raises(ConfigError, match=r"mycat \(weight 1\) and again .* are the same concept"):
-        make_blend([(concept_file, 1.0), (again, 0.5)], settings, base=tiny_base)
-    blend = make_blend([(concept_file, 1.0), (again, 1.0)], settings, base=tiny_base)
-    assert phrases(blend) == [["<mycat> cat"], ["<mycat> cat"]]
+        merge_files([(concept_file, 1.0), (again, 0.5)], settings, base=tiny_base)
+    merged = merge_files([(concept_file, 1.0), (again, 1.0)], settings, base=tiny_base)
+    assert phrases(merged) == [["<mycat> cat"], ["<mycat> cat"]]

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from benchmarks.merging.case import draw_features, make_statistics, values_of
 from benchmarks.merging.literal import literal_merge
-from cdcore.concepts.merge_inputs import Card, Rows
+from cdcore.concepts.merge_inputs import MergeInputs, Rows
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.settings import MergeMethod
 from cdcore.model.update import Update
-from tests.cdcore.merging_case import make_cards
+from tests.cdcore.merging_case import made_inputs
 from tests.tiny import random_update
 
 WIDTH = 32
@@ -30,13 +30,13 @@ STATISTICS = make_statistics(WIDTH)
 
 
 def merged(
-    cards: list[Card],
+    all_inputs: list[MergeInputs],
     weights: list[float] | None = None,
     *,
     method: MergeMethod = "constrained",
     **settings: object,
 ) -> Merge:
-    return merge(cards, STATISTICS, weights, method=method, **settings)  # type: ignore[arg-type]
+    return merge(all_inputs, STATISTICS, weights, method=method, **settings)  # type: ignore[arg-type]
 
 
 def dense(result: Merge) -> Tensor:
@@ -47,15 +47,15 @@ def relative(one: Tensor, other: Tensor) -> float:
     return float((one - other).norm() / other.norm())
 
 
-def renamed(cards: list[Card], token: str) -> list[Card]:
+def renamed(all_inputs: list[MergeInputs], token: str) -> list[MergeInputs]:
     """Let the first subject of each have one token."""
     return [
         replace(
-            card,
-            subjects=(replace(card.subjects[0], token=token),),
-            tokens={token: next(iter(card.tokens.values()))},
+            inputs,
+            subjects=(replace(inputs.subjects[0], token=token),),
+            tokens={token: next(iter(inputs.tokens.values()))},
         )
-        for card in cards
+        for inputs in all_inputs
     ]
 
 
@@ -65,12 +65,12 @@ def renamed(cards: list[Card], token: str) -> list[Card]:
 def test_the_order_of_the_concepts_never_matters(
     method: MergeMethod, seed: int, count: int
 ) -> None:
-    cards = renamed(make_cards(count, SHAPE, targets=4, seed=seed), "<mycat>")
+    all_inputs = renamed(made_inputs(count, SHAPE, targets=4, seed=seed), "<mycat>")
     weights = [1.0, 0.7, -0.5, 0.2][:count]
-    first = merged(cards, weights, method=method, allow_ill_posed=True)
+    first = merged(all_inputs, weights, method=method, allow_ill_posed=True)
     for order in permutations(range(count)):
         other = merged(
-            [cards[at] for at in order],
+            [all_inputs[at] for at in order],
             [weights[at] for at in order],
             method=method,
             allow_ill_posed=True,
@@ -84,12 +84,12 @@ def test_the_order_of_the_concepts_never_matters(
 @given(seed=st.integers(0, 100), count=st.integers(1, 3), targets=st.integers(1, 6))
 @settings(max_examples=20, deadline=None)
 def test_every_concept_keeps_its_targets(seed: int, count: int, targets: int) -> None:
-    cards = make_cards(count, SHAPE, targets=targets, seed=seed)
-    result = merged(cards, allow_ill_posed=True)
+    all_inputs = made_inputs(count, SHAPE, targets=targets, seed=seed)
+    result = merged(all_inputs, allow_ill_posed=True)
     assert max(error.constraint or 0.0 for error in result.report.concepts) < 1e-4
-    for card in cards:
-        applied = result.concept.update.apply(card.constraint.features)
-        assert relative(applied, card.constraint.values) < 1e-4
+    for inputs in all_inputs:
+        applied = result.concept.update.apply(inputs.constraint.features)
+        assert relative(applied, inputs.constraint.values) < 1e-4
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -98,8 +98,8 @@ def test_every_concept_keeps_its_targets(seed: int, count: int, targets: int) ->
 def test_the_rank_is_at_most_the_number_of_targets(
     method: MergeMethod, seed: int, count: int
 ) -> None:
-    cards = make_cards(count, SHAPE, targets=3, seed=seed)
-    result = merged(cards, method=method, allow_ill_posed=True)
+    all_inputs = made_inputs(count, SHAPE, targets=3, seed=seed)
+    result = merged(all_inputs, method=method, allow_ill_posed=True)
     rank = result.report.rank or 0
     update = result.concept.update
     assert 1 <= rank <= (3 * count if method == "constrained" else WIDTH)
@@ -111,10 +111,10 @@ def test_the_rank_is_at_most_the_number_of_targets(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_merge_is_linear_in_the_weights(method: MergeMethod) -> None:
-    cards = make_cards(2, SHAPE, targets=4)
-    both = dense(merged(cards, [0.6, -2.0], method=method, allow_ill_posed=True))
+    all_inputs = made_inputs(2, SHAPE, targets=4)
+    both = dense(merged(all_inputs, [0.6, -2.0], method=method, allow_ill_posed=True))
     parts = [
-        dense(merged(cards, weights, method=method, allow_ill_posed=True))
+        dense(merged(all_inputs, weights, method=method, allow_ill_posed=True))
         for weights in ([1.0, 0.0], [0.0, 1.0])
     ]
     assert relative(0.6 * parts[0] - 2.0 * parts[1], both) < 1e-4
@@ -123,89 +123,91 @@ def test_a_merge_is_linear_in_the_weights(method: MergeMethod) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_what_changes_nothing_is_merged_to_nothing(method: MergeMethod) -> None:
     nothing = [Update(weight=torch.zeros(SHAPE))] * 2
-    result = merged(make_cards(2, SHAPE, updates=nothing), method=method)
+    result = merged(made_inputs(2, SHAPE, updates=nothing), method=method)
     assert dense(result).abs().max() == 0
     assert result.report.drift == 0
     assert all(error.constraint == 0 for error in result.report.concepts)
 
 
 def test_a_concept_merged_again_is_the_same() -> None:
-    once = merged(make_cards(2, SHAPE, targets=4))
-    again = merged([once.card])
-    assert relative(dense(again), dense(once)) < 1e-2  # the card is in half precision
+    once = merged(made_inputs(2, SHAPE, targets=4))
+    again = merged([once.inputs])
+    assert relative(dense(again), dense(once)) < 1e-2  # merge inputs are in half precision
     assert again.concept.subjects == once.concept.subjects
 
 
 def test_merging_merges_is_merging_all_at_once() -> None:
-    cards = make_cards(3, SHAPE, targets=4)
-    at_once = merged(cards)
-    pair = merged(cards[:2])
-    stepwise = merged([pair.card, cards[2]])
+    all_inputs = made_inputs(3, SHAPE, targets=4)
+    at_once = merged(all_inputs)
+    pair = merged(all_inputs[:2])
+    stepwise = merged([pair.inputs, all_inputs[2]])
     assert relative(dense(stepwise), dense(at_once)) < 2e-2
     assert {phrase for error in stepwise.report.concepts for phrase in error.phrases} == {
-        phrase for card in cards for phrase in card.phrases
+        phrase for inputs in all_inputs for phrase in inputs.phrases
     }
 
 
 def test_the_literal_algorithm_agrees() -> None:
-    cards = make_cards(2, SHAPE, targets=5, seed=3)
+    all_inputs = made_inputs(2, SHAPE, targets=5, seed=3)
     updates = [
         Update(weight=torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed)))
         for seed in (1, 2)
     ]
-    cards = make_cards(2, SHAPE, targets=5, seed=3, updates=updates)
+    all_inputs = made_inputs(2, SHAPE, targets=5, seed=3, updates=updates)
     base = torch.randn(SHAPE, generator=torch.Generator().manual_seed(9))
     heights = [16, 24, 8]
     literal = literal_merge(
         base.split(heights),
         [(base + update.dense()).split(heights) for update in updates],
-        [card.constraint.features for card in cards],
+        [inputs.constraint.features for inputs in all_inputs],
         draw_features(4 * WIDTH, WIDTH, 77),
     )
-    assert relative(torch.cat(literal) - base, dense(merged(cards))) < 0.05
+    assert relative(torch.cat(literal) - base, dense(merged(all_inputs))) < 0.05
 
 
 def test_a_sum_adds_the_updates() -> None:
     for rank in (None, 3):
         updates = [random_update(SHAPE, seed=seed, rank=rank) for seed in (1, 2)]
-        cards = make_cards(2, SHAPE, updates=updates)
-        result = merged(cards, [1.0, -0.5], method="sum", updates=updates)
+        all_inputs = made_inputs(2, SHAPE, updates=updates)
+        result = merged(all_inputs, [1.0, -0.5], method="sum", updates=updates)
         expected = updates[0].dense() - 0.5 * updates[1].dense()
         torch.testing.assert_close(dense(result), expected)
         assert all((error.constraint or 0) > 0.1 for error in result.report.concepts)
     with pytest.raises(ConfigError, match="the update of each concept"):
-        merged(cards, method="sum")
+        merged(all_inputs, method="sum")
 
 
 def test_a_concept_given_twice_counts_once() -> None:
-    cards = make_cards(2, SHAPE)
-    twice = merged([*cards, replace(cards[0], name="copy")])
-    assert relative(dense(twice), dense(merged(cards))) < 1e-6
+    all_inputs = made_inputs(2, SHAPE)
+    twice = merged([*all_inputs, replace(all_inputs[0], name="copy")])
+    assert relative(dense(twice), dense(merged(all_inputs))) < 1e-6
     assert any("given twice" in note for note in twice.report.notes)
     assert len(twice.concept.subjects) == 2
 
 
 def test_colliding_tokens_are_renamed_and_reported() -> None:
-    cards = renamed(make_cards(2, SHAPE), "<mycat>")
-    result = merged(cards)
+    all_inputs = renamed(made_inputs(2, SHAPE), "<mycat>")
+    result = merged(all_inputs)
     tokens = [subject.token for subject in result.concept.subjects]
     assert tokens == ["<mycat>", "<mycat-2>"] == list(result.concept.tokens)
-    second = next(card for card in cards if card.name == result.report.concepts[1].name)
+    second = next(inputs for inputs in all_inputs if inputs.name == result.report.concepts[1].name)
     assert torch.equal(result.concept.tokens["<mycat-2>"], second.tokens["<mycat>"])
     assert result.report.renamed == {f"{second.name}: <mycat>": "<mycat-2>"}
     assert result.report.concepts[1].phrases == ("<mycat-2> cat",)
 
 
 def test_a_merge_says_what_it_was_made_of_and_what_it_kept() -> None:
-    cards = make_cards(2, SHAPE)
-    result = merged(cards, [1.0, 0.5], name="pair")
+    all_inputs = made_inputs(2, SHAPE)
+    result = merged(all_inputs, [1.0, 0.5], name="pair")
     concept, report = result.concept, result.report
     assert concept.name == "pair"
     assert {(parent["name"], parent["weight"]) for parent in concept.parents} == {
         ("concept0", 1.0),
         ("concept1", 0.5),
     }
-    assert {parent["digest"] for parent in concept.parents} == {card.digest for card in cards}
+    assert {parent["digest"] for parent in concept.parents} == {
+        inputs.digest for inputs in all_inputs
+    }
     assert concept.metrics["merge"] == report.as_json()
     assert report.amplification is not None
     assert 0.5 < report.amplification < 2
@@ -221,19 +223,19 @@ def test_a_merge_says_what_it_was_made_of_and_what_it_kept() -> None:
 
 
 def test_concepts_of_different_bases_are_refused() -> None:
-    one, other = make_cards(2, SHAPE)
+    one, other = made_inputs(2, SHAPE)
     with pytest.raises(BaseMismatchError, match=r"'concept1' was trained on base.*one base only"):
         merged([one, replace(other, base_fingerprint="0" * 64)])
     with pytest.raises(BaseMismatchError, match="'concept0'"):
-        merge(make_cards(1, (48, WIDTH + 1)), STATISTICS)
-    (longer,) = make_cards(1, (49, WIDTH))
+        merge(made_inputs(1, (48, WIDTH + 1)), STATISTICS)
+    (longer,) = made_inputs(1, (49, WIDTH))
     with pytest.raises(BaseMismatchError, match="train it again"):
         merged([one, longer])
 
 
-def nearly_equal(statistics: CaptionStatistics, distance: float) -> list[Card]:
+def nearly_equal(statistics: CaptionStatistics, distance: float) -> list[MergeInputs]:
     """Return two concepts whose targets differ little, and whose values do not agree."""
-    one, other = make_cards(2, SHAPE, targets=4)
+    one, other = made_inputs(2, SHAPE, targets=4)
     near = one.constraint.features + distance * draw_features(4, WIDTH, 5) @ (
         statistics.factor.float() / statistics.factor.norm().float()
     )
@@ -245,53 +247,53 @@ def nearly_equal(statistics: CaptionStatistics, distance: float) -> list[Card]:
 def test_nearly_equal_targets_are_refused_with_the_remedy(
     distance: float, method: MergeMethod
 ) -> None:
-    cards = nearly_equal(STATISTICS, distance)
+    all_inputs = nearly_equal(STATISTICS, distance)
     with pytest.raises(MergeError, match=r"concept. .*and concept. .*jointly") as caught:
-        merged(cards, method=method)
+        merged(all_inputs, method=method)
     assert "\n" not in str(caught.value)
-    allowed = merged(cards, method=method, allow_ill_posed=True)
+    allowed = merged(all_inputs, method=method, allow_ill_posed=True)
     assert allowed.report.notes == (str(caught.value),)
 
 
 def test_two_concepts_that_teach_one_word_are_refused() -> None:
-    one, other = make_cards(2, SHAPE)
+    one, other = made_inputs(2, SHAPE)
     shared = draw_features(3, WIDTH, 1)
-    cards = [
+    all_inputs = [
         replace(
-            card,
+            inputs,
             subjects=(Subject(class_noun="cat", token=None),),
             tokens={},
-            constraint=Rows(features=shared, values=card.constraint.values[:3]),
+            constraint=Rows(features=shared, values=inputs.constraint.values[:3]),
         )
-        for card in (one, other)
+        for inputs in (one, other)
     ]
     with pytest.raises(MergeError, match="nearly equal targets"):
-        merged(cards)
+        merged(all_inputs)
 
 
 def test_equal_rows_with_equal_values_are_one_row() -> None:
     update = random_update(SHAPE)
-    cards = make_cards(2, SHAPE, targets=4, updates=[update, update])
+    all_inputs = made_inputs(2, SHAPE, targets=4, updates=[update, update])
     shared = values_of(
-        update, torch.cat([cards[0].constraint.features[:2], draw_features(2, WIDTH, 5)])
+        update, torch.cat([all_inputs[0].constraint.features[:2], draw_features(2, WIDTH, 5)])
     )
-    result = merged([cards[0], replace(cards[1], constraint=shared)])
+    result = merged([all_inputs[0], replace(all_inputs[1], constraint=shared)])
     assert result.report.rank == 6
     assert result.report.dropped == 0
     assert max(error.constraint or 0.0 for error in result.report.concepts) < 1e-4
 
 
 def test_a_ridge_merge_that_loses_a_concept_is_refused() -> None:
-    cards = make_cards(2, SHAPE)
+    all_inputs = made_inputs(2, SHAPE)
     with pytest.raises(MergeError, match=r"a penalty below 1e\+06"):
-        merged(cards, method="ridge", penalty=1e6)
+        merged(all_inputs, method="ridge", penalty=1e6)
 
 
 def test_a_ridge_merge_needs_sketches_and_a_constrained_one_does_not() -> None:
-    cards = [replace(card, sketch=None, held_out=None) for card in make_cards(2, SHAPE)]
-    assert all(error.held_out is None for error in merged(cards).report.concepts)
+    all_inputs = [replace(inputs, sketch=None, held_out=None) for inputs in made_inputs(2, SHAPE)]
+    assert all(error.held_out is None for error in merged(all_inputs).report.concepts)
     with pytest.raises(MergeError, match="has no sketch"):
-        merged(cards, method="ridge")
+        merged(all_inputs, method="ridge")
 
 
 @pytest.mark.parametrize(
@@ -306,6 +308,6 @@ def test_impossible_settings_are_refused(
     weights: list[float], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        merged(make_cards(2, SHAPE), weights, **settings)
+        merged(made_inputs(2, SHAPE), weights, **settings)
     with pytest.raises(ConfigError, match="0 concepts"):
         merged([])

@@ -8,27 +8,27 @@ import torch
 from benchmarks.merging.case import make_statistics
 from cdcore.errors import BaseMismatchError
 from cdcore.merging.parts import arrange, check_bases
-from tests.cdcore.merging_case import make_cards
+from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 16
-CARDS = make_cards(3, (20, WIDTH))
+CARDS = made_inputs(3, (20, WIDTH))
 
 
 def test_parts_are_in_the_order_of_content_with_their_weights_and_updates() -> None:
     weights = [1.0, 2.0, 3.0]
     parts, renamed, notes = arrange(CARDS, weights, None)
-    assert [part.card.digest for part in parts] == sorted(card.digest for card in CARDS)
-    assert {part.card.name: part.weight for part in parts} == {
-        card.name: weight for card, weight in zip(CARDS, weights, strict=True)
+    assert [part.inputs.digest for part in parts] == sorted(inputs.digest for inputs in CARDS)
+    assert {part.inputs.name: part.weight for part in parts} == {
+        inputs.name: weight for inputs, weight in zip(CARDS, weights, strict=True)
     }
     assert (renamed, notes) == ({}, [])
     again, _, _ = arrange(CARDS[::-1], weights[::-1], None)
-    assert [part.card.name for part in again] == [part.card.name for part in parts]
+    assert [part.inputs.name for part in again] == [part.inputs.name for part in parts]
     assert [part.weight for part in again] == [part.weight for part in parts]
 
 
 def test_tokens_keep_their_rows_under_new_names() -> None:
-    twins = [replace(card, subjects=CARDS[0].subjects) for card in CARDS]
+    twins = [replace(inputs, subjects=CARDS[0].subjects) for inputs in CARDS]
     parts, renamed, _ = arrange(twins, [1.0] * 3, None)
     assert [list(part.tokens) for part in parts] == [
         ["<concept0>"],
@@ -37,7 +37,7 @@ def test_tokens_keep_their_rows_under_new_names() -> None:
     ]
     for part in parts:
         (row,) = part.tokens.values()
-        assert torch.equal(row, next(iter(part.card.tokens.values())))
+        assert torch.equal(row, next(iter(part.inputs.tokens.values())))
     assert sorted(renamed.values()) == ["<concept0-2>", "<concept0-3>"]
 
 

@@ -11,7 +11,7 @@ from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.embeddings import is_done, load_rows
 from cdcore.evaluation.methods import Method, Part
 from cdcore.evaluation.panel import JUDGE, PanelSources, load_panel
-from cdcore.merging.settings import BlendSettings
+from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.pictures.png import SETTINGS_KEY
 from cdcore.sampling.pipeline import sample
@@ -35,7 +35,7 @@ def worker(tiny_base: Base, output: Path) -> CellWorker:
             base=tiny_base.name,
             sources=SOURCES,
             sampling=SamplingSettings(steps=2, guidance_scale=3.0, sampler="ddpm"),
-            blending=BlendSettings(cache=output / "cache", allow_ill_posed=True),
+            merging=MergeSettings(cache=output / "cache", allow_ill_posed=True),
             output=output,
         )
     )

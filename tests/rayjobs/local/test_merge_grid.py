@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from cdcore.concepts.storage import load_concept
-from cdcore.merging.concept_files import make_blend
-from cdcore.merging.settings import BlendSettings
+from cdcore.merging.concept_files import merge_files
+from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.pictures.png import SETTINGS_KEY
-from rayjobs.local.merge_grid import save_blend_sheet
+from rayjobs.local.merge_grid import save_merge_grid
 
 
 @pytest.mark.parametrize("method", ["constrained", "masked"])
@@ -20,15 +20,15 @@ def test_a_sheet_has_each_concept_alone_merged_and_all_in_one(
     method: str, concept_file: Path, other_concept_file: Path, tiny_base: Base, tmp_path: Path
 ) -> None:
     files = [(concept_file, 1.0), (other_concept_file, 0.5)]
-    settings = BlendSettings(method=method, cache=tmp_path, allow_ill_posed=True)  # type: ignore[arg-type]
-    blend = make_blend(files, settings, base=tiny_base)
+    settings = MergeSettings(method=method, cache=tmp_path, allow_ill_posed=True)  # type: ignore[arg-type]
+    merged = merge_files(files, settings, base=tiny_base)
     concepts = [(load_concept(file), weight) for file, weight in files]
     seen: list[tuple[int, int]] = []
     path = tmp_path / "pair.png"
-    save_blend_sheet(
+    save_merge_grid(
         path,
         tiny_base,
-        blend,
+        merged,
         concepts,
         seeds=[3, 4],
         steps=2,
@@ -46,10 +46,10 @@ def test_a_sheet_has_each_concept_alone_merged_and_all_in_one(
 def test_one_concept_needs_no_picture_of_all(
     concept_file: Path, tiny_base: Base, tmp_path: Path
 ) -> None:
-    settings = BlendSettings(cache=tmp_path, allow_ill_posed=True)
-    blend = make_blend([(concept_file, 1.0)], settings, base=tiny_base)
+    settings = MergeSettings(cache=tmp_path, allow_ill_posed=True)
+    merged = merge_files([(concept_file, 1.0)], settings, base=tiny_base)
     path = tmp_path / "one.png"
     concepts = [(load_concept(concept_file), 1.0)]
-    save_blend_sheet(path, tiny_base, blend, concepts, seeds=[0], steps=1)
+    save_merge_grid(path, tiny_base, merged, concepts, seeds=[0], steps=1)
     with Image.open(path) as picture:
         assert picture.height > picture.width

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from cdcore.concepts.storage import load_card, load_concept, save_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
 from serve.gateway.exporting import EXPORTS
@@ -119,7 +119,7 @@ def test_a_merge_is_kept_under_a_name_with_tokens_that_do_not_collide(
     assert answer.status_code == 200, answer.text
     path = tmp_path / "pair.safetensors"
     path.write_bytes(client.get("/v1/concepts/pair/file").content)
-    assert load_concept(path).name == load_card(path).name == "pair"
+    assert load_concept(path).name == load_merge_inputs(path).name == "pair"
     assert client.get("/v1/concepts/pair/file", params={"format": "kohya"}).status_code == 200
     for name in ("pair", "another"):
         client.delete(f"/v1/concepts/{name}")

@@ -11,7 +11,7 @@ from cdcore.concepts.storage import save_concept
 from cdcore.errors import BaseMismatchError, ConfigError, TokenError, UnknownConceptError
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
-from serve.api.concept_selection import blend_of, choose
+from serve.api.concept_selection import choose, mix_of
 from serve.api.schemas import ConceptChoice, ImageRequest
 from serve.catalogue.caller import ANYONE
 from serve.catalogue.catalogue import Catalogue
@@ -47,9 +47,9 @@ def catalogue(
 
 def chosen(facts: ServiceFacts, catalogue: Catalogue, **body: Any) -> dict[str, float]:
     request = ImageRequest.model_validate({"prompt": "a cat", **body})
-    blend = choose(request, facts, catalogue, ANYONE)
-    assert (blend.method != "") == (len(blend.parts) > 1)
-    return {reference.name: weight for reference, weight in blend.parts}
+    mix = choose(request, facts, catalogue, ANYONE)
+    assert (mix.method != "") == (len(mix.parts) > 1)
+    return {reference.name: weight for reference, weight in mix.parts}
 
 
 def test_concepts_are_named_in_one_of_three_places(
@@ -102,7 +102,7 @@ def test_a_kept_merge_may_have_tokens_that_collide(
     facts: ServiceFacts, catalogue: Catalogue
 ) -> None:
     choices = [ConceptChoice(name="mycat"), ConceptChoice(name="copy")]
-    assert len(blend_of(choices, "ridge", facts, catalogue, ANYONE).parts) == 2
+    assert len(mix_of(choices, "ridge", facts, catalogue, ANYONE).parts) == 2
 
 
 def test_tokens_are_those_of_the_version_that_is_asked_for(

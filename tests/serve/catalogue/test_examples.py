@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.concepts.storage import load_card
+from cdcore.concepts.storage import load_merge_inputs
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
 from serve.catalogue import examples
@@ -41,4 +41,4 @@ def test_what_is_shipped_is_found_by_folder(
 
 def test_what_this_project_ships_can_be_read() -> None:
     for file in shipped_examples():
-        assert load_card(file).name == file.stem
+        assert load_merge_inputs(file).name == file.stem

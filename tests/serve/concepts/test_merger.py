@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.concepts.merge_inputs import Card
-from cdcore.concepts.storage import load_card, load_concept
+from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.errors import ConfigError, UnknownConceptError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import merge
@@ -34,7 +34,7 @@ def statistics(tiny_base: Base) -> CaptionStatistics:
 
 @pytest.fixture
 def merger(statistics: CaptionStatistics, files: Mapping[str, Path]) -> ConceptMerger:
-    return ConceptMerger(statistics, lambda reference: load_card(files[reference.name]))
+    return ConceptMerger(statistics, lambda reference: load_merge_inputs(files[reference.name]))
 
 
 def parts(files: Mapping[str, Path], weights: Mapping[ConceptRef, float]) -> list[MergePart]:
@@ -55,7 +55,7 @@ def test_it_is_the_merge_of_the_command_line(
     found = merger(parts(files, weights), method)
     names = [reference.name for reference in weights]
     wanted = merge(
-        [load_card(files[name]) for name in names],
+        [load_merge_inputs(files[name]) for name in names],
         statistics,
         list(weights.values()),
         method=method,
@@ -91,7 +91,7 @@ def test_an_update_in_half_precision_merges_as_it_was_read(
 def test_impossible_merges_are_refused(
     statistics: CaptionStatistics, files: Mapping[str, Path]
 ) -> None:
-    def forgotten(reference: ConceptRef) -> Card:
+    def forgotten(reference: ConceptRef) -> MergeInputs:
         raise UnknownConceptError(f"there is no {reference.name}")
 
     merger = ConceptMerger(statistics, forgotten)

@@ -11,10 +11,10 @@ import torch
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConceptFileError, ConfigError, ServingError
 from cdcore.model.base import Base
-from serve.concepts.mix import Blend
+from serve.concepts.mix import ConceptMix
 from serve.concepts.preparation import Merged, MergePart, Preparation, Preparer
 from serve.concepts.store import ConceptStore
-from tests.serve.engine_case import ALICE, BORIS, CLARA, FolderSource, blend, weighted_sum
+from tests.serve.engine_case import ALICE, BORIS, CLARA, FolderSource, mix, weighted_sum
 
 PATIENCE_S = 60.0
 
@@ -39,7 +39,7 @@ class Case:
             raise ZeroDivisionError
         return weighted_sum(parts, method)
 
-    def start(self, wanted: Blend) -> tuple[Preparation, threading.Event]:
+    def start(self, wanted: ConceptMix) -> tuple[Preparation, threading.Event]:
         settled = threading.Event()
 
         def note() -> None:
@@ -50,7 +50,7 @@ class Case:
         self.preparer.start(preparation)
         return preparation, settled
 
-    def done(self, wanted: Blend) -> Preparation:
+    def done(self, wanted: ConceptMix) -> Preparation:
         preparation, settled = self.start(wanted)
         assert settled.wait(PATIENCE_S)
         return preparation
@@ -64,8 +64,8 @@ def case(tiny_base: Base, source: FolderSource, tmp_path: Path) -> Iterator[Case
 
 
 def test_the_base_itself_and_what_is_known_are_ready_at_once(case: Case) -> None:
-    assert case.start(Blend())[0].merged == Merged(None, {}, {})
-    for wanted in (blend(ALICE), blend(ALICE, BORIS)):
+    assert case.start(ConceptMix())[0].merged == Merged(None, {}, {})
+    for wanted in (mix(ALICE), mix(ALICE, BORIS)):
         case.preparer.release(case.done(wanted))
         again, settled = case.start(wanted)
         assert settled.is_set()
@@ -77,7 +77,7 @@ def test_the_base_itself_and_what_is_known_are_ready_at_once(case: Case) -> None
 def test_a_concept_as_taught_is_leased_until_it_is_released(
     case: Case, source: FolderSource
 ) -> None:
-    preparation = case.done(blend(ALICE))
+    preparation = case.done(mix(ALICE))
     assert preparation.merged is not None
     assert preparation.merged.update is not None
     wanted = load_concept(source.path(ALICE)).update
@@ -89,7 +89,7 @@ def test_a_concept_as_taught_is_leased_until_it_is_released(
 
 
 def test_a_weight_scales_in_full_precision(case: Case, source: FolderSource) -> None:
-    preparation = case.done(blend(CLARA, weight=0.3))
+    preparation = case.done(mix(CLARA, weight=0.3))
     assert preparation.merged is not None
     assert preparation.merged.update is not None
     wanted = load_concept(source.path(CLARA)).update.scaled(0.3)
@@ -100,7 +100,7 @@ def test_a_weight_scales_in_full_precision(case: Case, source: FolderSource) -> 
 
 def test_a_merge_is_made_once_and_lets_its_concepts_go(case: Case) -> None:
     case.gate.clear()
-    started = [case.start(blend(ALICE, BORIS)) for _ in range(4)]
+    started = [case.start(mix(ALICE, BORIS)) for _ in range(4)]
     case.preparer.release(started[0][0])
     case.gate.set()
     # The first may have been released before it had its concepts: then nobody is told.
@@ -112,14 +112,14 @@ def test_a_merge_is_made_once_and_lets_its_concepts_go(case: Case) -> None:
     assert case.merges == 1
     assert case.store.leases == 0
     assert len(case.preparer.merge_s) == 1
-    case.done(blend(ALICE, BORIS, method="other"))
+    case.done(mix(ALICE, BORIS, method="other"))
     assert case.merges == 2
 
 
 def test_whatever_goes_wrong_is_told(case: Case, tiny_base: Base) -> None:
     for wanted, error in (
-        (blend(ALICE, BORIS, method="refused"), ConceptFileError),
-        (blend(ALICE, BORIS, method="defect"), ServingError),
+        (mix(ALICE, BORIS, method="refused"), ConceptFileError),
+        (mix(ALICE, BORIS, method="defect"), ServingError),
     ):
         for _ in range(2):
             failed = case.done(wanted)
@@ -131,5 +131,5 @@ def test_whatever_goes_wrong_is_told(case: Case, tiny_base: Base) -> None:
 
 def test_without_a_merge_several_concepts_are_refused(case: Case) -> None:
     case.preparer = Preparer(case.store, None, case.threads, merge_bytes=0)
-    assert isinstance(case.done(blend(ALICE, BORIS)).error, ConfigError)
-    assert case.done(blend(ALICE, weight=2.0)).merged is not None
+    assert isinstance(case.done(mix(ALICE, BORIS)).error, ConfigError)
+    assert case.done(mix(ALICE, weight=2.0)).merged is not None

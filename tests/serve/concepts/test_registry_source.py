@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.concepts.storage import load_card, load_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.errors import ConceptFileError, RegistryError, UnknownConceptError
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.concepts.registry_source import RegistrySource
 from tests.serve.engine_case import CONFIG, SIMPLE, running
 
@@ -45,18 +45,18 @@ def test_what_was_located_is_known_without_the_store(
     assert source.file_bytes(wanted) > 0
 
 
-def test_a_card_has_the_registry_s_name_and_comes_with_the_file(
+def test_merge_inputs_has_the_registry_s_name_and_comes_with_the_file(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, wanted = RegistrySource(registry), reference_to(registry, "mine")
-    own = load_card(registry.resolve("mine"))
-    assert source.card(wanted).digest == own.digest
+    own = load_merge_inputs(registry.resolve("mine"))
+    assert source.inputs(wanted).digest == own.digest
     other = RegistrySource(registry)
     other.fetch(wanted, tmp_path / "copy.safetensors")
     monkeypatch.setattr(registry, "resolve", None)
-    card = other.card(wanted)
-    assert (own.name, card.name) == ("alice", "mine")
-    assert torch.equal(card.constraint.values, own.constraint.values)
+    inputs = other.inputs(wanted)
+    assert (own.name, inputs.name) == ("alice", "mine")
+    assert torch.equal(inputs.constraint.values, own.constraint.values)
 
 
 def test_what_does_not_exist_is_named(registry: Registry) -> None:
@@ -70,17 +70,17 @@ def test_what_does_not_exist_is_named(registry: Registry) -> None:
             source.locate([ConceptRef(name, version)])
 
 
-def test_a_file_without_a_card_can_still_be_fetched(
+def test_a_file_without_merge_inputs_can_still_be_fetched(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path) -> None:
-        raise ConceptFileError(f"{path}: no card")
+        raise ConceptFileError(f"{path}: no merge inputs")
 
     source, wanted = RegistrySource(registry), reference_to(registry, "mine")
-    monkeypatch.setattr("serve.concepts.registry_source.load_card", refuse)
+    monkeypatch.setattr("serve.concepts.registry_source.load_merge_inputs", refuse)
     source.fetch(wanted, tmp_path / "copy.safetensors")
-    with pytest.raises(ConceptFileError, match="no card"):
-        source.card(wanted)
+    with pytest.raises(ConceptFileError, match="no merge inputs"):
+        source.inputs(wanted)
 
 
 def test_an_engine_serves_what_is_published_while_it_runs_and_every_old_version(
@@ -90,8 +90,8 @@ def test_an_engine_serves_what_is_published_while_it_runs_and_every_old_version(
     first = reference_to(registry, "mine")
 
     def picture(reference: ConceptRef) -> torch.Tensor:
-        blend = Blend.of((reference, 1.0), method="")
-        request = replace(SIMPLE, prompt="a cat", blend=blend, deterministic=True)
+        mix = ConceptMix.of((reference, 1.0), method="")
+        request = replace(SIMPLE, prompt="a cat", mix=mix, deterministic=True)
         return engine.ask(request).result(200).pictures[0]
 
     with running(tiny_base, source, tmp_path / "cache", CONFIG) as engine:

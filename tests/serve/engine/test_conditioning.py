@@ -12,9 +12,9 @@ from cdcore.sampling.pipeline import condition
 from serve.concepts.preparation import Merged
 from serve.concepts.tensor_sizes import tensor_bytes
 from serve.engine.conditioning import Conditioner
-from tests.serve.engine_case import ALICE, BORIS, SIMPLE, FolderSource, blend
+from tests.serve.engine_case import ALICE, BORIS, SIMPLE, FolderSource, mix
 
-REQUEST = replace(SIMPLE, prompt="an <alice> cat", blend=blend(ALICE), negative_prompt="a barn")
+REQUEST = replace(SIMPLE, prompt="an <alice> cat", mix=mix(ALICE), negative_prompt="a barn")
 
 
 def merged_alice(source: FolderSource) -> Merged:
@@ -47,8 +47,8 @@ def test_only_equal_requests_are_recalled(tiny_base: Base, source: FolderSource)
     for other in (
         replace(REQUEST, prompt="a cat"),
         replace(REQUEST, negative_prompt=""),
-        replace(REQUEST, blend=blend(BORIS)),
-        replace(REQUEST, blend=blend(ALICE, weight=0.5)),
+        replace(REQUEST, mix=mix(BORIS)),
+        replace(REQUEST, mix=mix(ALICE, weight=0.5)),
     ):
         assert conditioner.recall(other) is None
     unguided = conditioner.recall(replace(REQUEST, guidance_scale=1.0, negative_prompt="any"))

@@ -35,8 +35,8 @@ from tests.serve.engine_case import (
     CONFIG,
     SIMPLE,
     FolderSource,
-    blend,
     expected,
+    mix,
     mixed,
     running,
 )
@@ -52,7 +52,7 @@ def shared(
     source = FolderSource(concept_folder)
     with running(tiny_base, source, tmp_path_factory.mktemp("cache")) as engine:
         yield engine, source
-        assert engine.desk.figures()["requests"] == 0
+        assert engine.inbox.figures()["requests"] == 0
 
 
 def picture(engine: Engine, request: PictureRequest) -> Tensor:
@@ -91,9 +91,9 @@ def test_a_client_that_goes_leaves_no_trace_in_its_neighbours(
     shared: tuple[Engine, FolderSource],
 ) -> None:
     engine, _ = shared
-    long = replace(SIMPLE, blend=blend(ALICE), steps=12)
+    long = replace(SIMPLE, mix=mix(ALICE), steps=12)
     alone = picture(engine, long)
-    before = engine.desk.figures()
+    before = engine.inbox.figures()
     ticket = engine.ask(long)
     heard: list[Event] = []
     keys: list[str] = []
@@ -103,14 +103,14 @@ def test_a_client_that_goes_leaves_no_trace_in_its_neighbours(
         if isinstance(event, Preview):
             engine.cancel(keys[0])
 
-    gone = replace(SIMPLE, blend=blend(BORIS), steps=12, previews=3, seeds=(8,))
+    gone = replace(SIMPLE, mix=mix(BORIS), steps=12, previews=3, seeds=(8,))
     keys.append(engine.submit(gone, leave_at_the_first_preview))
     assert torch.equal(ticket.result(PATIENCE_S).pictures[0], alone)
     first, last = heard
     assert isinstance(first, Preview)
     assert isinstance(last, Failed)
     assert isinstance(last.error, RequestCancelledError)
-    spared = engine.desk.figures()["cancelled_steps"] - before["cancelled_steps"]
+    spared = engine.inbox.figures()["cancelled_steps"] - before["cancelled_steps"]
     assert spared == 12 - 3
     engine.cancel(keys[0])
 
@@ -119,7 +119,7 @@ def test_several_pictures_and_previews_of_one_request(
     tiny_base: Base, shared: tuple[Engine, FolderSource]
 ) -> None:
     engine, source = shared
-    request = replace(SIMPLE, blend=blend(ALICE, BORIS), seeds=(5, 6, 7, 8), previews=2, steps=6)
+    request = replace(SIMPLE, mix=mix(ALICE, BORIS), seeds=(5, 6, 7, 8), previews=2, steps=6)
     result = engine.ask(request).result(PATIENCE_S)
     assert len(result.pictures) == 4
     for number, seed in enumerate(request.seeds):
@@ -138,10 +138,10 @@ def test_a_request_that_fails_fails_alone(shared: tuple[Engine, FolderSource]) -
     good = engine.ask(replace(SIMPLE, steps=10))
     for request, error, says in (
         (replace(SIMPLE, prompt="a <hat>"), TokenError, "<hat>"),
-        (replace(SIMPLE, blend=blend(ALICE), prompt="<boris> cat"), TokenError, "<alice>"),
-        (replace(SIMPLE, blend=blend(ConceptRef("dora", "1"))), ConceptFileError, "'dora'"),
-        (replace(SIMPLE, blend=blend(ALICE, CLARA, method="refused")), ConceptFileError, "go tog"),
-        (replace(SIMPLE, blend=blend(ALICE, CLARA, method="broken")), ServingError, "no numbers"),
+        (replace(SIMPLE, mix=mix(ALICE), prompt="<boris> cat"), TokenError, "<alice>"),
+        (replace(SIMPLE, mix=mix(ConceptRef("dora", "1"))), ConceptFileError, "'dora'"),
+        (replace(SIMPLE, mix=mix(ALICE, CLARA, method="refused")), ConceptFileError, "go tog"),
+        (replace(SIMPLE, mix=mix(ALICE, CLARA, method="broken")), ServingError, "no numbers"),
     ):
         with pytest.raises(error, match=says):
             picture(engine, request)
@@ -165,7 +165,7 @@ def test_a_known_prompt_needs_neither_concept_nor_text_encoder(
     tiny_base: Base, shared: tuple[Engine, FolderSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, source = shared
-    request = replace(SIMPLE, blend=blend(ALICE, CLARA), prompt="<alice> cat by the sea")
+    request = replace(SIMPLE, mix=mix(ALICE, CLARA), prompt="<alice> cat by the sea")
     first = engine.ask(request).result(PATIENCE_S)
     fetched, merges = dict(source.fetched), len(engine.preparer.merge_s)
     monkeypatch.setattr(tiny_base.text_encoder, "encode", None)
@@ -180,7 +180,7 @@ def test_a_free_row_is_taken_within_two_turns(shared: tuple[Engine, FolderSource
     engine, _ = shared
     first = engine.ask(replace(SIMPLE, steps=12))
     time.sleep(0.05)
-    done = engine.ask(replace(SIMPLE, blend=blend(ALICE), steps=2)).result(PATIENCE_S).done
+    done = engine.ask(replace(SIMPLE, mix=mix(ALICE), steps=2)).result(PATIENCE_S).done
     assert done.found_free_row
     assert done.turns_waited <= 2
     first.result(PATIENCE_S)
@@ -207,7 +207,7 @@ def test_a_slow_load_stops_nobody_and_is_shared(
 ) -> None:
     with running(tiny_base, source, tmp_path / "cache") as engine:
         source.gate.clear()
-        cold = [engine.ask(replace(SIMPLE, blend=blend(BORIS), seeds=(n,))) for n in range(2)]
+        cold = [engine.ask(replace(SIMPLE, mix=mix(BORIS), seeds=(n,))) for n in range(2)]
         warm = picture(engine, SIMPLE)
         assert warm.isfinite().all()
         assert all(ticket.inbox.empty() for ticket in cold)
@@ -263,7 +263,7 @@ def test_a_deadline_that_cannot_be_met_ends_a_request(
             engine.ask(replace(SIMPLE, steps=500, deadline_s=1e-3))
         # Its concept does not come, and nothing else happens that could wake the engine.
         source.gate.clear()
-        late = engine.ask(replace(SIMPLE, blend=blend(ALICE), steps=1, deadline_s=2.0))
+        late = engine.ask(replace(SIMPLE, mix=mix(ALICE), steps=1, deadline_s=2.0))
         with pytest.raises(DeadlineError, match="cannot be met"):
             late.result(PATIENCE_S)
         source.gate.set()
@@ -291,7 +291,7 @@ def test_a_crash_of_the_thread_fails_all_requests_with_one_error(
     with running(tiny_base, source, tmp_path / "cache") as engine:
         engine.check_health()
         source.gate.clear()
-        cold = engine.ask(replace(SIMPLE, blend=blend(ALICE)))
+        cold = engine.ask(replace(SIMPLE, mix=mix(ALICE)))
 
         def fail(*_: object) -> None:
             raise RuntimeError("the device has gone")
@@ -314,8 +314,8 @@ def test_any_mix_of_clients_that_come_fail_and_go_leaves_nothing_behind(
     """Small caches, so that concepts go and come back; every request hears exactly one end."""
     size = source.file_bytes(ALICE)
     config = replace(CONFIG, host_bytes=5 * size, disk_bytes=3 * size, prompt_bytes=0)
-    blends = [blend(ALICE), blend(BORIS), blend(ALICE, CLARA), blend(ConceptRef("dora", "1"))]
-    blends += [blend(), blend(BORIS, CLARA, method="refused"), blend(ALICE, weight=0.5)]
+    mixes = [mix(ALICE), mix(BORIS), mix(ALICE, CLARA), mix(ConceptRef("dora", "1"))]
+    mixes += [mix(), mix(BORIS, CLARA, method="refused"), mix(ALICE, weight=0.5)]
     ends: list[list[Event]] = []
 
     def client(engine: Engine, seed: int) -> None:
@@ -325,7 +325,7 @@ def test_any_mix_of_clients_that_come_fail_and_go_leaves_nothing_behind(
             ends.append(heard)
             request = replace(
                 SIMPLE,
-                blend=rng.choice(blends),
+                mix=rng.choice(mixes),
                 seeds=tuple(range(rng.randint(1, 2))),
                 steps=rng.randint(1, 3),
                 client=str(seed),
@@ -348,7 +348,7 @@ def test_any_mix_of_clients_that_come_fail_and_go_leaves_nothing_behind(
         for thread in clients:
             thread.join()
         assert engine.drain(PATIENCE_S)
-        figures = engine.desk.figures()
+        figures = engine.inbox.figures()
         assert figures["backlog_row_steps"] == figures["active_rows"] == 0
         assert engine.store.leases == 0
         assert engine.store.used_bytes[0] <= config.host_bytes
@@ -389,7 +389,7 @@ def test_a_concept_of_another_base_is_refused(
     tiny_base: Base, source: FolderSource, tmp_path: Path
 ) -> None:
     other = replace(tiny_base, fingerprint="0" * 64)
-    request = replace(SIMPLE, blend=blend(ALICE))
+    request = replace(SIMPLE, mix=mix(ALICE))
     cache = tmp_path / "cache"
     with running(other, source, cache) as engine, pytest.raises(BaseMismatchError, match="'alice'"):
         picture(engine, request)

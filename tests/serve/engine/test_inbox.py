@@ -15,17 +15,17 @@ from serve.concepts.preparation import Preparer
 from serve.concepts.store import ConceptStore
 from serve.engine.conditioning import Conditioner
 from serve.engine.config import EngineConfig, limits_of
-from serve.engine.inbox import Desk
+from serve.engine.inbox import Inbox
 from serve.engine.request import Event, PictureRequest
-from tests.serve.engine_case import ALICE, SIMPLE, FolderSource, blend
+from tests.serve.engine_case import ALICE, SIMPLE, FolderSource, mix
 
 SIZE = (64, 64)
 CONFIG = EngineConfig(slots=2, backlog=200)
-MISSING = blend(ConceptRef("dora", "1"))
+MISSING = mix(ConceptRef("dora", "1"))
 
 
 class Case:
-    """A desk without an engine."""
+    """A inbox without an engine."""
 
     def __init__(self, base: Base, source: FolderSource, folder: Path) -> None:
         self.base = base
@@ -35,12 +35,12 @@ class Case:
         )
         preparer = Preparer(self.store, None, self.threads, merge_bytes=0)
         conditioner = Conditioner(base, prompt_bytes=0, device_bytes=0)
-        self.desk = Desk(limits_of(base, CONFIG), CONFIG, preparer, conditioner)
+        self.inbox = Inbox(limits_of(base, CONFIG), CONFIG, preparer, conditioner)
 
     def submit(self, request: PictureRequest) -> str:
         steps = plan(self.base.noise_schedule, request.sampler, request.steps)
         heard: list[Event] = []
-        return self.desk.submit(request, steps, SIZE, heard.append)
+        return self.inbox.submit(request, steps, SIZE, heard.append)
 
 
 @pytest.fixture
@@ -52,57 +52,59 @@ def case(tiny_base: Base, source: FolderSource, tmp_path: Path) -> Iterator[Case
 
 def test_failures_make_place_for_those_who_wait(case: Case) -> None:
     """More requests for a missing concept than are prepared at once, and one good one behind."""
-    missing = [case.submit(replace(SIMPLE, blend=MISSING, steps=1)) for _ in range(20)]
+    missing = [case.submit(replace(SIMPLE, mix=MISSING, steps=1)) for _ in range(20)]
     good = case.submit(SIMPLE)
     failed: list[str] = []
     for _ in range(20):
-        turn = case.desk.await_turn(has_other_work=False)
-        assert turn is not None
-        failed += [work.key for work, error in turn.failed if isinstance(error, ConceptFileError)]
-        if turn.active[SIZE]:
-            assert {key for key, _ in turn.active[SIZE]} == {good}
+        step_plan = case.inbox.await_turn(has_other_work=False)
+        assert step_plan is not None
+        failed += [
+            work.key for work, error in step_plan.failed if isinstance(error, ConceptFileError)
+        ]
+        if step_plan.active[SIZE]:
+            assert {key for key, _ in step_plan.active[SIZE]} == {good}
             break
-        assert turn.size is None
+        assert step_plan.size is None
     assert len(failed) == len(set(failed))
     # The rest fail as their turn comes, and none is forgotten.
     while len(failed) < len(missing):
-        turn = case.desk.await_turn(has_other_work=False)
-        assert turn is not None
-        failed += [work.key for work, _ in turn.failed]
+        step_plan = case.inbox.await_turn(has_other_work=False)
+        assert step_plan is not None
+        failed += [work.key for work, _ in step_plan.failed]
     assert sorted(failed) == sorted(missing)
     assert case.store.leases == 0
 
 
 def test_a_known_concept_joins_in_the_turn_after_it_was_asked_for(case: Case) -> None:
-    case.submit(replace(SIMPLE, blend=blend(ALICE)))
-    turn = case.desk.await_turn(has_other_work=False)
-    assert turn is not None
-    assert turn.size == SIZE
-    warm = case.submit(replace(SIMPLE, blend=blend(ALICE), seeds=(2,)))
-    turn = case.desk.await_turn(has_other_work=False)
-    assert turn is not None
-    work = turn.active[SIZE][warm, 0]
+    case.submit(replace(SIMPLE, mix=mix(ALICE)))
+    step_plan = case.inbox.await_turn(has_other_work=False)
+    assert step_plan is not None
+    assert step_plan.size == SIZE
+    warm = case.submit(replace(SIMPLE, mix=mix(ALICE), seeds=(2,)))
+    step_plan = case.inbox.await_turn(has_other_work=False)
+    assert step_plan is not None
+    work = step_plan.active[SIZE][warm, 0]
     assert work.found_free_row
     assert work.joined_turn - work.offered_turn == 0
 
 
 def test_a_turn_is_counted_only_while_there_is_one(case: Case) -> None:
-    before = case.desk.turn_started_at
+    before = case.inbox.turn_started_at
     case.submit(replace(SIMPLE, steps=1))
-    assert case.desk.await_turn(has_other_work=False) is not None
-    assert (before is None, case.desk.turn_started_at is None) == (True, False)
-    (finished,) = case.desk.ticked(SIZE)
-    assert case.desk.is_open(finished[1].key)
-    assert case.desk.decoded(finished[0]) is finished[1]
-    assert not case.desk.is_open(finished[1].key)
-    assert case.desk.drain(0.0)
+    assert case.inbox.await_turn(has_other_work=False) is not None
+    assert (before is None, case.inbox.turn_started_at is None) == (True, False)
+    (finished,) = case.inbox.ticked(SIZE)
+    assert case.inbox.is_open(finished[1].key)
+    assert case.inbox.decoded(finished[0]) is finished[1]
+    assert not case.inbox.is_open(finished[1].key)
+    assert case.inbox.drain(0.0)
 
 
-def test_a_closed_desk_gives_back_all_that_is_there(case: Case) -> None:
-    keys = {case.submit(replace(SIMPLE, blend=blend(ALICE), seeds=(n,))) for n in range(3)}
-    case.desk.close(EngineStoppedError("closed"))
-    assert case.desk.await_turn(has_other_work=False) is None
-    assert {work.key for work, _ in case.desk.clear()} == keys
+def test_a_closed_inbox_gives_back_all_that_is_there(case: Case) -> None:
+    keys = {case.submit(replace(SIMPLE, mix=mix(ALICE), seeds=(n,))) for n in range(3)}
+    case.inbox.close(EngineStoppedError("closed"))
+    assert case.inbox.await_turn(has_other_work=False) is None
+    assert {work.key for work, _ in case.inbox.clear()} == keys
     assert case.store.leases == 0
     with pytest.raises(EngineStoppedError, match="closed"):
         case.submit(SIMPLE)
@@ -113,10 +115,10 @@ def test_figures_count_what_has_happened(case: Case) -> None:
     with pytest.raises(OverloadedError):
         case.submit(replace(SIMPLE, seeds=(1, 2), steps=50))
     key = case.submit(replace(SIMPLE, steps=50, client="other"))
-    case.desk.cancel(key)
-    turn = case.desk.await_turn(has_other_work=False)
-    assert turn is not None
-    figures = case.desk.figures()
+    case.inbox.cancel(key)
+    step_plan = case.inbox.await_turn(has_other_work=False)
+    assert step_plan is not None
+    figures = case.inbox.figures()
     assert {name: figures[name] for name in ("offered", "refused", "cancelled", "turns")} == {
         "offered": 2,
         "refused": 1,

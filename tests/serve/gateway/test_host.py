@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.concepts.storage import load_card, load_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.errors import (
     ConfigError,
     CustomDiffusionError,
@@ -20,10 +20,10 @@ from cdcore.errors import (
 )
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
-from serve.concepts.mix import Blend, ConceptRef
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.engine.request import Done, Failed, Picture, PictureRequest
 from serve.gateway.host import EngineHost
-from serve.gateway.protocol import Accepted, Told
+from serve.gateway.protocol import Accepted, EngineEvent
 from tests.serve.engine_case import SIMPLE
 from tests.serve.service_case import hosting
 
@@ -37,7 +37,7 @@ def references(shared_registry: Registry) -> Mapping[str, ConceptRef]:
     }
 
 
-async def all_told(host: EngineHost, request: PictureRequest) -> list[Told]:
+async def all_told(host: EngineHost, request: PictureRequest) -> list[EngineEvent]:
     return [told async for told in host.draw(request)]
 
 
@@ -48,8 +48,10 @@ async def failure(host: EngineHost, request: PictureRequest) -> CustomDiffusionE
 
 
 def merged_request(references: Mapping[str, ConceptRef]) -> PictureRequest:
-    blend = Blend.of((references["mycat"], 1.0), (references["mychair"], 0.8), method="constrained")
-    return replace(SIMPLE, prompt="a <mycat> cat on a <mychair> chair", blend=blend)
+    mix = ConceptMix.of(
+        (references["mycat"], 1.0), (references["mychair"], 0.8), method="constrained"
+    )
+    return replace(SIMPLE, prompt="a <mycat> cat on a <mychair> chair", mix=mix)
 
 
 async def test_a_merge_is_drawn_from_the_registry(
@@ -67,7 +69,7 @@ async def test_refusals_are_told_and_not_raised(
     host: EngineHost, shared_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = replace(
-        SIMPLE, blend=Blend.of((ConceptRef("mycat", "7-0123456789abcdef"), 1), method="")
+        SIMPLE, mix=ConceptMix.of((ConceptRef("mycat", "7-0123456789abcdef"), 1), method="")
     )
     assert isinstance(await failure(host, lost), UnknownConceptError)
     assert isinstance(await failure(host, replace(SIMPLE, steps=0)), ConfigError)
@@ -105,7 +107,7 @@ async def test_a_kept_merge_is_a_concept_that_merges_again(
     concept = load_concept(path)
     assert concept.name == "both"
     assert set(concept.phrases) == {"<mycat> cat", "<mychair> chair"}
-    assert load_card(path).name == "both"
+    assert load_merge_inputs(path).name == "both"
     assert kept.report["method"] == method
     assert {part["name"] for part in concept.parents} == {"mycat", "mychair"}
 

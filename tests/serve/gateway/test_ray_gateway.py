@@ -9,7 +9,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from cdcore.errors import CustomDiffusionError, EngineStoppedError, MergeError
 from serve.concepts.mix import ConceptRef
 from serve.engine.request import Failed
-from serve.gateway.protocol import Accepted, Told
+from serve.gateway.protocol import Accepted, EngineEvent
 from serve.gateway.ray_gateway import RayGateway
 from tests.serve.engine_case import SIMPLE
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 class Handle:
     """A handle whose every call ends in an error, streams after what they yield."""
 
-    def __init__(self, error: Exception, *told: Told) -> None:
+    def __init__(self, error: Exception, *told: EngineEvent) -> None:
         self.error = error
         self.told = told
         self.cancelled = 0
@@ -39,7 +39,7 @@ class Stream(Handle):
     def remote(self, *arguments: Any) -> Any:
         return self
 
-    async def __aiter__(self) -> AsyncIterator[Told]:
+    async def __aiter__(self) -> AsyncIterator[EngineEvent]:
         for one in self.told:
             yield one
         raise self.error

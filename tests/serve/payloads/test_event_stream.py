@@ -11,7 +11,7 @@ from starlette.types import Message
 from cdcore.errors import OverloadedError, RequestCancelledError, ServingError
 from serve.engine.request import Done, Failed, Picture, PictureRequest
 from serve.gateway.host import EngineHost
-from serve.gateway.protocol import Accepted, Told
+from serve.gateway.protocol import Accepted, EngineEvent
 from serve.payloads.event_stream import admitted, while_heard
 from tests.serve.engine_case import SIMPLE
 
@@ -86,10 +86,10 @@ async def test_a_source_is_closed_when_its_reader_is_cancelled_or_stops() -> Non
 class Scripted:
     """A gateway that tells what it is given."""
 
-    def __init__(self, *told: Told) -> None:
+    def __init__(self, *told: EngineEvent) -> None:
         self._told = told
 
-    async def draw(self, request: PictureRequest) -> AsyncIterator[Told]:
+    async def draw(self, request: PictureRequest) -> AsyncIterator[EngineEvent]:
         for one in self._told:
             yield one
 

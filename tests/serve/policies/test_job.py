@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-POLICIES = ("backlog", "byte_lru", "concept_cache", "fair_queue", "job", "ledger", "scheduler")
+POLICIES = ("backlog", "byte_lru", "concept_cache", "fair_queue", "job", "tier", "scheduler")
 
 
 def test_the_policies_load_no_torch_and_no_ray() -> None:

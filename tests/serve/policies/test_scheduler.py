@@ -185,12 +185,12 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
         scheduler.offer(job(f"early {number}", "flood", steps=5), 0.0)
     scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
     number = 0
-    for turn in range(400):
+    for step_plan in range(400):
         for kind in (SMALL, LARGE):
             number += 1
             client = f"new {number}" if fresh_clients else "flood"
             with suppress(OverloadedError):
-                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(turn))
+                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(step_plan))
         take_turn(scheduler)
         if "ours" not in scheduler:
             return
@@ -200,9 +200,11 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
 def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.offer(job("patient", steps=2), 0.0)
-    for turn in range(400):
-        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
-        scheduler.offer(urgent, float(turn))
+    for step_plan in range(400):
+        urgent = Job(
+            key=str(step_plan), client="a", size=SMALL, rows=4, steps=1, deadline=step_plan + 5.0
+        )
+        scheduler.offer(urgent, float(step_plan))
         take_turn(scheduler)
         if "patient" not in scheduler:
             return
