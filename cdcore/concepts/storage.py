@@ -63,7 +63,7 @@ def save_concept(concept: Concept, path: Path, source: Base | MergeInputs) -> No
         concept: What to write.
         path: Ends in ``.safetensors``.
         source: The base it was trained on, for the features of its merge inputs; or the merge
-            inputs itself.
+            inputs themselves.
 
     Raises:
         BaseMismatchError: It was trained on another base.

@@ -34,7 +34,7 @@ class RegistrySource:
 
         Args:
             registry: Where concepts are published.
-            merge_inputs_bytes: Budget in memory for the merge inputs of concepts, which merges need.
+            merge_inputs_bytes: Budget in memory for what merges need of concepts.
         """
         self.registry = registry
         self._sizes: ByteLRU[int] = ByteLRU(_MAX_SIZES)
