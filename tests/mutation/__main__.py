@@ -99,8 +99,6 @@ def main() -> None:
             tally, loaded = pool.apply(_tried, (module, arguments.share, arguments.seed))
         _load(name for name in loaded if not name.startswith(OWN))
         tallies.append(tally)
-        for place, before, after in tally.survived:
-            sys.stdout.write(f"survived {place}\n  - {before}\n  + {after}\n")
         sys.stdout.writelines(f"stale in spared.toml: {entry}\n" for entry in tally.stale)
         figures = asdict(tally) | {"survived": len(tally.survived), "stale": len(tally.stale)}
         figures["seconds"] = round(time.monotonic() - started)
@@ -152,6 +150,8 @@ def _tried(module: str, share: float, seed: int) -> tuple[Tally, list[str]]:
         if passed:
             place = f"{path.relative_to(ROOT)}:{mutant.first}"
             tally.survived.append((place, mutant.before, mutant.after))
+            sys.stdout.write(f"survived {place}\n  - {mutant.before}\n  + {mutant.after}\n")
+            sys.stdout.flush()
         tally.killed += passed is False
         tally.timed_out += passed is None
     shutil.rmtree(folder)
