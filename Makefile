@@ -25,7 +25,7 @@ BASE ?= pocket
 REGISTRY ?= concepts
 PORT ?= 8000
 
-.PHONY: help demo serve test test-unit test-ray test-gpu bench-gpu check format install clean
+.PHONY: help demo serve test test-unit test-ray test-gpu mutants bench-gpu check format install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-ray: $(STAMP) ## tests on a local Ray cluster
 
 test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu
+
+mutants: $(STAMP) ## try the tests with small faults; MODULES="cdcore.model.seam ..." chooses
+	$(BIN)/python -m tests.mutation $(MODULES)
 
 bench-gpu: $(STAMP) ## measure training on a CUDA device, under ten minutes
 	$(BIN)/python benchmarks/training/gpu.py --json runs/bench-gpu.json

@@ -1,15 +1,20 @@
 """A Stable-Diffusion-1-shaped model with random weights, small enough for every test."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from cdcore.model.update import Update
 
-__all__ = ["random_update", "save_tiny_pipeline"]
+if TYPE_CHECKING:
+    from cdcore.model.base import Base
+
+__all__ = ["random_update", "rescaled", "save_tiny_pipeline"]
 
 
 def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> None:
@@ -121,3 +126,14 @@ def random_update(
             )
         )
     return Update(left=draw(shape[0], rank), right=draw(rank, shape[1]))
+
+
+def rescaled(base: "Base", factor: float) -> "Base":
+    """Return the base with another scaling factor of its latents; all weights are shared.
+
+    A tiny pipeline has Stable Diffusion's own factor, so it cannot tell who reads the factor from
+    who knows it by heart.
+    """
+    autoencoder = copy.copy(base.autoencoder)
+    autoencoder.register_to_config(scaling_factor=factor)
+    return replace(base, autoencoder=autoencoder)

@@ -23,7 +23,7 @@ from cdcore.model.loading import load_base
 from cdcore.model.location import ALIASES
 from cdcore.model.profiles import PROFILES
 from tests.hub import hub_environment, lay_out
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import rescaled, save_tiny_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -110,6 +110,23 @@ def test_decoding_undoes_the_scaling_and_stays_in_range(tiny_base: Base) -> None
     assert pixels.shape == (17, 3, 64, 64)
     torch.testing.assert_close(pixels[-1:], theirs, rtol=0, atol=1e-5)
     assert tiny_base.decode_latents(1e3 * latents).abs().max() == 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("factor", [0.13025, 1.5305])
+def test_latents_are_unscaled_by_the_autoencoder_s_own_factor(
+    tiny_base: Base, factor: float
+) -> None:
+    other = rescaled(tiny_base, factor)
+    latents = torch.randn(1, *tiny_base.latent_shape, generator=torch.Generator().manual_seed(0))
+    unscaled = latents / tiny_base.autoencoder.config.scaling_factor
+    torch.testing.assert_close(
+        other.decode_latents(unscaled * factor),
+        tiny_base.decode_latents(latents),
+        rtol=0,
+        atol=1e-5,
+    )
+    assert not torch.equal(other.decode_latents(latents), tiny_base.decode_latents(latents))
 
 
 def test_loading_says_nothing_on_the_terminal(

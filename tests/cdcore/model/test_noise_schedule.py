@@ -137,8 +137,9 @@ def test_a_timestep_outside_the_table_is_an_error(timestep: int) -> None:
         torch.tensor([1.0, 0.5], dtype=torch.float64),
         torch.tensor([0.5, 0.0], dtype=torch.float64),
         torch.tensor([0.5, float("nan")], dtype=torch.float64),
+        torch.tensor([0.9, 0.5], dtype=torch.float64, device="meta"),
     ],
-    ids=["float32", "matrix", "empty", "rising", "flat", "one", "zero", "nan"],
+    ids=["float32", "matrix", "empty", "rising", "flat", "one", "zero", "nan", "elsewhere"],
 )
 def test_a_table_that_is_no_noise_schedule_is_refused(table: Tensor) -> None:
     with pytest.raises(ConfigError, match="alphas_cumprod"):

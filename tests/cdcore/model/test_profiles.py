@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from cdcore.model.profiles import PROFILES, Profile, SamplerName
+from cdcore.model.profiles import PROFILES, Profile, SamplerName, profile_of
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -17,3 +17,36 @@ def test_every_setting_can_be_used_as_it_is(profile: Profile) -> None:
     counts = (profile.steps, profile.variants, profile.regularization_images)
     assert all(count > 0 for count in (*counts, profile.sampling_steps))
     assert profile.joint_steps == 2 * profile.steps
+
+
+def test_stable_diffusion_is_trained_as_in_the_paper() -> None:
+    """Kumari et al. 2023, section 4 and appendix: batch 8, 250 steps (500 joint) at 8e-5, with 200
+    regularization pictures, as many regularization rows as target rows; guidance 6.
+    """
+    profile = PROFILES["sd1"]
+    assert (profile.steps, profile.joint_steps) == (250, 500)
+    assert (profile.rows_per_step, profile.regularization_ratio) == (8, 1.0)
+    assert profile.learning_rate == pytest.approx(1e-5 * profile.rows_per_step)
+    assert (profile.regularization_images, profile.prior_weight) == (200, 1.0)
+    assert profile.flip
+    assert (profile.resolution, profile.guidance_scale) == (512, 6.0)
+    assert profile.sampling_steps == 50
+
+
+def test_the_pocket_base_is_trained_as_its_sweep_found() -> None:
+    """docs/tuning.md has the sweep; mirrored things would be new to the pocket world."""
+    stable, pocket = PROFILES["sd1"], PROFILES["pocket"]
+    assert (pocket.learning_rate, pocket.regularization_ratio, pocket.steps) == (3e-4, 1.0, 600)
+    assert (pocket.resolution, pocket.guidance_scale, pocket.sampling_steps) == (64, 4.0, 20)
+    assert not pocket.flip
+    for name in ("rows_per_step", "regularization_images", "prior_weight", "variants"):
+        assert getattr(pocket, name) == getattr(stable, name)
+    assert stable.regularization_images == 5 * stable.variants
+
+
+@pytest.mark.parametrize(
+    ("latent_side", "family"),
+    [(8, "pocket"), (31, "pocket"), (32, "sd1"), (64, "sd1"), (96, "sd1"), (128, "sd1")],
+)
+def test_the_latent_s_side_chooses_the_family(latent_side: int, family: str) -> None:
+    assert profile_of(latent_side) is PROFILES[family]

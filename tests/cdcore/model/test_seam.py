@@ -127,6 +127,52 @@ def test_nothing_ever_changes_the_unet(tiny_base: Base, tiny_folder: Path) -> No
     assert all(part.grad is None and not part.requires_grad for part in seam.unet.parameters())
 
 
+@torch.no_grad()
+def test_the_unet_s_dtype_is_that_of_the_work_whatever_it_is_given(
+    tiny_base: Base, tiny_folder: Path
+) -> None:
+    seam = load_base(str(tiny_folder), dtype=torch.bfloat16).seam
+    assert seam.dtype == torch.bfloat16
+    assert seam.device == next(seam.unet.parameters()).device
+    z, timesteps, features = noisy_batch(tiny_base)
+    update = random_update(seam.layout.shape)
+    results = []
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        text_kv = seam.project(features.bfloat16().to(dtype), update)
+        assert {part.dtype for part in text_kv} == {torch.bfloat16}
+        results.append(seam.predict(z.bfloat16().to(dtype), timesteps, text_kv))
+        assert results[-1].dtype == torch.bfloat16
+        assert torch.equal(results[-1], results[0])
+
+
+@torch.no_grad()
+def test_the_library_has_nothing_to_say_about_what_it_is_handed(
+    tiny_base: Base, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from diffusers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_warning()
+    try:
+        z, timesteps, features = noisy_batch(tiny_base)
+        tiny_base.seam.predict(z, timesteps, tiny_base.seam.project(features))
+    finally:
+        logging.set_verbosity(level)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_stack_is_a_copy_that_nothing_trains(tiny_folder: Path) -> None:
+    unet = plain_unet(tiny_folder)
+    layout = KVLayout.of(unet)
+    stack = layout.stack(unet)
+    assert all(unet.get_parameter(name).requires_grad for name in layout.names)
+    assert not stack.requires_grad
+    before = stack.clone()
+    with torch.no_grad():
+        unet.get_parameter(layout.names[0]).zero_()
+    assert torch.equal(stack, before)
+
+
 def test_the_stack_holds_key_before_value_layer_by_layer(tiny_base: Base) -> None:
     seam, layout = tiny_base.seam, tiny_base.seam.layout
     assert all(name.endswith(".attn2.to_k.weight") for name in layout.names[::2])

@@ -49,3 +49,11 @@ def test_a_prediction_in_half_precision_is_compared_in_the_target_s() -> None:
     losses = row_losses(target.bfloat16() + 8, target, some_mask(2))
     assert losses.dtype == torch.float32
     assert torch.all(losses > 1)
+
+
+def test_a_prediction_in_half_precision_is_compared_after_it_is_widened() -> None:
+    prediction, target, mask = drawn(2, 4, 6, 6).half(), drawn(2, 4, 6, 6, seed=1), some_mask(2)
+    for wide in (target, target.double()):
+        losses = row_losses(prediction, wide, mask)
+        assert torch.equal(losses, row_losses(prediction.to(wide.dtype), wide, mask))
+        assert losses.dtype == wide.dtype

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,27 @@ def test_only_what_has_changed_is_encoded_again(
     encoder.seen = 0
     prepared(base, tmp_path, **changes)
     assert encoder.seen == encoded
+
+
+def test_another_autoencoder_or_resolution_has_latents_of_its_own(
+    base: Base, tmp_path: Path, encoder: Encoder
+) -> None:
+    autoencoder = copy.deepcopy(base.autoencoder)
+    with torch.no_grad():
+        next(autoencoder.parameters()).mul_(1.5)
+    others = (
+        replace(base, autoencoder=autoencoder),
+        replace(base, profile=replace(base.profile, resolution=128)),
+    )
+    prepared(base, tmp_path)
+    for other in others:
+        encoder.seen = 0
+        prepared(other, tmp_path)
+        assert encoder.seen == 4 + 6
+    encoder.seen = 0
+    for known in (base, *others):
+        prepared(known, tmp_path)
+    assert encoder.seen == 0
 
 
 def test_without_regularization_nothing_is_generated(base: Base, tmp_path: Path) -> None:

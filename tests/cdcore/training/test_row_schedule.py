@@ -70,6 +70,46 @@ def test_each_stratum_of_the_timesteps_has_one_row_of_a_kind(step: int) -> None:
         assert all(abs(gap - TIMESTEPS / 8) <= 1 for gap in gaps)
 
 
+@given(st.integers(0, 10**6))
+def test_the_timesteps_of_a_kind_rise_evenly_from_row_to_row_and_begin_again(step: int) -> None:
+    rows = draw(config(rows_per_step=16), step)
+    for is_target in (True, False):
+        times = [row.timestep for row in rows if row.is_target == is_target]
+        for before, after in itertools.pairwise(times):
+            assert (after - before) % TIMESTEPS == pytest.approx(TIMESTEPS / 8, abs=1)
+
+
+def test_as_many_rows_as_there_are_timesteps_see_every_one() -> None:
+    settings = config(rows_per_step=16)
+    for step in range(50):
+        rows = rows_of_step(settings, step, samples=[SAMPLES], timesteps=8)
+        for is_target in (True, False):
+            times = sorted(row.timestep for row in rows if row.is_target == is_target)
+            assert times == list(range(8))
+
+
+@given(st.integers(1, 5), st.integers(2, 9), st.integers(0, 10**6))
+def test_rows_are_dealt_in_turn_and_on_from_step_to_step(
+    subjects: int, count: int, first: int
+) -> None:
+    settings = joint(subjects, rows_per_step=count)
+    for is_target in (True, False):
+        dealt = [
+            row.subject
+            for step in range(first, first + 3)
+            for row in draw(settings, step)
+            if row.is_target == is_target
+        ]
+        expected = itertools.islice(itertools.cycle(range(subjects)), dealt[0], None)
+        assert dealt == list(itertools.islice(expected, len(dealt)))
+
+
+def test_any_random_generator_takes_a_row_s_seed() -> None:
+    seeds = [row.noise_seed for step in range(100) for row in draw(config(), step)]
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert max(seeds) > 2**62
+
+
 def test_over_many_steps_all_samples_and_timesteps_are_drawn_alike() -> None:
     rows = [row for step in range(2000) for row in draw(config(rows_per_step=2), step)]
     targets = [row for row in rows if row.is_target]

@@ -18,6 +18,7 @@ from cdcore.training.engine import MAX_GRADIENT_NORM, ConceptParameters, LocalEn
 from cdcore.training.row_schedule import RowDraw, rows_of_step
 from cdcore.training.trainer import StepMetrics, Trainer, TrainingData, trained_concept
 from tests.cdcore.training_case import CAT, CHAIR, config, data, parameters
+from tests.tiny import rescaled
 
 
 class Recorder:
@@ -158,6 +159,17 @@ def test_a_step_s_gradient_is_the_reference_s(
     assert metrics.loss == pytest.approx(loss.item(), rel=1e-5)
     torch.testing.assert_close(driven.update.grad, update, rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(driven.tokens.grad, tokens, rtol=1e-3, atol=1e-7)
+
+
+def test_latents_are_scaled_by_the_autoencoder_s_own_factor(
+    tiny_base: Base, tiny_folder: Path, latents: TrainingData
+) -> None:
+    base, settings = rescaled(tiny_base, 0.5), config(steps=1)
+    reference = Reference(tiny_folder, base, parameters(base))
+    _, (metrics,) = gradients(base, settings, [latents])
+    _, (usual,) = gradients(tiny_base, settings, [latents])
+    assert metrics.loss == pytest.approx(reference.loss(settings, [latents]).item(), rel=1e-5)
+    assert metrics.loss != pytest.approx(usual.loss, rel=1e-3)
 
 
 def test_no_gradient_comes_through_the_first_token(

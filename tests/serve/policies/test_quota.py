@@ -32,6 +32,37 @@ def test_owners_do_not_share_and_a_charge_can_be_undone() -> None:
         quotas.take("alice", 1, 60, 0.0)
 
 
+def test_only_what_was_charged_is_given_back() -> None:
+    quotas = Quotas()
+    quotas.take("alice", 60, 60, 0.0)
+    quotas.give_back("alice", 10, 60)
+    with pytest.raises(OverloadedError):
+        quotas.take("alice", 11, 60, 0.0)
+    quotas.take("alice", 10, 60, 0.0)
+
+
+def test_who_was_charged_nothing_gets_nothing_back() -> None:
+    quotas = Quotas()
+    quotas.give_back("alice", 30, 60)
+    quotas.take("alice", 60, 60, 0.0)
+    # Her allowance was lifted while the request was on its way.
+    quotas.give_back("alice", 60, None)
+    with pytest.raises(OverloadedError):
+        quotas.take("alice", 60, 60, 0.0)
+
+
+@pytest.mark.parametrize("per_minute", [1, 60, 1000])
+def test_a_used_allowance_fills_evenly_in_a_minute(per_minute: int) -> None:
+    quotas = Quotas()
+    quotas.take("alice", per_minute, per_minute, 0.0)
+    with pytest.raises(OverloadedError) as refused:
+        quotas.take("alice", per_minute, per_minute, 15.0)
+    assert refused.value.retry_after_s == pytest.approx(45.0)
+    with pytest.raises(OverloadedError):
+        quotas.take("alice", per_minute, per_minute, 59.9)
+    quotas.take("alice", per_minute, per_minute, 60.0 + 1e-6)
+
+
 @given(
     per_minute=st.integers(1, 1000),
     asked=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 1000)), max_size=40),
