@@ -1,167 +1,14 @@
-import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cdcore.concepts.storage import load_concept
-from cdcore.formats.exports.tools import TOOLS
-from cdcore.formats.known_formats import FORMATS
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.model.base import Base
 from rayjobs import convert
-from rayjobs.cli.parser import run_command
-from rayjobs.config.conversion import FormatName
 from tests.cdcore.concepts.test_stored_tensors import changed_copy
-
-READABLE = ["adobe", "compvis", "custom-diffusion"]
-SUFFIXES = {"adobe": "delta.bin", "compvis": "delta.ckpt", "custom-diffusion": "folder"}
-
-
-def _command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["convert.py", *map(str, argv)])
-    with pytest.raises(SystemExit) as caught:
-        run_command(convert.main)
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
-def test_all_formats_and_tools_can_be_asked_for() -> None:
-    assert set(get_args(FormatName)) == {"concept", *FORMATS, *TOOLS}
-
-
-@pytest.mark.parametrize("name", READABLE)
-def test_there_and_back_is_the_same_concept(
-    name: str,
-    concept_file: Path,
-    tiny_folder: Path,
-    tiny_base: Base,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    there, back = tmp_path / SUFFIXES[name], tmp_path / "back.safetensors"
-    assert _command(monkeypatch, concept_file, there, "--to", name) == 0
-    argv = (there, back, "--to", "concept", "--base", tiny_folder, "--class-noun", "cat")
-    assert _command(monkeypatch, *argv) == 0
-    before, after = load_concept(concept_file), load_concept(back)
-    after.check_base(tiny_base)
-    # Absolute weights in float32 lose the last bits of a small difference.
-    torch.testing.assert_close(after.update.dense(), before.update.dense(), rtol=0, atol=1e-4)
-    ((row,), (read,)) = before.tokens.values(), after.tokens.values()
-    assert torch.equal(read, row)
-    assert [subject.class_noun for subject in after.subjects] == ["cat"]
-    assert after.name == "back"
-    out = capsys.readouterr().out
-    assert f"MB: {back}" in out
-    assert FORMATS[name].title in out
-
-
-@pytest.mark.parametrize("name", [*sorted(set(FORMATS) - set(READABLE)), *TOOLS])
-def test_everything_else_is_written(
-    name: str, concept_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suffixes = FORMATS[name].suffixes if name in FORMATS else ()
-    output = tmp_path / f"made{suffixes[0] if suffixes else ''}"
-    assert _command(monkeypatch, concept_file, output, "--to", name) == 0
-    files = [output] if suffixes else [path for path in output.rglob("*") if path.is_file()]
-    assert files
-    assert all(path.stat().st_size > 100 for path in files)
-    assert not list(tmp_path.rglob(".*"))
-
-
-def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
-    concept_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    output = tmp_path / "made.safetensors"
-    output.write_text("kept")
-    argv = (concept_file, output, "--to", "lycoris")
-    assert _command(monkeypatch, *argv) == 2
-    assert "exists; choose another, or give --overwrite" in capsys.readouterr().err
-    assert output.read_text() == "kept"
-    assert _command(monkeypatch, *argv, "--overwrite") == 0
-    assert output.stat().st_size > 1000
-
-
-@pytest.mark.parametrize("earlier", ["custom-diffusion", "peft", "diffusers"])
-@pytest.mark.parametrize("name", ["custom-diffusion", "peft"])
-def test_a_folder_holds_one_concept_and_another_replaces_all_of_it(
-    name: str,
-    earlier: str,
-    concept_file: Path,
-    other_concept_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    alone, shared = tmp_path / "alone", tmp_path / "shared"
-    assert _command(monkeypatch, concept_file, alone, "--to", name) == 0
-    assert _command(monkeypatch, other_concept_file, shared, "--to", earlier) == 0
-    (shared / "notes.md").write_text("kept")
-    before = _contents(shared)
-    assert _command(monkeypatch, concept_file, shared, "--to", name) == 2
-    assert _contents(shared) == before
-    assert _command(monkeypatch, concept_file, shared, "--to", name, "--overwrite") == 0
-    assert _contents(shared).keys() == {*_contents(alone), Path("notes.md")}
-
-
-def _contents(folder: Path) -> dict[Path, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder): path.read_bytes() for path in files}
-
-
-def test_by_energy_the_loss_is_shown_and_by_size_it_is_kept(
-    concept_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    small, large = tmp_path / "small.safetensors", tmp_path / "large.safetensors"
-    assert _command(monkeypatch, concept_file, large, "--to", "kohya", "--energy", "0.99") == 0
-    out = capsys.readouterr().out
-    assert "error of the whole stack" in out
-    assert "<mycat> is not in such a file; --to embedding writes it" in out
-    argv = ("--to", "kohya", "--size", "0.005", "--dtype", "fp32")
-    assert _command(monkeypatch, concept_file, small, *argv) == 0
-    size = sum(t.numel() for t in load_file(small).values() if t.ndim == 2) * 2
-    assert size <= 5000
-    assert {tensor.dtype for tensor in load_file(small).values()} == {torch.float32}
-    assert small.stat().st_size < large.stat().st_size
-
-
-def test_a_published_file_of_a_known_family_needs_no_base(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    layout = FAMILIES[0].layout
-    unet = {
-        name: {"u": torch.ones(width, 1), "v": torch.ones(1, layout.text_width)}
-        for name, width in zip(layout.names, layout.widths, strict=True)
-    }
-    source, output = tmp_path / "compressed_delta.bin", tmp_path / "mycat.safetensors"
-    torch.save({"unet": unet, "modifier_token": {"<new1>": torch.zeros(768)}}, source)
-    argv = (source, output, "--to", "kohya", "--class-noun", "cat", "--name", "mycat")
-    assert _command(monkeypatch, *argv) == 0
-    assert len(load_file(output)) == 3 * 32
-    assert "it teaches '<new1> cat'" in capsys.readouterr().out
-
-
-def test_weights_can_be_put_onto_another_base(
-    concept_file: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from tests.tiny import save_tiny_pipeline
-
-    save_tiny_pipeline(tmp_path / "other", seed=1)
-    argv = ("--to", "adobe", "--base", tmp_path / "other")
-    assert _command(monkeypatch, concept_file, tmp_path / "delta.bin", *argv) == 0
-    assert "is used" in capsys.readouterr().out
-
+from tests.rayjobs.command import command
 
 BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "out.bin", "--to", "soul"), "expected one of concept, adobe"),
@@ -215,7 +62,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     _write_damaged_concepts(concept_file)
     before = sorted(tmp_path.rglob("*"))
     words = [{"CONCEPT": str(concept_file), "TINY": str(tiny_folder)}.get(w, w) for w in argv]
-    assert _command(monkeypatch, *words) == 2
+    assert command(monkeypatch, convert, *words) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1

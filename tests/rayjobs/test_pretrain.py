@@ -2,38 +2,16 @@
 
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from cdcore.errors import ConfigError, RunError
 from cdcore.pocket.__main__ import main as begin
-from cdcore.pocket.pretraining.pretrain import Piece, completed_steps
-from cdcore.pocket.pretraining.stage_names import STAGES
+from cdcore.pocket.pretraining.pretrain import completed_steps
 from rayjobs.config.pretraining import PretrainJob
 from rayjobs.training.pretrain_driver import run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_the_defaults_are_those_of_a_piece_of_pretraining() -> None:
-    job, piece = PretrainJob(), {field.name: field.default for field in fields(Piece)}
-    for name in ("stages", "seconds", "steps", "pictures", "seed"):
-        assert getattr(job, name) == piece[name]
-    assert job.stages == STAGES
-
-
-def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="workers is 0"):
-        PretrainJob(workers=0)
-    output = tmp_path / "base"
-    with pytest.raises(ConfigError, match="builds on"):
-        run(PretrainJob(output=output, stages=("unet",)))
-    assert not output.exists()
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match="no base in progress"):
-        run(PretrainJob(output=tmp_path))
 
 
 def test_the_script_runs_from_a_checkout_and_says_what_is_wrong(tmp_path: Path) -> None:

@@ -165,22 +165,6 @@ def test_factors_hold_what_half_precision_alone_would_not() -> None:
     assert made.error < rounding
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("rank", 0), ("rank", -1), ("energy", 0), ("energy", 1.1), ("mass", 0), ("size", 0)],
-)
-def test_impossible_rules_are_refused(name: Any, value: float) -> None:
-    with pytest.raises(ConfigError, match=name):
-        Rule(name=name, value=value)
-
-
-def test_a_size_is_named_in_the_megabytes_that_users_give() -> None:
-    with pytest.raises(ConfigError, match="size is -2 MB, expected more than 0"):
-        Rule(name="size", value=-2e6)
-    with pytest.raises(ConfigError, match=r"^1e-09 MB is too little: rank 1 everywhere takes"):
-        compress(random_update(SHAPE), LAYOUT, Rule(name="size", value=1e-3))
-
-
 def test_an_update_of_another_base_is_refused() -> None:
     with pytest.raises(UpdateShapeError):
         compress(random_update((4, 12)), LAYOUT, Rule(name="rank", value=1))

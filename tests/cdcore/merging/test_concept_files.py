@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.concepts.masked_sum import MaskedSum
 from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merging.concept_files import MergedConcepts, find_statistics, merge_files
@@ -77,16 +76,6 @@ def test_colliding_tokens_are_renamed_for_every_method(
         torch.testing.assert_close(
             merged.tokens[new], (row if at == 0 else row + 0.5), rtol=0, atol=1e-3
         )
-
-
-def test_a_masked_sum_reports_what_its_masks_leave_out(
-    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
-) -> None:
-    merged = merge_files(files, MergeSettings(method="masked", cache=cache), base=tiny_base)
-    assert isinstance(merged.update, MaskedSum)
-    assert merged.report.drift == 0
-    # The end token is not a word of the concept, so its row is missed.
-    assert all(0.05 < (error.constraint or 0) < 1 for error in merged.report.concepts)
 
 
 def test_another_base_is_used_only_when_allowed(

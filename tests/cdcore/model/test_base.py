@@ -226,6 +226,6 @@ def test_a_base_in_the_local_cache_is_loaded_without_a_request(
 def test_a_missing_pocket_base_is_refused_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdcore.model.location.POCKET_FOLDER", tmp_path / "weights")
+    monkeypatch.setattr("cdcore.model.loading.POCKET_FOLDER", tmp_path / "weights")
     with pytest.raises(BaseModelError, match=r"rayjobs/pretrain\.py --output"):
         load_base("pocket")

@@ -8,8 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from cdcore.errors import BaseModelError
-from cdcore.pocket.networks.judge import Judge
-from cdcore.pocket.networks.judge_embedders import JudgeEmbedder, JudgeLook
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.scenes.caption import words
 from cdcore.scoring.clip_dino import ClipEmbedder, DinoEmbedder, Preparation, load_clip, load_dino
@@ -80,20 +78,6 @@ def test_preparing_is_pillow_s_bicubic_and_the_middle_square() -> None:
 
 def as_pixels(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
-
-
-def test_the_judge_sees_its_own_size_as_it_is_and_others_made_small() -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        judge = Judge.untrained(build_tokenizer(words()), layers=1).eval()
-    embedder, look = JudgeEmbedder(judge), JudgeLook(judge)
-    own, large = pixels(2, 64, 64), pixels(2, 96, 128)
-    assert torch.equal(embedder.embed_pictures(own), judge.embed_pictures(own))
-    assert torch.equal(look.embed_pictures(own), judge.look(own))
-    assert torch.equal(embedder.embed_texts(["a cat"]), judge.embed_texts(["a cat"]))
-    assert embedder.embed_pictures(large).shape == embedder.embed_pictures(own).shape
-    # Two views of a picture: with texts in mind, and without.
-    assert not torch.allclose(look.embed_pictures(own), embedder.embed_pictures(own), atol=0.1)
 
 
 def test_what_is_no_embedder_is_refused_with_a_remedy(clip_folder: Path, tmp_path: Path) -> None:

@@ -1,27 +1,19 @@
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from cdcore.pictures.png import SETTINGS_KEY
 from cdcore.sampling.request import Request
 from rayjobs.local.sample_grid import Sheet, sheets
+from tests.png_settings import png_settings
 
 FIRST = Request(prompt="", seed=5, steps=2, guidance_scale=1.0)
 
 
 def _save(folder: Path, sheet: Sheet) -> tuple[Path, tuple[Path, ...]]:
     return sheet.save(torch.zeros(len(sheet.requests), 3, 8, 8), folder, "mycat", {"base": "tiny"})
-
-
-def _settings(path: Path) -> dict[str, object]:
-    with Image.open(path) as image:
-        settings: dict[str, object] = json.loads(image.info[SETTINGS_KEY])
-    return settings
 
 
 @settings(deadline=None)
@@ -53,7 +45,7 @@ def test_the_files_carry_their_own_settings_and_the_grid_all(tmp_path: Path) -> 
     (sheet,) = sheets(["a cat", "a dog"], 2, FIRST)
     grid, singles = _save(tmp_path, sheet)
     assert [path.name for path in singles] == [f"mycat-000{number}.png" for number in range(1, 5)]
-    assert _settings(singles[3]) == {
+    assert png_settings(singles[3]) == {
         "prompt": "a dog",
         "negative_prompt": "",
         "seed": 6,
@@ -62,7 +54,7 @@ def test_the_files_carry_their_own_settings_and_the_grid_all(tmp_path: Path) -> 
         "sampler": "dpm++",
         "base": "tiny",
     }
-    pictures = _settings(grid)["pictures"]
+    pictures = png_settings(grid)["pictures"]
     assert isinstance(pictures, list)
     assert [picture["file"] for picture in pictures] == [path.name for path in singles]
 

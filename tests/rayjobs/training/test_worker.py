@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,15 +118,6 @@ def test_a_worker_goes_on_from_the_last_whole_checkpoint(task: TrainTask) -> Non
     assert train_worker._resume(engine, task) == 4  # type: ignore[arg-type]
     assert engine.loaded == [task.run.checkpoints / "step-000004"]
     assert checkpoints(task) == ["step-000004"]
-
-
-def test_a_task_crosses_to_another_process_with_its_pictures(task: TrainTask) -> None:
-    there: TrainTask = pickle.loads(pickle.dumps(task))
-    assert there.config == task.config
-    assert [picture.digest for picture in there.pictures[0]] == [
-        picture.digest for picture in task.pictures[0]
-    ]
-    assert there.pictures[0][2].image.tobytes() == task.pictures[0][2].image.tobytes()
 
 
 def test_a_run_that_is_scored_tells_ray_its_scores_and_nothing_twice(
