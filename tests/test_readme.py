@@ -1,6 +1,8 @@
-"""What the README shows in Python runs as it stands there."""
+"""What the README shows in Python runs, and all that the documents name in the code is there."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,114 @@ from tests.hub import lay_out
 from tests.tiny import random_update
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
+]
+COMMANDS = ["Makefile", ".ci/run"]
+WALKS = ["docs/training-row.md", "docs/request.md"]
+PACKAGES = ("cdcore", "rayjobs", "serve", "tune")
+CODE = (*PACKAGES, "benchmarks", "tests")
+
+PATH = re.compile(rf"(?<![\w./:-])(?:{'|'.join(CODE)}|examples|docs)/[\w./*-]*")
+DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(CODE)})(?:\.[A-Za-z_]\w*)+")
+SCRIPT = re.compile(r"(?<![\w/])python (?!-)([\w./-]+)")
+FILE = re.compile(r"`([\w/]+\.py)`")
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)`")
+
+NOT_OURS = {"utils.py"}
+"""Files that a document names because there are none of that name."""
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def _text(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def _is_there(path: str) -> bool:
+    """Whether a path of the repository exists, or what it leaves open (`*`, NAME) is filled."""
+    path = re.sub(r"\bNAME\b", "*", path.rstrip("./"))
+    return any(ROOT.glob(path))
+
+
+@cache
+def _files() -> tuple[str, ...]:
+    found = (path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+    return tuple(path.relative_to(ROOT).as_posix() for path in found)
+
+
+@cache
+def _words() -> frozenset[str]:
+    """All words in the code of the packages."""
+    sources = (_text(name) for name in _files() if name.startswith(PACKAGES))
+    return frozenset(word for source in sources for word in re.findall(r"\w+", source))
+
+
+def _names_something(dotted: str) -> bool:
+    """Whether a dotted name is a package, a module, or a name that a module defines or imports."""
+    path = ROOT / dotted.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module = path.parent.with_suffix(".py")
+    if not module.is_file():
+        return False
+    body = ast.parse(module.read_text(encoding="utf-8")).body
+    return path.name in {
+        name
+        for node in body
+        for name in (
+            [alias.asname or alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom)
+            else [getattr(node, "name", ""), *_assigned(node)]
+        )
+    }
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *COMMANDS])
+def test_every_path_that_a_document_names_exists(document: str) -> None:
+    text = _text(document)
+    missing = {path for path in PATH.findall(text) if not _is_there(path)}
+    missing |= {script for script in SCRIPT.findall(text) if not _is_there(script)}
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_file_that_a_document_names_in_short_exists(document: str) -> None:
+    short = set(FILE.findall(_text(document))) - NOT_OURS
+    assert not {name for name in short if not any(f"/{it}".endswith(f"/{name}") for it in _files())}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_module_that_a_document_names_exists(document: str) -> None:
+    assert not {name for name in DOTTED.findall(_text(document)) if not _names_something(name)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_file_leads_to_one(document: str) -> None:
+    here = (ROOT / document).parent
+    assert not {link for link in LINK.findall(_text(document)) if not (here / link).exists()}
+
+
+@pytest.mark.parametrize("document", WALKS)
+def test_what_a_walk_through_the_code_calls_by_name_is_in_the_code(document: str) -> None:
+    named = {part for name in NAME.findall(_text(document)) for part in name.split(".")}
+    assert named
+    unknown = named - _words()
+    assert not unknown
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_stands_in_the_table_of_rooms(package: str) -> None:
+    design = _text("docs/DESIGN.md")
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert not {room for room in rooms if not re.search(rf"^\|.*`{room}/`", design, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("block", BLOCKS)
