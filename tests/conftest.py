@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # draws from a global generator.
 pytest_randomly.entrypoint_reseeds = []
 
+CLUSTER_TIMEOUT_S = 3000
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread() -> None:
@@ -76,6 +78,13 @@ def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int
     path = folder / f"{name}.safetensors"
     save_concept(concept, path, base)
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test on a cluster take as long as the machine needs that day, unless it hangs."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.timeout(CLUSTER_TIMEOUT_S))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,43 +1,18 @@
-"""The evaluation as a user starts it: the script, a cluster of its own, a kill in the middle."""
+"""The evaluation as a user starts it: a cluster of its own, a kill in the middle."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from rayjobs import evaluate
 from rayjobs.cli.parser import run_command
 from tests.rayjobs.evaluate_case import job
+from tests.rayjobs.forked_script import ForkedScript
 from tests.rayjobs.train_case import flags
 
-SCRIPT = Path(evaluate.__file__)
 
-
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def kill_all(process: subprocess.Popen[str]) -> None:
-    """Kill the driver and all of Ray, without a word of warning."""
-    driver = psutil.Process(process.pid)
-    for one in [driver, *driver.children(recursive=True)]:
-        one.kill()
-    process.communicate()
-
-
-@pytest.mark.timeout(600)
 @pytest.mark.ray
 def test_killed_in_the_middle_it_goes_on_from_the_finished_cells(
     tiny_folder: Path, tmp_path: Path
@@ -49,18 +24,12 @@ def test_killed_in_the_middle_it_goes_on_from_the_finished_cells(
     def done() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in cells.rglob("[!.]*.safetensors")}
 
-    process = start(*flags(made), folder=tmp_path)
-    deadline = time.monotonic() + 280
-    while len(done()) < 3:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    kill_all(process)
+    script = ForkedScript("rayjobs.evaluate", *flags(made), folder=tmp_path)
+    script.wait_until(lambda: len(done()) >= 3)
+    script.kill_all()
     before = done()
     assert not (made.output / "evaluation.json").exists()
-    process = start(*flags(made), folder=tmp_path)
-    out, err = process.communicate(timeout=280)
-    assert (process.returncode, err) == (0, "")
+    out = ForkedScript("rayjobs.evaluate", *flags(made), folder=tmp_path).succeed()
     after = done()
     assert len(after) > len(before)
     assert {path: after[path] for path in before} == before

@@ -1,11 +1,9 @@
-"""The training job as a user starts it: the script, a cluster of its own, two workers."""
+"""The training job as a user starts it: a cluster of its own, two workers."""
 
 import json
 import os
 import random
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,13 +19,14 @@ import yaml
 
 from cdcore.concepts.storage import load_concept
 from cdcore.model.base import Base
+from rayjobs import train
 from rayjobs.config.training import TrainJob
 from rayjobs.runs.run_directory import RunDirectory
+from tests.rayjobs.forked_script import PATIENCE_S, ForkedScript
 from tests.rayjobs.train_case import flags, job, write_pictures
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-STEPS = 40
-MANY_STEPS = 200
+SCRIPT = Path(train.__file__)
+STEPS = 200
 """More than workers take in the seconds that they outlive their driver."""
 
 
@@ -39,33 +38,20 @@ class Ended(NamedTuple):
     extensions: Path
 
 
-class Script:
-    """``rayjobs/train.py`` in a process of its own."""
+class Training(ForkedScript):
+    """``rayjobs/train.py``, and how far it has come."""
 
     def __init__(self, *arguments: str, folder: Path, run: RunDirectory | None = None) -> None:
         self.run = run
         self.before = self._claim()
         self.extensions = folder / "extensions"
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "rayjobs" / "train.py"), *arguments],
-            cwd=folder,
-            env=os.environ | {"TORCH_EXTENSIONS_DIR": str(self.extensions), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        super().__init__(
+            "rayjobs.train", *arguments, folder=folder, TORCH_EXTENSIONS_DIR=str(self.extensions)
         )
 
-    def wait(self) -> tuple[int, str, str]:
-        """Return the exit status, and what the terminal has shown."""
-        out, err = self.process.communicate(timeout=400)
-        return self.process.returncode, out, err
-
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 300
-        while not is_so():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+    def wait_for_steps(self, count: int, also: Callable[[], bool] = lambda: True) -> None:
+        """Wait until this start of its run has taken so many steps."""
+        self.wait_until(lambda: self.steps() >= count and also(), poll_s=0.002)
 
     def steps(self) -> int:
         """Return how many steps this start of its run has taken."""
@@ -79,23 +65,6 @@ class Script:
             return 0
         return last_step(self.run) - int(phase["done"])
 
-    def _claim(self) -> str:
-        path = self.run.path / ".session" if self.run is not None else Path("none")
-        return path.read_text() if path.is_file() else ""
-
-    def children(self) -> list[psutil.Process]:
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        assert any("raylet" in child.name() for child in found)
-        return found
-
-    def interrupt(self) -> tuple[int, str, str]:
-        """Stop as Ctrl-C does; nothing of Ray may be left."""
-        children = self.children()
-        self.process.send_signal(signal.SIGINT)
-        ended = self.wait()
-        assert not psutil.wait_procs(children, timeout=20)[1]
-        return ended
-
     def kill_worker(self) -> tuple[int, str, str]:
         """Kill one of the workers; the others and the driver see to themselves."""
         workers = [child for child in self.children() if is_worker(child)]
@@ -103,18 +72,9 @@ class Script:
         workers[1].kill()
         return self.wait()
 
-    def kill_driver(self) -> list[psutil.Process]:
-        """Kill the driver alone, and return what it leaves behind without waiting for its end."""
-        children = self.children()
-        self.process.kill()
-        self.process.communicate()
-        return children
-
-    def kill_all(self) -> None:
-        """Kill the driver and all of Ray."""
-        for process in [psutil.Process(self.process.pid), *self.children()]:
-            process.kill()
-        self.process.communicate()
+    def _claim(self) -> str:
+        path = self.run.path / ".session" if self.run is not None else Path("none")
+        return path.read_text() if path.is_file() else ""
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -134,7 +94,7 @@ def plain(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainJ
 @pytest.fixture(scope="module")
 def finished(plain: TrainJob) -> Ended:
     """A run from beginning to end without an interruption."""
-    script = Script(*flags(plain), folder=plain.output.parent)
+    script = Training(*flags(plain), folder=plain.output.parent)
     run = RunDirectory(plain.output / plain.name)
     return Ended(run, *script.wait(), script.extensions)
 
@@ -145,7 +105,7 @@ def update_of(run: RunDirectory) -> torch.Tensor:
 
 def state_of(run: RunDirectory) -> dict[str, torch.Tensor]:
     """Return all tensors of the last checkpoint in float32: update, tokens, both moments."""
-    path = run.checkpoints / f"step-{MANY_STEPS:06d}" / "engine" / "mp_rank_00_model_states.pt"
+    path = run.checkpoints / f"step-{STEPS:06d}" / "engine" / "mp_rank_00_model_states.pt"
     return dict(tensors_in(torch.load(path, weights_only=False)))
 
 
@@ -165,7 +125,6 @@ def last_step(run: RunDirectory) -> int:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
 def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_base: Base) -> None:
     run = finished.run
     assert finished.status == 0, finished.err
@@ -198,7 +157,6 @@ def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_ba
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
 def test_the_terminal_shows_our_lines_and_no_others(finished: Ended) -> None:
     run, lines = finished.run, finished.out.splitlines()
     ours = (
@@ -212,60 +170,32 @@ def test_the_terminal_shows_our_lines_and_no_others(finished: Ended) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_two_concepts_trained_jointly_are_one_file_with_a_token_each(
-    plain: TrainJob, tiny_base: Base
-) -> None:
-    folder = plain.output.parent
-    write_pictures(folder / "seat", 6)
-    concepts = [
-        {"images": "images", "class_noun": "cat", "name": "tom"},
-        {"images": "seat", "class_noun": "chair"},
-    ]
-    folders = {"base": plain.base, "cache": str(plain.cache), "output": str(folder / "joint")}
-    small = {"steps": 3, "variants": 2, "sample_seeds": [0], "regularization_images": 2}
-    settings = {"name": "both", "train": "joint", "concepts": concepts, **folders, **small}
-    (folder / "joint.yaml").write_text(yaml.safe_dump(settings))
-    status, out, err = Script("--config", "joint.yaml", folder=folder).wait()
-    assert (status, err) == (0, "")
-    assert out.startswith("teaching '<tom> cat' and '<seat> chair' to ")
-    concept = load_concept(folder / "joint" / "both" / "both.safetensors")
-    concept.check_base(tiny_base)
-    assert concept.phrases == ("<tom> cat", "<seat> chair")
-    assert list(concept.tokens) == ["<tom>", "<seat>"]
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(1800)
 def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     finished: Ended, plain: TrainJob
 ) -> None:
     folder = plain.output.parent
-    whole = replace(plain, output=folder / "whole", steps=MANY_STEPS)
-    shutil.copytree(finished.run.path, whole.output / whole.name)
-    reference = RunDirectory(whole.output / whole.name)
-    assert Script(*flags(whole), folder=folder).wait()[0] == 0
-
     seed = int.from_bytes(os.urandom(4), "little")
     sys.stderr.write(f"kills of seed {seed}\n")
     draw = random.Random(seed)
-    killed = replace(whole, output=folder / "killed")
+    # The last start asks for more: a run that goes on is also one that is made longer.
+    killed = replace(plain, output=folder / "killed", steps=STEPS - 10)
     run = RunDirectory(killed.output / killed.name)
 
-    # Everything at once, while a checkpoint is being written.
-    script = Script(*flags(killed), folder=folder, run=run)
-    script.wait_until(lambda: script.steps() > 5 and any(run.checkpoints.glob(".writing-*")))
+    # Everything at once: while a checkpoint is being written, or soon after.
+    script = Training(*flags(killed), folder=folder, run=run)
+    script.wait_for_steps(6, also=lambda: any(run.checkpoints.glob(".writing-*")))
+    time.sleep(draw.choice((0, draw.uniform(0, 1))))
     script.kill_all()
     assert run.read_summary()["status"] == "running"
 
     # The driver alone, after any step: the next start meets the workers that it leaves behind.
-    script, step = Script(*flags(killed), folder=folder, run=run), draw.randrange(1, 15)
-    script.wait_until(lambda: script.steps() >= step)
-    left_behind = script.kill_driver()
+    script = Training(*flags(killed), folder=folder, run=run)
+    script.wait_for_steps(draw.randrange(1, 15))
+    left_behind = script.kill()
 
     # One worker, at any time: the driver ends with one line.
-    script, step = Script(*flags(killed), folder=folder, run=run), draw.randrange(1, 15)
-    script.wait_until(lambda: script.steps() >= step)
+    script = Training(*flags(killed), folder=folder, run=run)
+    script.wait_for_steps(draw.randrange(1, 15))
     time.sleep(draw.uniform(0, 0.3))
     status, _, err = script.kill_worker()
     assert (status, err.count("\n")) == (2, 1), err
@@ -275,46 +205,32 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     assert (summary["status"], summary["error"]) == ("failed", err.strip().removeprefix("error: "))
     assert not list(run.checkpoints.glob(".*"))
 
-    # Everything, at any time: in a step, between two, or in a checkpoint.
-    script = Script(*flags(killed), folder=folder, run=run)
-    script.wait_until(lambda: script.steps() >= 1)
+    # Ctrl-C, at any time: in a step, between two, or in a checkpoint.
+    script = Training(*flags(killed), folder=folder, run=run)
+    script.wait_for_steps(1)
     time.sleep(draw.uniform(0, 1))
-    script.kill_all()
-
-    # As a kill in the middle of writing leaves Ray's own list, and a copy of a checkpoint.
-    for notes in (run.checkpoints, *(run.path / ".ray").iterdir()):
-        (notes / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
-    (run.checkpoints / f"step-{MANY_STEPS - 1:06d}").mkdir(exist_ok=True)
-    status, _, err = Script(*flags(killed), folder=folder).wait()
-    assert (status, err) == (0, "")
-    assert run.read_summary()["status"] == "finished"
-    ours, theirs = state_of(run), state_of(reference)
-    assert ours.keys() == theirs.keys()
-    assert sum("exp_avg" in name for name in ours) == 4
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert torch.equal(update_of(run), update_of(reference))
-    assert lines_of(run) == lines_of(reference)
-    assert not [path for path in run.path.glob(".*") if path.name not in (".lock", ".session")]
-    _, alive = psutil.wait_procs(left_behind, timeout=60)
-    assert not [process for process in alive if is_worker(process)]
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_an_interrupted_run_under_zero_2_says_so_and_goes_on(
-    finished: Ended, plain: TrainJob
-) -> None:
-    stopped = replace(plain, output=plain.output.parent / "stopped", zero_stage=2)
-    run = RunDirectory(stopped.output / stopped.name)
-    script = Script(*flags(stopped), folder=plain.output.parent)
-    script.wait_until(lambda: last_step(run) >= 15)
     status, out, err = script.interrupt()
     assert (status, err) == (130, "interrupted\n")
     assert out.endswith("the same command goes on from the last checkpoint\n")
     assert run.read_summary()["status"] == "interrupted"
-    status, _, err = Script(*flags(stopped), folder=plain.output.parent).wait()
-    assert (status, err) == (0, "")
-    torch.testing.assert_close(update_of(run), update_of(finished.run), rtol=0, atol=1e-4)
+
+    # As a kill in the middle of writing leaves Ray's own list, and a copy of a checkpoint.
+    (run.path / ".ray" / "killed").mkdir(parents=True)
+    for notes in (run.checkpoints, run.path / ".ray" / "killed"):
+        (notes / "checkpoint_manager_snapshot.json").write_text('{"ray_version": ')
+    (run.checkpoints / f"step-{STEPS - 11:06d}").mkdir(exist_ok=True)
+    longer = replace(killed, steps=STEPS)
+    Training(*flags(longer), folder=folder).succeed()
+    assert run.read_summary()["status"] == "finished"
+    ours, theirs = state_of(run), state_of(finished.run)
+    assert ours.keys() == theirs.keys()
+    assert sum("exp_avg" in name for name in ours) == 4
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert torch.equal(update_of(run), update_of(finished.run))
+    assert lines_of(run) == lines_of(finished.run)
+    assert not [path for path in run.path.glob(".*") if path.name not in (".lock", ".session")]
+    _, alive = psutil.wait_procs(left_behind, timeout=60)
+    assert not [process for process in alive if is_worker(process)]
 
 
 @pytest.mark.slow
@@ -325,9 +241,15 @@ def test_bad_input_is_one_line_and_status_2(plain: TrainJob) -> None:
         (["--config", "bad.yaml"], "error: bad.yaml: unknown key 'step'; did you mean steps?"),
         (["--learning-rates", "1"], "error: unknown option --learning-rates"),
     ):
-        arguments = [*flags(replace(plain, name="bad")), *more]
-        status, out, err = Script(*arguments, folder=plain.output.parent).wait()
-        assert (status, out) == (2, "")
-        assert err.startswith(message)
-        assert err.count("\n") == 1
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), *flags(replace(plain, name="bad")), *more],
+            cwd=plain.output.parent,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(message)
+        assert done.stderr.count("\n") == 1
     assert not (plain.output / "bad").exists()

@@ -89,8 +89,19 @@ def test_nothing_is_compiled(process_group: Path) -> None:
     assert not (process_group / "extensions").exists()
 
 
-def train(base: Base, folder: Path, stage: int | None) -> tuple[Tensor, Tensor, list[StepMetrics]]:
-    settings = config(learning_rate=2e-3, steps=20, subjects=(CAT, CHAIR))
+STEPS = 20
+
+
+def train(
+    base: Base,
+    folder: Path,
+    stage: int | None,
+    *,
+    saved: Path | None = None,
+    resumes: bool = False,
+) -> tuple[Tensor, Tensor, list[StepMetrics]]:
+    """Train; with ``saved`` keep the state after half of the steps, or go on from it."""
+    settings = config(learning_rate=2e-3, steps=STEPS, subjects=(CAT, CHAIR))
     driven = parameters(base, settings=settings)
     latents = [data(base, folder), data(base, folder, target_seed=5, regularization_seed=6)]
     engine: Engine
@@ -99,7 +110,15 @@ def train(base: Base, folder: Path, stage: int | None) -> tuple[Tensor, Tensor, 
     else:
         engine = DeepSpeedEngine(driven, settings.learning_rate, zero_stage=stage)
     metrics: list[StepMetrics] = []
-    Trainer(base, settings, latents, driven, engine).run(0, metrics.append)
+
+    def note(step: StepMetrics) -> None:
+        metrics.append(step)
+        if saved is not None and step.step == STEPS // 2 and not resumes:
+            engine.save(saved)
+
+    if saved is not None and resumes:
+        engine.load(saved)
+    Trainer(base, settings, latents, driven, engine).run(STEPS // 2 if resumes else 0, note)
     return driven.update.detach(), driven.tokens.detach(), metrics
 
 
@@ -109,13 +128,19 @@ def be_a_worker(worker: int, base_name: str, folder: Path) -> None:
     meet = f"file://{folder}/meet"
     dist.init_process_group("gloo", init_method=meet, rank=worker, world_size=2)
     base = load_base(base_name)
-    own = folder / str(worker)
-    torch.save([train(base, own, stage) for stage in (0, 2)], folder / f"{worker}.pt")
+    own, saved = folder / str(worker), folder / "saved"
+    whole = [train(base, own, 0), train(base, own, 2, saved=saved)]
+    dist.barrier()
+    resumed = train(base, own, 2, saved=saved, resumes=True)
+    torch.save((whole, resumed), folder / f"{worker}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(tiny_base: Base, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does_and_go_on_under_zero_2_bit_for_bit(
+    tiny_base: Base, tmp_path: Path
+) -> None:
+    (tmp_path / "saved").mkdir()
     update, tokens, metrics = train(tiny_base, tmp_path, None)
     spawn = multiprocessing.get_context("spawn")
     workers = [
@@ -125,14 +150,17 @@ def test_two_processes_train_what_one_does(tiny_base: Base, tmp_path: Path) -> N
     for process in workers:
         process.start()
     for process in workers:
-        process.join(200)
+        process.join(500)
     assert [process.exitcode for process in workers] == [0, 0]
     start = parameters(tiny_base, settings=config(subjects=(CAT, CHAIR)))
     changed = float((update - start.update.detach()).norm())
     token_changed = float((tokens - start.tokens.detach()).norm())
     # Five rows of two subjects on two workers: one of the six is padding.
     for worker in range(2):
-        for theirs in torch.load(tmp_path / f"{worker}.pt", weights_only=False):
+        whole, resumed = torch.load(tmp_path / f"{worker}.pt", weights_only=False)
+        assert torch.equal(resumed[0], whole[1][0])
+        assert torch.equal(resumed[1], whole[1][1])
+        for theirs in whole:
             # The tolerance that docs/joint.md states.
             assert float((theirs[0] - update).norm()) < 1e-4 * changed
             assert float((theirs[1] - tokens).norm()) < 1e-4 * token_changed
