@@ -31,7 +31,7 @@ from tests.serve.service_case import save_mergeable
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 300
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.ray
 
 
 class Cluster:

@@ -38,7 +38,6 @@ def can_mount(folder: Path) -> bool:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     plain: TrainJob, tmp_path: Path
 ) -> None:

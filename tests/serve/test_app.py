@@ -118,7 +118,6 @@ def service(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(PATIENCE_S)
 def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Running) -> None:
     from openai import NotFoundError, OpenAI
 
@@ -154,7 +153,6 @@ def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Runnin
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(PATIENCE_S)
 def test_what_is_published_is_served_within_seconds_without_a_restart(
     service: Running, tiny_base: Base, tmp_path: Path
 ) -> None:
@@ -169,7 +167,6 @@ def test_what_is_published_is_served_within_seconds_without_a_restart(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_a_client_that_hangs_up_frees_its_rows(service: Running, is_stream: bool) -> None:
     body = {"prompt": "a cat", "n": 10, "num_inference_steps": 1000, "stream": is_stream}
@@ -194,7 +191,6 @@ def test_a_client_that_hangs_up_frees_its_rows(service: Running, is_stream: bool
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(PATIENCE_S)
 def test_prometheus_reads_the_engine_s_figures(service: Running) -> None:
     wanted = {
         f"ray_customdiffusion_{name}"

@@ -58,6 +58,28 @@ def test_optuna_that_goes_on_asks_for_what_was_begun_and_then_for_something_new(
     assert len({point["learning_rate"] for point in again}) == 6
 
 
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_random_and_grid_search_that_go_on_ask_for_the_same_trials_again(method: Any) -> None:
+    search = SPACE[2:] if method == "grid" else SPACE
+    space = parse_space(search)
+    job = sweep(search=search, method=method, search_seed=3)
+
+    def asked_of_tune() -> list[dict[str, Any]]:
+        found: Any = searcher_of(job, [], 4)
+        is_grid = method == "grid"
+        experiment = {
+            "run": lambda config: None,
+            "config": domains(space, is_grid=is_grid),
+            "num_samples": 1 if is_grid else 4,
+        }
+        found.add_configurations({"sweep": experiment})
+        return [found.next_trial().config for _ in range(4)]
+
+    first = asked_of_tune()
+    assert len({str(settings) for settings in first}) == 4
+    assert asked_of_tune() == first
+
+
 def test_trials_are_stopped_only_where_they_are_scored_before_their_end() -> None:
     assert score_every(sweep(), 60) == 15
     assert score_every(sweep(), 3) == 1

@@ -1,10 +1,5 @@
 """Sweeps of a tiny base on a cluster of two CPUs; what is killed is the driver, as a user would."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +7,11 @@ import psutil
 import pytest
 
 from cdcore.registry.registry import Registry
+from tests.rayjobs.forked_script import PATIENCE_S, ForkedScript
 from tests.rayjobs.train_case import job, write_pictures
 from tune.plan.folder import SweepFolder
 
-ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 1500
-"""Other work may have the machine."""
-
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * PATIENCE_S)]
-
-
-class Script:
-    """``tune/sweep.py`` in a process of its own, on a cluster of its own."""
-
-    def __init__(self, arguments: list[str], folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tune" / "sweep.py"), *arguments],
-            cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait(self) -> str:
-        """Return what a sweep that goes well has shown."""
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        assert (self.process.returncode, err) == (0, ""), (out, err)
-        return out
-
-    def kill_when(self, is_so: Callable[[], bool]) -> None:
-        """Kill the driver alone, and wait for what it leaves behind to end by itself."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        left = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.kill()
-        self.process.communicate()
-        psutil.wait_procs(left, timeout=120)
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture
@@ -78,18 +38,20 @@ def finished(folder: SweepFolder) -> list[int]:
     return [record.number for record in folder.records() if record.status == "finished"]
 
 
-@pytest.mark.parametrize("method", ["random", "optuna-pareto"])
 def test_a_sweep_whose_driver_was_killed_goes_on_without_training_a_finished_trial_again(
-    folder: SweepFolder, tiny_folder: Path, tmp_path: Path, method: str
+    folder: SweepFolder, tiny_folder: Path, tmp_path: Path
 ) -> None:
     command = arguments(
         folder,
         tiny_folder,
         *("--search", "learning_rate=log:1e-4..1e-2", "regularization_ratio=0.5,1"),
-        *("--method", method, "--trials", "3", "--no-early-stopping", "--drift-ceiling", "2"),
+        *("--method", "optuna-pareto", "--trials", "3", "--no-early-stopping", "--drift-ceiling", "2"),
         *("--registry", str(tmp_path / "concepts")),
     )
-    Script(command, tmp_path).kill_when(lambda: bool(finished(folder)))
+    script = ForkedScript("tune.sweep", *command, folder=tmp_path)
+    script.wait_until(lambda: bool(finished(folder)))
+    # What it leaves behind ends by itself, and then nothing is written any more.
+    psutil.wait_procs(script.kill(), timeout=PATIENCE_S)
     done = finished(folder)
     kept: dict[str, Any] = {}
     for number in done:
@@ -98,7 +60,7 @@ def test_a_sweep_whose_driver_was_killed_goes_on_without_training_a_finished_tri
     assert sum(name.endswith(".png") for name in shared) == 2
     before = {record.number: record.settings for record in folder.records()}
 
-    out = Script(command, tmp_path).wait()
+    out = ForkedScript("tune.sweep", *command, folder=tmp_path).succeed()
 
     records = folder.records()
     assert [record.status for record in records] == ["finished"] * 3
@@ -133,7 +95,7 @@ def test_trials_that_fall_behind_are_stopped_and_make_room_for_the_next(
         # Enough of them after the score for the word that it was too low to arrive in time.
         steps=400,
     )
-    out = Script(command, tmp_path).wait()
+    out = ForkedScript("tune.sweep", *command, folder=tmp_path).succeed()
     first, second, third = folder.records()
     assert (first.status, first.step) == ("finished", 400)
     assert (second.status, second.step) == ("stopped", 200)
