@@ -45,8 +45,8 @@ def test_a_sweep_whose_driver_was_killed_goes_on_without_training_a_finished_tri
         folder,
         tiny_folder,
         *("--search", "learning_rate=log:1e-4..1e-2", "regularization_ratio=0.5,1"),
-        *("--method", "optuna-pareto", "--trials", "3", "--no-early-stopping", "--drift-ceiling", "2"),
-        *("--registry", str(tmp_path / "concepts")),
+        *("--method", "optuna-pareto", "--trials", "3", "--no-early-stopping"),
+        *("--drift-ceiling", "2", "--registry", str(tmp_path / "concepts")),
     )
     script = ForkedScript("tune.sweep", *command, folder=tmp_path)
     script.wait_until(lambda: bool(finished(folder)))
