@@ -22,12 +22,14 @@ class ScorePlan:
         seeds: How many of the run's sample seeds, from the first on.
         base_pictures: File of `cdcore.scoring.base_pictures` for these seeds; None samples them
             here.
+        awaits_verdict: Whether a run waits after each score on the way until it may go on.
     """
 
     every: int
     prompts: int
     seeds: int
     base_pictures: Path | None = None
+    awaits_verdict: bool = False
 
     def is_due(self, step: int, steps: int) -> bool:
         """Whether a run of ``steps`` steps is scored on the way after ``step`` of them."""

@@ -74,7 +74,7 @@ class Engine:
         self.base = base
         self.config = config or EngineConfig()
         self.counts: Counter[str] = Counter()
-        """"ticks"; "rows" and different "mixes" in them, added up; "pictures"."""
+        """"ticks"; "rows" and different "blends" in them, added up; "pictures"."""
         limits = limits_of(base, self.config)
         self._loaders = ThreadPoolExecutor(self.config.loader_threads, "concept-loader")
         self.store = ConceptStore(
@@ -275,7 +275,7 @@ class Engine:
         batch.tick()
         self.counts["ticks"] += 1
         self.counts["rows"] += len(batch)
-        self.counts["mixes"] += len({active[key].request.mix for key in batch.rows})
+        self.counts["blends"] += len({active[key].request.mix for key in batch.rows})
         for key, row in batch.rows.items():
             is_due = row.row.index in active[key].request.preview_steps
             if is_due and self.inbox.is_open(key[0]):

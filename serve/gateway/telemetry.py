@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 _PREFIX = "customdiffusion_"
 _GROWING = (
-    *("ticks", "tick_seconds", "rows", "mixes", "pictures", "turns", "cancelled_steps"),
+    *("ticks", "tick_seconds", "rows", "blends", "pictures", "turns", "cancelled_steps"),
     *("offered", "refused", "done", "failed", "cancelled"),
     *("prompts_hit", "prompts_miss"),
 )

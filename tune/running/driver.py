@@ -112,6 +112,7 @@ def _planned(job: SweepJob, console: Console) -> tuple[TrialPlan, int]:
         prompts=job.score_prompts,
         seeds=job.score_seeds,
         base_pictures=folder.base_pictures,
+        awaits_verdict=job.early_stopping,
     )
     made = replace(task, run=folder.run, exports=(), scoring=scoring)
     return TrialPlan(folder=folder, task=made, asked=asked, goal=job.goal), steps

@@ -49,7 +49,7 @@ def test_a_failure_is_no_figure(tiny_base: Base, tmp_path: Path) -> None:
     shelf = Shelf(tiny_base, tmp_path / "concepts")
     (order,) = make_orders(shelf, 1, 1, rate=None, seed=0)
     broken = ConceptMix.of((ConceptRef("no number", "1"), 1.0), method="ridge")
-    object.__setattr__(order, "mix concepts", broken)
+    object.__setattr__(order, "mix", broken)
     says = "an order has failed"
     merge = shelf.merger(tiny_base)
     with GroupSystem(tiny_base, shelf, merge, 2) as system, pytest.raises(ServingError, match=says):

@@ -75,7 +75,7 @@ def test_an_engine_s_figures_are_published_until_the_end(host: EngineHost) -> No
         "ticks",
         "tick_seconds",
         "rows",
-        "mixes",
+        "blends",
         "cancelled_steps",
     ):
         assert f"customdiffusion_{name}" in counters
