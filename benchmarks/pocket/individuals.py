@@ -49,9 +49,8 @@ from cdcore.sampling.request import Request
 from cdcore.scoring.before_after import PROMPTS, evaluate_concept
 from cdcore.scoring.metrics import image_alignment
 from cdcore.training.config import SubjectConfig, TrainingConfig
-from cdcore.training.engine import ConceptParameters, LocalEngine
 from cdcore.training.preparation import prepare
-from cdcore.training.trainer import Trainer, trained_concept
+from cdcore.training.trainer import train_alone
 from rayjobs.cli.parser import parse, run_command
 
 _TRAINING_PICTURES, _HELD_OUT_PICTURES = 8, 12
@@ -159,11 +158,8 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
     started = time.monotonic()
     data = prepare(base, config, [pictures], cache, lambda *_: None)
     prepared = time.monotonic()
-    parameters = ConceptParameters.initial(base, config)
-    engine = LocalEngine(parameters, config.learning_rate)
-    Trainer(base, config, data, parameters, engine).run(0, lambda _: None)
+    concept = train_alone(base, config, data)
     trained = time.monotonic()
-    concept = trained_concept(base, config, parameters)
     seeds = range(1 if job.quick else job.seeds)
     evaluation = evaluate_concept(base, concept, held_out, embedder=judge, seeds=seeds)
     words = _by_words(name, base, seeds)

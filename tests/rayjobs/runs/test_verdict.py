@@ -34,7 +34,12 @@ def test_a_run_goes_on_after_a_step_that_is_allowed_or_earlier(run: RunDirectory
 def test_a_run_waits_however_long_the_search_takes_to_allow_it(run: RunDirectory) -> None:
     allow(run, 100)
     went_on = threading.Event()
-    thread = threading.Thread(target=lambda: (waits(run, 200), went_on.set()))
+
+    def go_on() -> None:
+        waits(run, 200)
+        went_on.set()
+
+    thread = threading.Thread(target=go_on)
     thread.start()
     assert not went_on.wait(0.5), "the verdict on an earlier score is none on this one"
     allow(run, 200)
