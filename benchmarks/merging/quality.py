@@ -32,7 +32,7 @@ from torch import Tensor
 from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import CASES, QualityCase
 from benchmarks.merging.quality_scores import Alone, Panel, Scores, Way
-from benchmarks.merging.quality_training import TrainingCase, target_pixels, trained_file
+from benchmarks.merging.quality_training import TrainingSettings, target_pixels, trained_file
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
@@ -114,11 +114,11 @@ class MergeQuality:
                 made.append((f"ridge {penalty:g}" if method == "ridge" else method, settings))
         return made
 
-    def training(self, base: Base) -> TrainingCase:
+    def training(self, base: Base) -> TrainingSettings:
         """Return how concepts are trained."""
         profile = base.profile
         images = self.regularization_images or profile.regularization_images
-        return TrainingCase(
+        return TrainingSettings(
             steps=2 if self.quick else self.steps or profile.steps,
             regularization_images=2 if self.quick else images,
             variants=2 if self.quick else profile.variants,
@@ -186,7 +186,7 @@ def _line(
     files: Sequence[Path],
     label: str,
     settings: MergeSettings | None,
-    trained: tuple[int, TrainingCase],
+    trained: tuple[int, TrainingSettings],
 ) -> tuple[Line, Tensor]:
     case, base, (seed, training) = panel.case, panel.base, trained
     if settings is None:
@@ -214,7 +214,7 @@ def _line(
     return line, rows
 
 
-def _trained(base: Base, names: Sequence[str], seed: int, training: TrainingCase) -> Path:
+def _trained(base: Base, names: Sequence[str], seed: int, training: TrainingSettings) -> Path:
     with bar(f"training {' and '.join(names)}, seed {seed}", "steps") as advance:
         return trained_file(base, names, seed, training, advance)
 

@@ -16,7 +16,7 @@ from cdcore.training.config import SubjectConfig, TrainingConfig
 from cdcore.training.preparation import prepare
 from cdcore.training.trainer import train_alone
 
-__all__ = ["TrainingCase", "target_pixels", "trained_file"]
+__all__ = ["TrainingSettings", "target_pixels", "trained_file"]
 
 _PICTURES = 6
 """Of each individual; the paper has four to twenty."""
@@ -24,7 +24,7 @@ _PICTURE_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingCase:
+class TrainingSettings:
     """How concepts are trained; the rest is the base's own.
 
     Attributes:
@@ -46,7 +46,7 @@ def trained_file(
     base: Base,
     names: Sequence[str],
     seed: int,
-    case: TrainingCase,
+    case: TrainingSettings,
     on_step: Callable[[int, int], None],
 ) -> Path:
     """Return the concept file of individuals, trained together when there are several.
