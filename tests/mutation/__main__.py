@@ -18,6 +18,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ class Tally:
         killed: Tests failed.
         timed_out: Tests took far longer than usual, so they failed too.
         equivalent: No input can tell them from the module.
-        harmless: They change speed, memory or wording alone.
+        harmless: They change nothing that a user asked for.
         survived: The others, as ``file:line``, line before and line after.
         stale: Entries of ``spared.toml`` that fit no mutant any more.
     """
@@ -95,8 +96,9 @@ def main() -> None:
     for module in arguments.modules or MODULES:
         started = time.monotonic()
         # A process of its own, since it imports modules that another run is to mutate.
-        with multiprocessing.get_context("fork").Pool(1) as pool:
-            tally, loaded = pool.apply(_tried, (module, arguments.share, arguments.seed))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            tried = pool.submit(_tried, module, arguments.share, arguments.seed)
+            tally, loaded = tried.result()
         _load(name for name in loaded if not name.startswith(OWN))
         tallies.append(tally)
         sys.stdout.writelines(f"stale in spared.toml: {entry}\n" for entry in tally.stale)
