@@ -45,6 +45,7 @@ class Life(RuleBasedStateMachine):
         self.decoded: Counter[str] = Counter()
         self.preparing: list[str] = []
         self.undecoded: list[RowKey] = []
+        self.joined: Counter[str] = Counter()
         self.count = 0
 
     @rule(
@@ -84,9 +85,21 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def join(self) -> None:
-        before = {key for size in SLOTS for key, _ in self.scheduler.active(size)}
-        fresh = {key for key, _ in self.scheduler.join()} - before
-        assert len(fresh) <= LIMITS.joins_per_turn
+        could_join = self.scheduler.can_join
+        joined = self.scheduler.join()
+        assert could_join == bool(joined)
+        assert len({key for key, row in joined if row == 0}) <= LIMITS.joins_per_turn
+        self.joined.update(key for key, _ in joined)
+
+    @rule(turns=st.integers(1, 6))
+    def run(self, turns: int) -> None:
+        """Take whole turns without decoding, so that many jobs get far."""
+        for _ in range(turns):
+            self.start_preparing()
+            while self.preparing:
+                self.scheduler.prepared(self.preparing.pop(0))
+            self.join()
+            self.tick(0.01)
 
     @rule(seconds=st.floats(0.001, 0.2))
     def tick(self, seconds: float) -> None:
@@ -119,11 +132,21 @@ class Life(RuleBasedStateMachine):
     @rule(seconds=st.floats(0.0, 2.0))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        for key in self.scheduler.hopeless(self.now):
-            assert self.jobs[key].deadline is not None
+        hopeless = self.scheduler.hopeless(self.now)
+        assert hopeless == [key for key in self.jobs if self.is_late(self.jobs[key])]
+        for key in hopeless:
             self.remove(key)
         upcoming = self.scheduler.next_deadline()
+        deadlines = [job.deadline for job in self.jobs.values() if job.deadline is not None]
+        assert upcoming == min(deadlines, default=None)
         assert upcoming is None or upcoming > self.now
+
+    def is_late(self, known: Job) -> bool:
+        """Whether the longest of its rows cannot be done in time."""
+        if known.deadline is None:
+            return False
+        left = [known.steps - self.steps_done[known.key, row] for row in range(known.rows)]
+        return self.scheduler.backlog.is_hopeless(known.deadline, max(left), known.size, self.now)
 
     def remove(self, key: str) -> None:
         gone = self.jobs.pop(key)
@@ -144,6 +167,12 @@ class Life(RuleBasedStateMachine):
         assert all(scheduler.backlog.work_of(client) == left[client] for client in "abc")
         assert len(scheduler) == len(self.jobs)
         assert scheduler.undecoded == len(self.undecoded)
+        assert scheduler.without_row == sum(not self.joined[key] for key in self.jobs)
+        is_awaited = any(self.joined[key] < known.rows for key, known in self.jobs.items())
+        for size, slots in SLOTS.items():
+            has_free_row = not is_awaited and len(scheduler.active(size)) < slots
+            assert scheduler.has_free_row(size) is has_free_row
+        assert scheduler.has_free_row((8, 8)) is False
         rows = [row for size in SLOTS for row in scheduler.active(size)]
         assert len(set(rows)) == len(rows)
         assert {key for key, _ in rows} <= set(self.jobs)
@@ -162,6 +191,8 @@ class Life(RuleBasedStateMachine):
                 break
             take_turn(self.scheduler)
         assert not len(self.scheduler)
+        assert self.scheduler.undecoded == 0
+        assert not self.scheduler.can_join
         assert self.scheduler.backlog.work == 0
         assert not self.scheduler._places
         assert not len(self.scheduler._queue)
@@ -295,3 +326,137 @@ def test_a_draining_scheduler_refuses_and_finishes() -> None:
     for _ in range(3):
         take_turn(scheduler)
     assert not len(scheduler)
+
+
+def prepare(scheduler: Scheduler) -> list[str]:
+    """Prepare what is to be prepared; returns its keys."""
+    chosen = scheduler.start_preparing()
+    for key in chosen:
+        scheduler.prepared(key)
+    return chosen
+
+
+def test_a_job_is_done_with_its_last_picture() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("wide", rows=3, steps=1), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    rows = scheduler.ticked(SMALL, 0.01)
+    assert [scheduler.decoded(row) for row in rows] == [False, False, True]
+    assert "wide" not in scheduler
+
+
+def test_half_of_the_places_fill_every_row_and_no_client_has_more() -> None:
+    scheduler = Scheduler(Limits(slots=SLOTS, backlog=10_000))
+    for client in "abc":
+        for number in range(20):
+            scheduler.offer(job(f"{client} {number}", client), 0.0)
+    chosen = Counter(key.split()[0] for key in scheduler.start_preparing())
+    # The batch's rows and one more for each of two clients, or shared by three.
+    assert chosen.total() == 2 * (SLOTS[SMALL] + 1)
+    assert max(chosen.values()) <= SLOTS[SMALL] + 1
+    alone = Scheduler(Limits(slots=SLOTS, backlog=10_000))
+    for number in range(20):
+        alone.offer(job(str(number)), 0.0)
+    assert len(alone.start_preparing()) == SLOTS[SMALL] + 1
+    assert alone.start_preparing() == []
+
+
+def test_few_jobs_join_at_once_but_their_other_rows_all_do() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 8}, backlog=1000, joins_per_turn=2))
+    for number in range(4):
+        scheduler.offer(job(str(number), str(number), rows=2, steps=5), 0.0)
+    prepare(scheduler)
+    assert scheduler.join() == [("0", 0), ("1", 0)]
+    assert scheduler.join() == [("2", 0), ("3", 0)] + [(str(number), 1) for number in range(4)]
+    assert scheduler.join() == []
+
+
+def test_a_job_without_a_deadline_is_due_when_patience_ends() -> None:
+    scheduler = Scheduler(LIMITS)
+    deadlines = {"late": 90.0, "patient": None, "soon": 30.0}
+    for key, deadline in deadlines.items():
+        scheduler.offer(
+            Job(key=key, client="a", size=SMALL, rows=1, steps=3, deadline=deadline), 0.0
+        )
+    assert LIMITS.patience_s == 60.0
+    assert scheduler.start_preparing() == ["soon", "patient", "late"]
+
+
+def test_rows_may_join_until_as_many_as_the_widest_batch_are_undecoded() -> None:
+    scheduler = Scheduler(Limits(slots=SLOTS, backlog=1000, joins_per_turn=9))
+    scheduler.offer(job("first", rows=4, steps=1), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    rows = scheduler.ticked(SMALL, 0.01)
+    scheduler.offer(job("second", "b", steps=9), 0.0)
+    prepare(scheduler)
+    assert not scheduler.can_join
+    assert scheduler.join() == []
+    scheduler.decoded(rows[0])
+    assert scheduler.can_join
+    assert scheduler.join() == [("second", 0)]
+    assert scheduler.remove("first") == 0
+    assert scheduler.undecoded == 0
+
+
+def test_ticks_are_measured_where_they_happen() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("one"), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    scheduler.ticked(SMALL, 0.25)
+    assert scheduler.backlog.tick_s(SMALL) == 0.25
+
+
+def test_rows_of_a_wide_job_wait_as_long_as_jobs_of_the_same_cost() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 6}, backlog=1000, joins_per_turn=9))
+    scheduler.offer(job("wide", "a", rows=3, steps=4), 0.0)
+    for number in range(3):
+        scheduler.offer(job(f"narrow {number}", "b", steps=4), 0.0)
+    prepare(scheduler)
+    joined = scheduler.join()
+    for turn in range(3):
+        pair = set(joined[2 * turn : 2 * turn + 2])
+        assert pair == {("wide", turn), (f"narrow {turn}", 0)}
+
+
+def test_an_idle_engine_forgets_who_used_it() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("long", "a", steps=50), 0.0)
+    scheduler.offer(job("short", "b", steps=1), 0.0)
+    while len(scheduler):
+        take_turn(scheduler)
+    for client in "ab":
+        scheduler.offer(job(client, client), 0.0)
+    assert scheduler.start_preparing() == ["a", "b"]
+
+
+def test_who_leaves_pays_for_what_was_done_alone() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 1}, backlog=1000))
+    scheduler.offer(job("left", "a", steps=100), 0.0)
+    for client in "bcdef":
+        scheduler.offer(job(client, client, steps=1), 0.0)
+    chosen = prepare(scheduler)
+    assert chosen[0] == "left"
+    scheduler.remove("left")
+    scheduler.offer(job("again", "a", steps=1), 0.0)
+    scheduler.offer(job("new", "g", steps=1), 0.0)
+    order = []
+    while len(scheduler):
+        order += prepare(scheduler)
+        take_turn(scheduler)
+    assert order.index("again") < order.index("new")
+
+
+def test_a_deadline_is_judged_by_the_row_that_has_most_to_do() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 1}, backlog=1000))
+    late = Job(key="late", client="a", size=SMALL, rows=2, steps=8, deadline=20.0)
+    scheduler.offer(late, 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    for _ in range(7):
+        scheduler.ticked(SMALL, 1.0)
+    # Its second row waits for the first, and takes at least half of eight seconds.
+    assert scheduler.hopeless(15.9) == []
+    assert scheduler.hopeless(16.1) == ["late"]
