@@ -460,3 +460,27 @@ def test_a_deadline_is_judged_by_the_row_that_has_most_to_do() -> None:
     # Its second row waits for the first, and takes at least half of eight seconds.
     assert scheduler.hopeless(15.9) == []
     assert scheduler.hopeless(16.1) == ["late"]
+
+
+def test_rows_that_have_all_joined_are_judged_by_what_they_have_left() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
+    scheduler.offer(job("other", "b", steps=2), 0.0)
+    late = Job(key="late", client="a", size=SMALL, rows=2, steps=8, deadline=100.0)
+    scheduler.offer(late, 0.0)
+    prepare(scheduler)
+
+    def tick(count: int) -> list[RowKey]:
+        finished = []
+        for _ in range(count):
+            scheduler.join()
+            finished += scheduler.ticked(SMALL, 1.0)
+        return finished
+
+    tick(2 + 1)
+    # Five steps are left of its first row, and seven of its second, which joined two turns later.
+    assert scheduler.hopeless(96.4) == []
+    assert scheduler.hopeless(96.6) == ["late"]
+    assert ("late", 1) in tick(7)
+    # Nothing is left but to decode, for which there is no measure.
+    assert scheduler.hopeless(99.9) == []
+    assert scheduler.hopeless(100.0) == ["late"]
