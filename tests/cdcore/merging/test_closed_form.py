@@ -151,7 +151,8 @@ def of_singular_values(*singular: float) -> Tensor:
     count = len(singular)
     left = torch.linalg.qr(torch.randn(WIDTH, count, generator=generator, dtype=torch.float64))[0]
     right = torch.linalg.qr(torch.randn(count, count, generator=generator, dtype=torch.float64))[0]
-    return left @ torch.diag(torch.tensor(singular, dtype=torch.float64)) @ right
+    made: Tensor = left @ torch.diag(torch.tensor(singular, dtype=torch.float64)) @ right
+    return made
 
 
 def test_what_rounding_to_half_precision_could_have_made_is_not_asked_for() -> None:

@@ -391,10 +391,8 @@ def test_rows_may_join_until_as_many_as_the_widest_batch_are_undecoded() -> None
     rows = scheduler.ticked(SMALL, 0.01)
     scheduler.offer(job("second", "b", steps=9), 0.0)
     prepare(scheduler)
-    assert not scheduler.can_join
     assert scheduler.join() == []
     scheduler.decoded(rows[0])
-    assert scheduler.can_join
     assert scheduler.join() == [("second", 0)]
     assert scheduler.remove("first") == 0
     assert scheduler.undecoded == 0
@@ -484,3 +482,13 @@ def test_rows_that_have_all_joined_are_judged_by_what_they_have_left() -> None:
     # Nothing is left but to decode, for which there is no measure.
     assert scheduler.hopeless(99.9) == []
     assert scheduler.hopeless(100.0) == ["late"]
+
+
+def test_the_next_deadline_is_the_earliest_of_any_job() -> None:
+    scheduler = Scheduler(LIMITS)
+    assert scheduler.next_deadline() is None
+    for key, deadline in (("none", None), ("later", 9.0), ("first", 5.0), ("last", 12.0)):
+        scheduler.offer(
+            Job(key=key, client=key, size=SMALL, rows=1, steps=1, deadline=deadline), 0.0
+        )
+    assert scheduler.next_deadline() == 5.0
