@@ -53,3 +53,15 @@ def test_bases_must_be_one() -> None:
     check_bases(CARDS, statistics)
     with pytest.raises(BaseMismatchError, match="'concept2'"):
         check_bases([*CARDS[:2], replace(CARDS[2], base_fingerprint="0")], statistics)
+
+
+def test_one_concept_has_one_base_and_another_stack_is_another_base() -> None:
+    statistics = make_statistics(WIDTH)
+    check_bases(CARDS[:1], statistics)
+    (taller,) = made_inputs(1, (21, WIDTH))
+    (wider,) = made_inputs(1, (20, WIDTH + 1))
+    for stranger in (taller, wider):
+        with pytest.raises(BaseMismatchError, match="'stranger'"):
+            check_bases([*CARDS, replace(stranger, name="stranger")], statistics)
+    with pytest.raises(BaseMismatchError, match=rf"'concept0'.*\(20, {WIDTH}\)"):
+        check_bases(CARDS, make_statistics(WIDTH + 1))

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from cdcore.registry.registry import Registry
+from serve.api_keys import add_key
 from serve.gateway.host import EngineHost
 from tests.serve.engine_case import CONFIG, SIMPLE
 from tests.serve.service_case import serving
@@ -180,3 +182,21 @@ def test_too_much_work_is_told_to_come_again(client: TestClient, host: EngineHos
     while client.post("/v1/images/generations", json=CAT).status_code == 429:
         retried += 1
         assert retried < 100
+
+
+def test_what_was_refused_costs_nothing_of_an_allowance(
+    host: EngineHost, shared_registry: Registry, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, owner="alice", row_steps_per_minute=3000)
+    with serving(host, shared_registry, keys=str(keys)) as client:
+        client.headers["authorization"] = f"Bearer {key}"
+        # No engine of this backlog could ever do it, so it is never a matter of the allowance.
+        too_much = {**CAT, "num_inference_steps": 900, "n": 3}
+        for _ in range(3):
+            status, error = refused(client, **too_much)
+            assert (status, error["code"]) == (400, "invalid_value")
+            assert "row-steps" in error["message"]
+        status, error = refused(client, **{**too_much, "n": 4})
+        assert "this key has 3000 per minute" in error["message"]
+        drawn(client, **CAT)
