@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cdcore.errors import EngineStoppedError, OverloadedError, ServingError
 from serve.policies.job import Job, Limits, RowKey, Size
-from serve.policies.scheduler import Scheduler
+from serve.policies.scheduler import JOINS_PER_TURN, Scheduler
 
 SMALL, LARGE = (64, 64), (128, 64)
 SLOTS = {SMALL: 4, LARGE: 2}
-LIMITS = Limits(slots=SLOTS, backlog=400, joins_per_turn=2)
+LIMITS = Limits(slots=SLOTS, backlog=400)
 
 
 def job(key: str, client: str = "a", *, size: Size = SMALL, rows: int = 1, steps: int = 3) -> Job:
@@ -86,7 +86,7 @@ class Life(RuleBasedStateMachine):
     def join(self) -> None:
         before = {key for size in SLOTS for key, _ in self.scheduler.active(size)}
         fresh = {key for key, _ in self.scheduler.join()} - before
-        assert len(fresh) <= LIMITS.joins_per_turn
+        assert len(fresh) <= JOINS_PER_TURN
 
     @rule(seconds=st.floats(0.001, 0.2))
     def tick(self, seconds: float) -> None:
@@ -185,12 +185,12 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
         scheduler.offer(job(f"early {number}", "flood", steps=5), 0.0)
     scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
     number = 0
-    for step_plan in range(400):
+    for turn in range(400):
         for kind in (SMALL, LARGE):
             number += 1
             client = f"new {number}" if fresh_clients else "flood"
             with suppress(OverloadedError):
-                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(step_plan))
+                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(turn))
         take_turn(scheduler)
         if "ours" not in scheduler:
             return
@@ -200,11 +200,9 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
 def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.offer(job("patient", steps=2), 0.0)
-    for step_plan in range(400):
-        urgent = Job(
-            key=str(step_plan), client="a", size=SMALL, rows=4, steps=1, deadline=step_plan + 5.0
-        )
-        scheduler.offer(urgent, float(step_plan))
+    for turn in range(400):
+        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
+        scheduler.offer(urgent, float(turn))
         take_turn(scheduler)
         if "patient" not in scheduler:
             return
@@ -235,6 +233,24 @@ def test_a_free_row_is_taken_in_the_next_turn() -> None:
     scheduler.offer(job("new", "b", steps=100), 0.0)
     joined, _ = take_turn(scheduler)
     assert joined == [("new", 0)]
+
+
+def test_only_a_few_jobs_join_between_two_ticks() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    for number in range(2 * JOINS_PER_TURN):
+        scheduler.offer(job(str(number), str(number)), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == JOINS_PER_TURN
+    assert len(scheduler.join()) == JOINS_PER_TURN
+
+
+def test_further_rows_of_a_job_are_no_further_joins() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    scheduler.offer(job("wide", rows=2 * JOINS_PER_TURN), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == 2 * JOINS_PER_TURN
 
 
 def test_no_size_waits_for_another() -> None:
@@ -271,7 +287,7 @@ def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
 
 
 def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
-    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000, joins_per_turn=2))
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
     for number in range(9):
         scheduler.offer(job(str(number), str(number), steps=1), 0.0)
     waiting: list[RowKey] = []
