@@ -45,18 +45,18 @@ class ListedConcept:
             RegistryError: That is damaged.
         """
         try:
-            told = json.loads(entry.metadata[METADATA_KEY])
+            described = json.loads(entry.metadata[METADATA_KEY])
             return cls(
                 entry=entry,
-                subjects=tuple(Subject(**described) for described in told["subjects"]),
-                base_name=str(told["base_name"]),
-                base_fingerprint=str(told["base_fingerprint"]),
-                metrics=dict(told["metrics"]),
+                subjects=tuple(Subject(**subject) for subject in described["subjects"]),
+                base_name=str(described["base_name"]),
+                base_fingerprint=str(described["base_fingerprint"]),
+                metrics=dict(described["metrics"]),
                 parents=tuple(
                     {"name": str(parent["name"]), "weight": float(parent["weight"])}
-                    for parent in told["parents"]
+                    for parent in described["parents"]
                 ),
-                created_at=str(told["created_at"]),
+                created_at=str(described["created_at"]),
                 owner=owner,
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -23,7 +23,7 @@ __all__ = ["check_upload", "max_upload_bytes"]
 
 _BYTES = {"F16": 2, "F32": 4, "BF16": 2}
 _MAX_HEADER = 2**20
-_MAX_CARD_ROWS = 4096
+_MAX_MERGE_ROWS = 4096
 _MAX_SUBJECTS = 16
 _MAX_NAME = 100
 _ROOM = 2**20
@@ -199,8 +199,8 @@ def _check_shapes(tensors: Mapping[str, _Tensor], tokens: int, facts: ServiceFac
         if part != "constraint" and f"{part}.features" not in shapes.left:
             continue
         count = shapes.take(f"{part}.features", None, width)
-        if not 1 <= count <= _MAX_CARD_ROWS:
-            raise ConceptFileError(f"{part} has {count} rows, expected 1 to {_MAX_CARD_ROWS}")
+        if not 1 <= count <= _MAX_MERGE_ROWS:
+            raise ConceptFileError(f"{part} has {count} rows, expected 1 to {_MAX_MERGE_ROWS}")
         if "update.weight" in tensors:
             shapes.take(f"{part}.values", count, rows)
     if shapes.left:
