@@ -13,7 +13,7 @@ from serve.concepts.mix import ConceptMix
 from serve.engine.request import MAX_CONCEPTS
 from serve.gateway.facts import ServiceFacts
 
-__all__ = ["mix_of", "choose"]
+__all__ = ["choose", "mix_of"]
 
 _VERSION_MARK = "@"
 
@@ -26,8 +26,8 @@ def choose(
     Args:
         request: Names concepts in ``concepts``; or in ``model``, as "mycat", "mycat@2" or
             "mycat+mychair"; or in its prompts, by their tokens.
-        facts: Of the base.
-        catalogue: All concepts.
+        facts: What the HTTP side knows of the base.
+        catalogue: Holds all concepts.
         caller: Who asks.
 
     Raises:

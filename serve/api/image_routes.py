@@ -155,7 +155,7 @@ def _picture_request(
 
 
 def _provenance_of(wanted: PictureRequest, facts: ServiceFacts) -> Provenance:
-    """Return how pictures are made, before the merge has events its errors."""
+    """Return how pictures are made, whose merge has not reported its errors yet."""
     return Provenance(
         request_id=request_id(),
         base=facts.base_name,

@@ -23,9 +23,9 @@ class ListedConcept:
         base_name: The base it was trained on, as the user named it.
         base_fingerprint: That base's fingerprint.
         metrics: Figures of its quality.
-        parents: Of a merge: name and weight of each concept it was made of.
-        created_at: When it was trained or merged.
-        owner: Whose it is, or None for everybody's.
+        parents: Name and weight of each concept that a merge was made of.
+        created_at: When the concept was trained or merged.
+        owner: Whose the concept is, or None for everybody's.
     """
 
     entry: RegistryEntry
@@ -42,7 +42,7 @@ class ListedConcept:
         """Read what a pointer holds of its concept file.
 
         Raises:
-            RegistryError: That is damaged.
+            RegistryError: What the pointer holds is damaged.
         """
         try:
             described = json.loads(entry.metadata[METADATA_KEY])
@@ -67,17 +67,17 @@ class ListedConcept:
 
     @property
     def name(self) -> str:
-        """In the registry."""
+        """The concept's name in the registry."""
         return self.entry.name
 
     @property
     def version(self) -> str:
-        """The current one."""
+        """The version that is current."""
         return self.entry.version
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Its modifier tokens."""
+        """The modifier tokens of its subjects."""
         return tuple(subject.token for subject in self.subjects if subject.token is not None)
 
     @property

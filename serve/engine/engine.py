@@ -69,7 +69,7 @@ class Engine:
         Args:
             base: The base model, used by the engine's thread alone from the start on.
             source: Where concepts come from.
-            folder: For copies of concept files, of this engine alone.
+            folder: Takes copies of concept files, of this engine alone.
             config: How large the engine is.
             merge: How several concepts become one, or None where they cannot.
             preview: The map for previews, or None to fit it at the start.

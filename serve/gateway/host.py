@@ -50,7 +50,7 @@ class EngineHost:
         Args:
             base: The base model, for this engine alone.
             registry: Where concepts are published.
-            folder: For copies of concept files, of this engine alone.
+            folder: Takes copies of concept files, of this engine alone.
             config: How large the engine is.
             captions: The captions that merges leave alone.
             cache: Root of the caches of caption statistics, or None.

@@ -25,7 +25,7 @@ def _asked_of_a_replica(
 
     @wraps(method)
     async def ask(
-        self: "RayGateway", *args: _Arguments.args, **kwargs: _Arguments.kwargs
+        self: "RayGateway", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Answer:
         try:
             answer: _Answer | Failed = await getattr(self._handle, method.__name__).remote(

@@ -27,7 +27,7 @@ _MAX_MERGE_ROWS = 4096
 _MAX_SUBJECTS = 16
 _MAX_NAME = 100
 _ROOM = 2**20
-"""For the header, tokens and features."""
+"""Bytes that the header, tokens and features may take."""
 
 _Text = Annotated[str, Field(max_length=_MAX_NAME)]
 _Noun = Annotated[str, Field(max_length=_MAX_NAME, pattern=r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$")]
@@ -78,8 +78,8 @@ def check_upload(data: bytes, facts: ServiceFacts) -> None:
     """Pass if data is the file of a concept of a base.
 
     Raises:
-        BaseMismatchError: It is of another base.
-        ConceptFileError: It is no concept file, or not one that may be kept.
+        BaseMismatchError: The concept is of another base.
+        ConceptFileError: The data is no concept file, or not one that may be kept.
     """
     most = max_upload_bytes(facts)
     if len(data) > most:

@@ -32,8 +32,8 @@ def replica(
     monkeypatch.setattr(module, "load_base", lambda *given, **named: tiny_base)
     monkeypatch.setattr(module, "written_captions", lambda **named: few_captions())
     monkeypatch.setattr(module, "log_requests", lambda: None)
-    monkeypatch.setattr(module.metrics, "Counter", kinds.counter)
-    monkeypatch.setattr(module.metrics, "Gauge", kinds.gauge)
+    monkeypatch.setattr("serve.gateway.replica.metrics.Counter", kinds.counter)
+    monkeypatch.setattr("serve.gateway.replica.metrics.Gauge", kinds.gauge)
     settings = ServiceSettings(
         registry=str(shared_registry.store.address()), cache=str(tmp_path), slots=2, drain_s=5.0
     )
