@@ -50,7 +50,7 @@ class ConceptMerger:
         """Take what every merge needs.
 
         Args:
-            statistics: Of the base's captions.
+            statistics: Statistics of the captions that merges leave alone.
             inputs_of: Finds the merge inputs of a concept; may raise `CustomDiffusionError`.
         """
         self._statistics = statistics
@@ -83,8 +83,8 @@ class ConceptMerger:
         Args:
             weighted: The concepts and their weights.
             method: "constrained", "ridge" or "sum".
-            updates: Of each concept, float32 on the CPU; only "sum" needs them.
-            name: Of the result; None joins the concepts' names.
+            updates: Each concept's update, float32 on the CPU; only "sum" needs them.
+            name: The result's name; None joins the concepts' names.
 
         Raises:
             ConfigError: There is no such method.

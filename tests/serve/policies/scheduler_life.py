@@ -7,13 +7,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cdcore.errors import ServingError
 from serve.policies.job import Job, Limits, RowKey, Size
-from serve.policies.scheduler import Scheduler
+from serve.policies.scheduler import JOINS_PER_TURN, Scheduler
 
 __all__ = ["LARGE", "LIMITS", "SLOTS", "SMALL", "Life", "job", "take_turn"]
 
 SMALL, LARGE = (64, 64), (128, 64)
 SLOTS = {SMALL: 4, LARGE: 2}
-LIMITS = Limits(slots=SLOTS, backlog=400, joins_per_turn=2)
+LIMITS = Limits(slots=SLOTS, backlog=400)
 
 
 def job(key: str, client: str = "a", *, size: Size = SMALL, rows: int = 1, steps: int = 3) -> Job:
@@ -87,7 +87,7 @@ class Life(RuleBasedStateMachine):
         could_join = self.scheduler.can_join
         joined = self.scheduler.join()
         assert could_join == bool(joined)
-        assert len({key for key, row in joined if row == 0}) <= LIMITS.joins_per_turn
+        assert len({key for key, row in joined if row == 0}) <= JOINS_PER_TURN
         self.joined.update(key for key, _ in joined)
 
     @rule(turns=st.integers(1, 6))

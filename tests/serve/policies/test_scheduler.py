@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdcore.errors import EngineStoppedError, OverloadedError
 from serve.policies.job import Job, Limits, RowKey, Size
-from serve.policies.scheduler import Scheduler
+from serve.policies.scheduler import JOINS_PER_TURN, Scheduler
 from tests.serve.policies.scheduler_life import (
     LARGE,
     LIMITS,
@@ -38,12 +38,12 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
         scheduler.offer(job(f"early {number}", "flood", steps=5), 0.0)
     scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
     number = 0
-    for step_plan in range(400):
+    for turn in range(400):
         for kind in (SMALL, LARGE):
             number += 1
             client = f"new {number}" if fresh_clients else "flood"
             with suppress(OverloadedError):
-                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(step_plan))
+                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(turn))
         take_turn(scheduler)
         if "ours" not in scheduler:
             return
@@ -53,11 +53,9 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
 def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.offer(job("patient", steps=2), 0.0)
-    for step_plan in range(400):
-        urgent = Job(
-            key=str(step_plan), client="a", size=SMALL, rows=4, steps=1, deadline=step_plan + 5.0
-        )
-        scheduler.offer(urgent, float(step_plan))
+    for turn in range(400):
+        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
+        scheduler.offer(urgent, float(turn))
         take_turn(scheduler)
         if "patient" not in scheduler:
             return
@@ -88,6 +86,24 @@ def test_a_free_row_is_taken_in_the_next_turn() -> None:
     scheduler.offer(job("new", "b", steps=100), 0.0)
     joined, _ = take_turn(scheduler)
     assert joined == [("new", 0)]
+
+
+def test_only_a_few_jobs_join_between_two_ticks() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    for number in range(2 * JOINS_PER_TURN):
+        scheduler.offer(job(str(number), str(number)), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == JOINS_PER_TURN
+    assert len(scheduler.join()) == JOINS_PER_TURN
+
+
+def test_further_rows_of_a_job_are_no_further_joins() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    scheduler.offer(job("wide", rows=2 * JOINS_PER_TURN), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == 2 * JOINS_PER_TURN
 
 
 def test_no_size_waits_for_another() -> None:
@@ -124,7 +140,7 @@ def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
 
 
 def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
-    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000, joins_per_turn=2))
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
     for number in range(9):
         scheduler.offer(job(str(number), str(number), steps=1), 0.0)
     waiting: list[RowKey] = []
@@ -185,12 +201,15 @@ def test_half_of_the_places_fill_every_row_and_no_client_has_more() -> None:
 
 
 def test_few_jobs_join_at_once_but_their_other_rows_all_do() -> None:
-    scheduler = Scheduler(Limits(slots={SMALL: 8}, backlog=1000, joins_per_turn=2))
-    for number in range(4):
+    count = 2 * JOINS_PER_TURN
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * count}, backlog=1000))
+    for number in range(count):
         scheduler.offer(job(str(number), str(number), rows=2, steps=5), 0.0)
     prepare(scheduler)
-    assert scheduler.join() == [("0", 0), ("1", 0)]
-    assert scheduler.join() == [("2", 0), ("3", 0)] + [(str(number), 1) for number in range(4)]
+    firsts = [(str(number), 0) for number in range(count)]
+    assert scheduler.join() == firsts[:JOINS_PER_TURN]
+    others = [(str(number), 1) for number in range(count)]
+    assert scheduler.join() == firsts[JOINS_PER_TURN:] + others
     assert scheduler.join() == []
 
 
@@ -201,12 +220,11 @@ def test_a_job_without_a_deadline_is_due_when_patience_ends() -> None:
         scheduler.offer(
             Job(key=key, client="a", size=SMALL, rows=1, steps=3, deadline=deadline), 0.0
         )
-    assert LIMITS.patience_s == 60.0
     assert scheduler.start_preparing() == ["soon", "patient", "late"]
 
 
 def test_rows_may_join_until_as_many_as_the_widest_batch_are_undecoded() -> None:
-    scheduler = Scheduler(Limits(slots=SLOTS, backlog=1000, joins_per_turn=9))
+    scheduler = Scheduler(Limits(slots=SLOTS, backlog=1000))
     scheduler.offer(job("first", rows=4, steps=1), 0.0)
     prepare(scheduler)
     scheduler.join()
@@ -230,7 +248,7 @@ def test_ticks_are_measured_where_they_happen() -> None:
 
 
 def test_rows_of_a_wide_job_wait_as_long_as_jobs_of_the_same_cost() -> None:
-    scheduler = Scheduler(Limits(slots={SMALL: 6}, backlog=1000, joins_per_turn=9))
+    scheduler = Scheduler(Limits(slots={SMALL: 6}, backlog=1000))
     scheduler.offer(job("wide", "a", rows=3, steps=4), 0.0)
     for number in range(3):
         scheduler.offer(job(f"narrow {number}", "b", steps=4), 0.0)
