@@ -58,8 +58,8 @@ class Lease:
 
         Args:
             references: Concepts, each once.
-            on_settled: Is called once, when the lease settles, by the thread that asks or by one that loads;
-                not at all when it is released before.
+            on_settled: Is called once, when the lease settles, by the thread that asks or by one
+                that loads; not at all when it is released before.
         """
         self.references = tuple(references)
         self.on_settled = on_settled
