@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = (_ROOT / "examples" / "concepts", _ROOT / "rayjobs" / "examples" / "concepts")
-"""The folders of a checkout, and of an installed package, whose ``rayjobs.examples`` it is."""
+"""The folders in a checkout and in an installed package, where ``rayjobs.examples`` has them."""
 
 
 def shipped_examples() -> list[Path]:

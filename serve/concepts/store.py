@@ -59,8 +59,7 @@ class Lease:
         Args:
             references: Concepts, each once.
             on_settled: Is called once, when the lease settles, by the thread that asks or by one
-                that loads;
-                not at all when it is released before.
+                that loads; not at all when it is released before.
         """
         self.references = tuple(references)
         self.on_settled = on_settled

@@ -46,22 +46,26 @@ def image_of(data: str) -> Image.Image:
 
 def test_a_picture_says_how_it_was_made_and_can_be_made_again(client: TestClient) -> None:
     answer = drawn(client, **BOTH, n=2, merge="constrained", negative_prompt="fog")
-    told = answer["provenance"]
-    assert [(used["name"], used["weight"]) for used in told["concepts"]] == [
+    provenance = answer["provenance"]
+    assert [(used["name"], used["weight"]) for used in provenance["concepts"]] == [
         ("mycat", 1.0),
         ("mychair", 1.0),
     ]
-    assert told["merge"] == "constrained"
-    assert told["residuals"]["mycat.constraint"] < 1e-3
-    assert (told["steps"], told["sampler"], told["negative_prompt"]) == (3, "dpm++", "fog")
+    assert provenance["merge"] == "constrained"
+    assert provenance["residuals"]["mycat.constraint"] < 1e-3
+    assert (provenance["steps"], provenance["sampler"], provenance["negative_prompt"]) == (
+        3,
+        "dpm++",
+        "fog",
+    )
     assert [one["seed"] for one in answer["data"]] == [5, 6]
     image = image_of(answer["data"][1]["b64_json"])
     assert image.size == (64, 64)
     inside = json.loads(image.info["parameters"])
     assert inside["seed"] == 6
     assert inside["prompt"] == BOTH["prompt"]
-    assert inside["concepts"] == told["concepts"]
-    versions = [{"name": one["name"], "version": one["version"]} for one in told["concepts"]]
+    assert inside["concepts"] == provenance["concepts"]
+    versions = [{"name": one["name"], "version": one["version"]} for one in provenance["concepts"]]
     again = drawn(
         client,
         **{**BOTH, "seed": 6, "model": None},
@@ -111,16 +115,16 @@ def test_a_stream_has_previews_and_ends_with_the_picture(client: TestClient) -> 
         "/v1/images/generations", json={**BOTH, "stream": True, "partial_images": 2}
     )
     assert answer.headers["content-type"].startswith("text/event-stream")
-    told = events(answer.text)
-    kinds = [kind for kind, _ in told]
+    heard = events(answer.text)
+    kinds = [kind for kind, _ in heard]
     partial, completed = "image_generation.partial_image", "image_generation.completed"
     assert kinds == [partial, partial, completed]
-    assert [data["type"] for _, data in told] == kinds
-    assert [data["partial_image_index"] for _, data in told[:2]] == [0, 1]
-    assert {image_of(data["b64_json"]).size for _, data in told} == {(64, 64)}
-    assert 0 < told[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
+    assert [data["type"] for _, data in heard] == kinds
+    assert [data["partial_image_index"] for _, data in heard[:2]] == [0, 1]
+    assert {image_of(data["b64_json"]).size for _, data in heard} == {(64, 64)}
+    assert 0 < heard[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
     whole = image_of(drawn(client, **BOTH)["data"][0]["b64_json"])
-    last = image_of(told[2][1]["b64_json"])
+    last = image_of(heard[2][1]["b64_json"])
     assert np.array_equal(np.asarray(last), np.asarray(whole))
 
 

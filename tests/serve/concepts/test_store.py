@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from cdcore.concepts.storage import load_concept
-from cdcore.errors import ConceptFileError, ConfigError, RequestCancelledError
+from cdcore.errors import (
+    BaseMismatchError,
+    ConceptFileError,
+    ConfigError,
+    RequestCancelledError,
+)
 from cdcore.model.base import Base
 from serve.concepts.mix import ConceptRef
 from serve.concepts.store import ConceptStore, Lease
@@ -203,3 +208,13 @@ def test_a_slow_load_stops_nobody_and_is_shared(
         source.gate.set()
         assert cold[0].result(PATIENCE_S).pictures[0].isfinite().all()
         assert source.fetched == {BORIS: 1}
+
+
+def test_a_concept_of_another_base_is_refused(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    other = replace(tiny_base, fingerprint="0" * 64)
+    request = replace(SIMPLE, mix=mix(ALICE))
+    cache = tmp_path / "cache"
+    with running(other, source, cache) as engine, pytest.raises(BaseMismatchError, match="'alice'"):
+        engine.ask(request).result(PATIENCE_S)

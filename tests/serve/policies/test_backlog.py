@@ -52,9 +52,9 @@ def test_the_budget_is_never_passed_and_a_new_client_finds_half_of_what_is_free(
             with pytest.raises(ConfigError):
                 backlog.admit(asked, now=0)
         elif cost > room or (own and own + cost > room):
-            told = refused(backlog, asked)
-            assert 1 <= told.retry_after_s <= 600
-            assert str(told).endswith(f"come again in {told.retry_after_s:.0f} s")
+            error = refused(backlog, asked)
+            assert 1 <= error.retry_after_s <= 600
+            assert str(error).endswith(f"come again in {error.retry_after_s:.0f} s")
         else:
             backlog.admit(asked, now=0)
         assert 0 <= backlog.work <= 1000
