@@ -196,7 +196,7 @@ class _Queue(System):
 
 
 class _Merges:
-    """The concepts of mix concepts, mix and kept like the engine's."""
+    """The concepts of a mix, merged and kept as by the engine."""
 
     def __init__(self, shelf: Shelf, merge: Merge) -> None:
         self._shelf, self._merge = shelf, merge
