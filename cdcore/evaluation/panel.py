@@ -82,7 +82,7 @@ class Panel:
             text = embedded[[distinct.index(one) for one in texts]]
         present = None
         if self.judge is not None and kinds and set(kinds) <= set(KINDS):
-            shown = JudgeEmbedder.preparation(pixels.to(self.judge.logit_scale.device))
+            shown = JudgeEmbedder.transform(pixels.to(self.judge.device))
             present = self.judge.finds_all(shown, kinds)
         return CellRows(
             clip=_in_batches(self.clip, pixels),

@@ -15,8 +15,8 @@ from cdcore.formats.custom_diffusion import WEIGHTS_STEM
 from cdcore.formats.file_names import file_stem, valid_tokens
 from cdcore.formats.known_formats import recognise
 from cdcore.formats.tensors.container import Content, open_content
-from cdcore.formats.tensors.families import family_of_width
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import family_of_width
 
 __all__ = ["Source", "read_source"]
 

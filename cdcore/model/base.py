@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdcore.model.families import POCKET, Family
 from cdcore.model.noise_schedule import NoiseSchedule
-from cdcore.model.profiles import PROFILES, Profile
+from cdcore.model.profiles import Profile
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
@@ -29,7 +30,8 @@ class Base:
 
     Attributes:
         name: As the user named it.
-        fingerprint: Of `fingerprint`, the same on every device and in every dtype.
+        fingerprint: What `fingerprint` returns, the same on every device and in every dtype.
+        family: The family of its architecture.
         profile: Default settings.
         text_encoder: Prompts to features.
         autoencoder: diffusers ``AutoencoderKL``.
@@ -39,6 +41,7 @@ class Base:
 
     name: str
     fingerprint: str
+    family: Family
     profile: Profile
     text_encoder: TextEncoder
     autoencoder: Any = field(repr=False)
@@ -53,7 +56,7 @@ class Base:
     @property
     def is_pocket(self) -> bool:
         """Whether this is a pocket base, whose world has a judge."""
-        return self.profile is PROFILES["pocket"]
+        return self.family.name == POCKET.name
 
     @property
     def latent_factor(self) -> int:

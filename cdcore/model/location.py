@@ -17,6 +17,8 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
+from cdcore.errors import first_line
+
 __all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "configuration_folder"]
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
@@ -123,7 +125,7 @@ def _download(hub_id: str, patterns: tuple[str, ...] | list[str]) -> Path:
         raise
     # The hub's client lets errors of its web library through, which are of many families.
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        reason = first_line(error)
         raise FileNotFoundError(
             f"there is no such folder, and {hub_id} is neither in the local hub cache "
             f"({constants.HF_HUB_CACHE}) nor can it be fetched: {reason}"

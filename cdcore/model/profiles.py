@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PROFILES", "Profile", "SamplerName", "profile_of"]
+__all__ = ["PROFILES", "Profile", "SamplerName"]
 
 SamplerName = Literal["ddim", "dpm++"]
 
@@ -78,9 +78,4 @@ PROFILES = {
         sampling_steps=20,
     ),
 }
-"""By family."""
-
-
-def profile_of(latent_side: int) -> Profile:
-    """Choose by the side of a latent: no Stable Diffusion model has one as small as the pocket."""
-    return PROFILES["pocket" if latent_side < 32 else "sd1"]
+"""The profiles by name; `cdcore.model.families` says which family has which."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, CLIPModel, CLIPTokenizer, Dinov2Model, ViTModel
 
-from cdcore.errors import BaseModelError
+from cdcore.errors import BaseModelError, first_line
 from cdcore.model.quiet_loading import quiet_loading
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "DINO_SOURCE",
     "ClipEmbedder",
     "DinoEmbedder",
-    "Preparation",
+    "ImageTransform",
     "load_clip",
     "load_dino",
 ]
@@ -47,7 +47,7 @@ _DINO_KINDS: dict[str, Any] = {"vit": ViTModel, "dinov2": Dinov2Model}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Preparation:
+class ImageTransform:
     """How a picture of any size becomes what a tower takes.
 
     Attributes:
@@ -85,12 +85,12 @@ class ClipEmbedder:
         """Take a ``CLIPModel`` and its tokenizer."""
         self._model, self._tokenizer = model, tokenizer
         crop = min(model.config.vision_config.image_size, _CROP_PX)
-        self.preparation = Preparation(resize=crop, crop=crop, mean=_CLIP_MEAN, std=_CLIP_STD)
+        self.transform = ImageTransform(resize=crop, crop=crop, mean=_CLIP_MEAN, std=_CLIP_STD)
 
     @torch.no_grad()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
-        prepared = self.preparation(pixels.to(self._model.device))
+        prepared = self.transform(pixels.to(self._model.device))
         seen = self._model.vision_model(pixel_values=prepared).pooler_output
         return functional.normalize(self._model.visual_projection(seen), dim=-1)
 
@@ -114,14 +114,14 @@ class DinoEmbedder:
         """Take a ``ViTModel`` or a ``Dinov2Model``."""
         self._tower = tower
         crop = min(tower.config.image_size, _CROP_PX)
-        self.preparation = Preparation(
+        self.transform = ImageTransform(
             resize=round(crop * _DINO_MARGIN), crop=crop, mean=_IMAGENET_MEAN, std=_IMAGENET_STD
         )
 
     @torch.no_grad()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
-        prepared = self.preparation(pixels.to(self._tower.device))
+        prepared = self.transform(pixels.to(self._tower.device))
         states = self._tower(pixel_values=prepared).last_hidden_state
         return functional.normalize(states[:, 0], dim=-1)
 
@@ -173,7 +173,7 @@ def _loaded(kind: Any, source: str, device: torch.device | str, **settings: Any)
 def _unusable(
     what: str, flag: str, source: str, error: Exception, published: str
 ) -> BaseModelError:
-    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+    reason = first_line(error)
     is_folder = Path(source).is_dir()
     remedy = "" if is_folder else f"; without a network give {flag} a folder that holds {published}"
     return BaseModelError(f"{what} {source!r} cannot be loaded: {reason}{remedy}")

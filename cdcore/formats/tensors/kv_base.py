@@ -18,9 +18,9 @@ from torch import Tensor
 
 from cdcore.errors import BaseModelError, ConceptFileError, ConfigError
 from cdcore.formats.tensors.container import read_selected
-from cdcore.formats.tensors.families import FAMILIES, Family, family_of_layout
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES, Family, family_of_layout
 from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
 from cdcore.model.seam import KVLayout
 
@@ -146,7 +146,7 @@ def _config(folder: Path, name: str) -> Mapping[str, Any]:
 
 def _of_checkpoint(name: str, path: Path) -> KVBase:
     tensors = read_selected(path, _is_cross_attention)
-    for family in FAMILIES:
+    for family in PUBLISHED_FAMILIES:
         plain = {COMPVIS_PREFIX + sgm: name for name, sgm in sgm_names(family.layout).items()}
         found = {plain[key]: tensor for key, tensor in tensors.items() if key in plain}
         base = _of_plain(name, found) if len(found) == len(plain) else None

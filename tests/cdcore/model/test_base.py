@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from huggingface_hub.utils.tqdm import (
 
 from cdcore.errors import BaseModelError
 from cdcore.model.base import Base
+from cdcore.model.families import POCKET, SD1
 from cdcore.model.loading import load_base
 from cdcore.model.location import ALIASES
 from cdcore.model.profiles import PROFILES
@@ -39,6 +41,7 @@ def _truncate(path: Path) -> None:
 def test_a_tiny_pipeline_is_a_base(tiny_base: Base, tiny_folder: Path) -> None:
     assert tiny_base.name == str(tiny_folder)
     assert tiny_base.is_pocket
+    assert tiny_base.family is POCKET
     assert tiny_base.profile is PROFILES["pocket"]
     assert tiny_base.latent_factor == 8
     assert tiny_base.latent_shape == (4, 8, 8)
@@ -79,14 +82,19 @@ def test_another_model_has_other_fingerprints(tiny_base: Base, tmp_path: Path) -
     assert len(other.fingerprint) == len(other.autoencoder_fingerprint) == 64
 
 
-def test_a_latent_of_a_normal_size_makes_a_base_of_the_normal_family(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_the_side_of_a_latent_does_not_change_the_family(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
     _set(tmp_path / "unet" / "config.json", sample_size=64)
     base = load_base(str(tmp_path))
-    assert not base.is_pocket
-    assert base.latent_shape == (4, 64, 64)
+    assert base.is_pocket
+    assert base.latent_shape == (4, 8, 8)
+
+
+def test_other_settings_leave_a_pocket_a_pocket_and_another_family_does_not(
+    tiny_base: Base,
+) -> None:
+    assert replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1)).is_pocket
+    assert not replace(tiny_base, family=SD1).is_pocket
 
 
 @torch.no_grad()
@@ -209,6 +217,6 @@ def test_a_base_in_the_local_cache_is_loaded_without_a_request(
 def test_a_missing_pocket_base_is_refused_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdcore.model.location.POCKET_FOLDER", tmp_path / "weights")
+    monkeypatch.setattr("cdcore.model.loading.POCKET_FOLDER", tmp_path / "weights")
     with pytest.raises(BaseModelError, match=r"rayjobs/pretrain\.py --output"):
         load_base("pocket")

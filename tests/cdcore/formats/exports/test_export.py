@@ -9,9 +9,9 @@ from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError, UpdateShapeError
 from cdcore.formats.exports.export import clear_exports, export_for_tool, export_for_tools
 from cdcore.formats.exports.tools import TOOLS, tools_named
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,
@@ -101,7 +101,7 @@ def test_the_commands_of_use_md_give_our_prediction(
 
 
 def test_sdxl_loads_a_row_into_each_encoder(folder: Path) -> None:
-    base = KVBase.of_family(FAMILIES[2])
+    base = KVBase.of_family(PUBLISHED_FAMILIES[2])
     export_for_tools(make_concept(base, rank=1), base, ["diffusers"], folder)
     use = (folder / "diffusers" / "USE.md").read_text()
     assert 'rows["clip_l"], token="<my0>", text_encoder=pipe.text_encoder, ' in use
@@ -124,7 +124,7 @@ def test_a_name_no_file_can_have_is_changed(kv_base: KVBase, folder: Path) -> No
 
 def test_a_concept_of_another_base_is_refused(dense: Concept, folder: Path) -> None:
     with pytest.raises(UpdateShapeError):
-        export_for_tools(dense, KVBase.of_family(FAMILIES[0]), TOOLS, folder)
+        export_for_tools(dense, KVBase.of_family(PUBLISHED_FAMILIES[0]), TOOLS, folder)
     assert not folder.exists()
 
 
