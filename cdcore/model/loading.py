@@ -12,7 +12,7 @@ from cdcore.errors import BaseModelError, first_line
 from cdcore.model.base import Base, fingerprint
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.families import family_of
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.location import ALIASES, POCKET_FOLDER, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.quiet_loading import quiet_loading
 from cdcore.model.seam import KVLayout, Seam
@@ -44,7 +44,7 @@ def load_base(
         )
     try:
         # A download shows its progress; the rest is quiet.
-        source = POCKET_FOLDER if name == "pocket" else base_folder(ALIASES.get(name, name))
+        source = named_folder(name)
         with quiet_loading():
             tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
             text_model = _part(CLIPTextModel, source, "text_encoder")

@@ -19,7 +19,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from cdcore.errors import first_line
 
-__all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "configuration_folder"]
+__all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "named_folder"]
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
 """Where the shipped pocket base lies."""
@@ -56,6 +56,22 @@ _DESCRIPTION = tuple(
     pattern for pattern in FILES if pattern.partition("/")[0] not in _WEIGHTS
 ) + tuple(f"{part}/config.json" for part in _WEIGHTS)
 """Those of `FILES` that hold no weights: the words and the shapes of a base."""
+
+
+def named_folder(name: str, *, with_weights: bool = True) -> Path:
+    """Return the folder that holds a base as users name it, fetching it first if need be.
+
+    Args:
+        name: ``pocket``, an alias, a diffusers folder, or a hub id.
+        with_weights: False asks for the words and the shapes alone, kilobytes.
+
+    Raises:
+        FileNotFoundError: There is no such base.
+        OSError: The cache cannot be written.
+    """
+    if name == "pocket":
+        return POCKET_FOLDER
+    return base_folder(ALIASES.get(name, name), with_weights=with_weights)
 
 
 def base_folder(source: str, *, with_weights: bool = True) -> Path:
@@ -170,18 +186,3 @@ def _alone(hub_id: str) -> Iterator[None]:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def configuration_folder(name: str) -> Path:
-    """Return the folder that holds the words and the shapes of a base, fetched if need be.
-
-    Args:
-        name: ``pocket``, an alias, a diffusers folder, or a hub id.
-
-    Raises:
-        FileNotFoundError: There is no such base.
-        OSError: The cache cannot be written.
-    """
-    if name == "pocket":
-        return POCKET_FOLDER
-    return base_folder(ALIASES.get(name, name), with_weights=False)

@@ -14,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from cdcore.errors import BaseModelError, first_line
 from cdcore.model.base import Base
 from cdcore.model.families import family_of
-from cdcore.model.location import ALIASES, configuration_folder
+from cdcore.model.location import ALIASES, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
@@ -35,7 +35,7 @@ def outline_base(name: str) -> Base:
         BaseModelError: There is no such base, or a configuration file cannot be read.
     """
     try:
-        source = configuration_folder(name)
+        source = named_folder(name, with_weights=False)
         tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
         text_config = CLIPTextConfig.from_pretrained(source, subfolder="text_encoder")
         scheduler = DDPMScheduler.from_pretrained(source, subfolder="scheduler")

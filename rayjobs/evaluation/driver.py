@@ -21,7 +21,7 @@ from cdcore.evaluation.embeddings import is_done as is_cell_done
 from cdcore.evaluation.panel import Panel, PanelSources, load_panel
 from cdcore.evaluation.plan import EvaluationPlan, Selection, select
 from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
-from cdcore.merging.settings import MergeSettings
+from cdcore.merging.settings import MIX_METHODS, MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
 from rayjobs.cli.progress_bar import bar
@@ -44,7 +44,6 @@ _FILE_COLUMNS = 150
 """Width of the table where there is no terminal to fold it."""
 _PLAIN_LINE_S = 10.0
 """Seconds between lines where there is no terminal."""
-_MERGES = ("constrained", "ridge", "sum", "masked")
 
 
 def evaluate(job: EvaluateJob) -> dict[str, Any]:
@@ -140,7 +139,7 @@ class _Run:
         for entry in self.selection.singles if "single" in methods else ():
             wanted[entry.name,] = entry.concepts
         for pair in self.selection.pairs:
-            if methods & set(_MERGES):
+            if methods & set(MIX_METHODS):
                 wanted |= {(concept.name,): (concept,) for concept in pair.concepts}
             if "joint" in methods:
                 wanted[tuple(concept.name for concept in pair.concepts)] = pair.concepts
@@ -168,7 +167,7 @@ class _Run:
             needed: list[tuple[str, ...]] = []
             if cell.method in ("single", "joint"):
                 needed = [names]
-            elif cell.method in _MERGES:
+            elif cell.method in MIX_METHODS:
                 needed = [(name,) for name in names]
             own = tuple(files[key] for key in needed)
             for file in own:

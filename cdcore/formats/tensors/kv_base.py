@@ -21,7 +21,7 @@ from cdcore.formats.tensors.container import read_selected
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES, Family, family_of_layout
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.location import named_folder
 from cdcore.model.seam import KVLayout
 
 __all__ = ["KVBase"]
@@ -83,9 +83,7 @@ class KVBase:
         try:
             if path.is_file():
                 return _of_checkpoint(name, path)
-            if name == "pocket":
-                return _of_folder(name, POCKET_FOLDER)
-            return _of_folder(name, base_folder(ALIASES.get(name, str(path))))
+            return _of_folder(name, named_folder(str(path) if name.startswith("~") else name))
         except (ConceptFileError, OSError, ValueError, KeyError) as error:
             raise BaseModelError(f"base {name!r} cannot be read: {error}") from error
 
