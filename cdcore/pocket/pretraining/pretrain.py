@@ -118,7 +118,7 @@ def _run(
     rates = [group["lr"] for group in groups]
     average = deepcopy(stage.module).requires_grad_(False)
     # Every rank and every piece draws anew: continuing must not repeat the first piece's batches.
-    torch.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
+    stage.generator.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
     saved_at = time.monotonic()
     done = first
     for step in range(first, planned):
