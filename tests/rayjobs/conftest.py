@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tiny import random_update
-
 if TYPE_CHECKING:
     from cdcore.model.base import Base
     from tests.rayjobs.stand_in import Cluster
@@ -15,32 +13,18 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mycat.safetensors`` with the token ``<mycat>`` and an update that shows."""
-    return _concept_file(tiny_base, tmp_path_factory.mktemp("concepts"), "mycat", "cat", seed=0)
+    from tests.cdcore.concept_case import write_concept
+
+    return write_concept(tiny_base, tmp_path_factory.mktemp("concepts"))
 
 
 @pytest.fixture(scope="session")
 def other_concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mypot.safetensors`` with the token ``<mypot>``."""
+    from tests.cdcore.concept_case import write_concept
+
     folder = tmp_path_factory.mktemp("concepts")
-    return _concept_file(tiny_base, folder, "mypot", "wooden pot", seed=1)
-
-
-def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int) -> Path:
-    from cdcore.concepts.concept import Concept
-    from cdcore.concepts.storage import save_concept
-    from cdcore.concepts.subject import Subject
-
-    concept = Concept(
-        name=name,
-        update=random_update(base.seam.layout.shape, seed=seed),
-        tokens={f"<{name}>": base.text_encoder.initial_embedding(noun)},
-        subjects=(Subject(class_noun=noun, token=f"<{name}>"),),
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
-    path = folder / f"{name}.safetensors"
-    save_concept(concept, path, base)
-    return path
+    return write_concept(tiny_base, folder, "wooden pot", name="mypot", seed=1)
 
 
 @pytest.fixture

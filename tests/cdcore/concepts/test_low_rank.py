@@ -15,13 +15,21 @@ from cdcore.model.update import Update
 from tests.tiny import random_update
 
 WIDTHS = (5, 5, 16, 16)
+
+
 LAYOUT = KVLayout(names=("a", "b", "c", "d"), widths=WIDTHS, text_width=12)
+
+
 SHAPE = LAYOUT.shape
+
+
 FORMS = [
     pytest.param({}, id="dense"),
     pytest.param({"rank": 3}, id="factored"),
     pytest.param({"rank": 2, "widths": WIDTHS}, id="blocks"),
 ]
+
+
 HALF = 2e-3
 """Relative error of half-precision factors."""
 
@@ -163,22 +171,6 @@ def test_factors_hold_what_half_precision_alone_would_not() -> None:
     plain = update.dense().half().double()
     rounding = float((plain - update.dense()).norm() / update.dense().norm())
     assert made.error < rounding
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("rank", 0), ("rank", -1), ("energy", 0), ("energy", 1.1), ("mass", 0), ("size", 0)],
-)
-def test_impossible_rules_are_refused(name: Any, value: float) -> None:
-    with pytest.raises(ConfigError, match=name):
-        Rule(name=name, value=value)
-
-
-def test_a_size_is_named_in_the_megabytes_that_users_give() -> None:
-    with pytest.raises(ConfigError, match="size is -2 MB, expected more than 0"):
-        Rule(name="size", value=-2e6)
-    with pytest.raises(ConfigError, match=r"^1e-09 MB is too little: rank 1 everywhere takes"):
-        compress(random_update(SHAPE), LAYOUT, Rule(name="size", value=1e-3))
 
 
 def test_an_update_of_another_base_is_refused() -> None:

@@ -6,22 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.concepts.masked_sum import MaskedSum
 from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merging.concept_files import MergedConcepts, find_statistics, merge_files
 from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def files(concept_file: Path, other_concept_file: Path) -> list[tuple[Path, float]]:
-    return [(concept_file, 1.0), (other_concept_file, 0.5)]
 
 
 def phrases(merged: MergedConcepts) -> list[list[str]]:
@@ -77,16 +66,6 @@ def test_colliding_tokens_are_renamed_for_every_method(
         torch.testing.assert_close(
             merged.tokens[new], (row if at == 0 else row + 0.5), rtol=0, atol=1e-3
         )
-
-
-def test_a_masked_sum_reports_what_its_masks_leave_out(
-    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
-) -> None:
-    merged = merge_files(files, MergeSettings(method="masked", cache=cache), base=tiny_base)
-    assert isinstance(merged.update, MaskedSum)
-    assert merged.report.drift == 0
-    # The end token is not a word of the concept, so its row is missed.
-    assert all(0.05 < (error.constraint or 0) < 1 for error in merged.report.concepts)
 
 
 def test_another_base_is_used_only_when_allowed(

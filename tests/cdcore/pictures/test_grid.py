@@ -1,5 +1,4 @@
-import json
-from pathlib import Path
+"""Tests of `cdcore.pictures.grid`."""
 
 import numpy as np
 import pytest
@@ -7,28 +6,11 @@ import torch
 from PIL import Image
 
 from cdcore.pictures.grid import grid
-from cdcore.pictures.pixels import to_image
-from cdcore.pictures.png import SETTINGS_KEY, save_picture
 
 
 def _dark(image: Image.Image, box: tuple[float, float, float, float]) -> float:
     """Share of pixels in a box that are dark; paper has none, text and black pictures do."""
     return float((np.asarray(image.crop(box).convert("L")) < 128).mean())
-
-
-def test_pixels_cover_the_whole_range_of_an_image_and_are_clipped_to_it() -> None:
-    pixels = torch.tensor([-1.0, 0.0, 1.0, 7.0]).reshape(1, 2, 2).expand(3, 2, 2)
-    image = to_image(pixels)
-    assert image.mode == "RGB"
-    assert list(image.getchannel(0).tobytes()) == [0, 128, 255, 255]
-
-
-def test_to_image_keeps_rows_and_columns_and_reads_half_precision() -> None:
-    pixels = torch.full((3, 4, 6), -1.0, dtype=torch.bfloat16)
-    pixels[0, 1, 5] = 1
-    image = to_image(pixels)
-    assert image.size == (6, 4)
-    assert image.getpixel((5, 1)) == (255, 0, 0)
 
 
 def test_small_pictures_are_magnified_by_a_whole_factor_and_large_ones_are_not() -> None:
@@ -97,20 +79,3 @@ def test_a_grid_of_nothing_or_with_labels_of_nothing_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="expected pictures"):
         grid(rows, columns=columns, labels=labels)
-
-
-def test_a_saved_picture_carries_its_settings_and_its_pixels(tmp_path: Path) -> None:
-    settings = {"prompt": 'a "<mycat>" cat, größer 猫', "seed": 3, "guidance_scale": 4.5}
-    pixels = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    save_picture(tmp_path / "new" / "one.png", pixels, settings)
-    with Image.open(tmp_path / "new" / "one.png") as image:
-        assert json.loads(image.info[SETTINGS_KEY]) == settings
-        assert image.tobytes() == to_image(pixels).tobytes()
-
-
-def test_a_picture_that_cannot_be_saved_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(TypeError):
-        save_picture(tmp_path / "one.png", torch.zeros(3, 8, 8), {"bad": object()})
-    with pytest.raises(OSError, match="cannot write mode"):
-        save_picture(tmp_path / "one.png", Image.new("HSV", (8, 8)), {})
-    assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,5 @@
+"""Tests of `cdcore.training.trainer`."""
+
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +16,7 @@ from cdcore.errors import RunError
 from cdcore.model.base import Base
 from cdcore.training import trainer as training
 from cdcore.training.config import SubjectConfig, TrainingConfig
-from cdcore.training.engine import MAX_GRADIENT_NORM, ConceptParameters, LocalEngine
+from cdcore.training.engine import ConceptParameters, LocalEngine
 from cdcore.training.row_schedule import RowDraw, rows_of_step
 from cdcore.training.trainer import StepMetrics, Trainer, TrainingData, trained_concept
 from tests.cdcore.training_case import CAT, CHAIR, config, data, parameters
@@ -269,22 +271,6 @@ def test_training_that_diverges_says_so(tiny_base: Base, latents: TrainingData) 
         run(tiny_base, config(), latents, driven)
 
 
-def test_the_local_engine_clips_the_norm_of_all_parameters_together() -> None:
-    def stepped(scale: float) -> Tensor:
-        driven = ConceptParameters(torch.zeros(4, 2), torch.zeros(1, 2))
-        engine = LocalEngine(driven, 0.1)
-        # Adam's second step tells a large first gradient from a small one.
-        for factor in (scale, 1.0):
-            total: Tensor = torch.cat([driven.update, driven.tokens]).sum()
-            engine.backward(total * factor * MAX_GRADIENT_NORM)
-            engine.step()
-        assert driven.update.grad is None
-        return driven.update.detach()
-
-    assert torch.allclose(stepped(5.0), stepped(500.0), rtol=1e-5)
-    assert not torch.allclose(stepped(0.01), stepped(500.0), rtol=1e-3)
-
-
 def test_a_trained_concept_is_the_parameters_under_their_names(tiny_base: Base) -> None:
     driven = parameters(tiny_base)
     concept = trained_concept(tiny_base, config(), driven)
@@ -320,12 +306,3 @@ def test_a_subject_without_a_row_in_any_step_keeps_its_token_row(
     assert driven.tokens.grad is not None
     assert driven.tokens.grad[0].any()
     assert not driven.tokens.grad[1].any()
-
-
-def test_a_concept_starts_as_the_base_with_the_initializer_s_row(tiny_base: Base) -> None:
-    start = ConceptParameters.initial(
-        tiny_base, config(subjects=(replace(CAT, initializer_token="dog"),))
-    )
-    assert start.update.shape == tiny_base.seam.layout.shape
-    assert not start.update.any()
-    assert torch.equal(start.tokens[0], tiny_base.text_encoder.initial_embedding("dog"))

@@ -1,3 +1,5 @@
+"""Tests of `cdcore.formats.exports.export`."""
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from cdcore.concepts.concept import Concept
-from cdcore.errors import ConfigError, UpdateShapeError
+from cdcore.errors import UpdateShapeError
 from cdcore.formats.exports.export import clear_exports, export_for_tool, export_for_tools
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tools import TOOLS
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES
@@ -25,6 +27,8 @@ FILES = {
     "diffusers": ["mycat.safetensors", "embeddings/my0.safetensors"],
     "peft": ["adapter_model.safetensors", "adapter_config.json", "embeddings/my0.safetensors"],
 }
+
+
 PROMPTS = {
     "comfyui": "embedding:my0 cat on the beach",
     "a1111": "<lora:mycat:1> my0 cat on the beach",
@@ -126,26 +130,6 @@ def test_a_concept_of_another_base_is_refused(dense: Concept, folder: Path) -> N
     with pytest.raises(UpdateShapeError):
         export_for_tools(dense, KVBase.of_family(PUBLISHED_FAMILIES[0]), TOOLS, folder)
     assert not folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "tools"),
-    [
-        ("comfyui,a1111", ("comfyui", "a1111")),
-        ("peft, Diffusers", ("diffusers", "peft")),
-        ("all", TOOLS),
-        ("none", ()),
-        (None, ("peft",)),
-    ],
-)
-def test_tools_are_named_in_a_list(text: str | None, tools: tuple[str, ...]) -> None:
-    assert tools_named(text, default=("peft",)) == tools
-
-
-@pytest.mark.parametrize("text", ["", "comfy", "comfyui,none", ","])
-def test_unknown_tools_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected some of comfyui,a1111,diffusers,peft"):
-        tools_named(text)
 
 
 def test_a_new_export_leaves_nothing_of_an_earlier_one(
