@@ -93,10 +93,13 @@ from pathlib import Path
 import torch
 from cdcore.model.loading import load_base
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.storage import load_concept,
-save_concept from cdcore.sampling.pipeline import sample; from cdcore.sampling.request import
-Request from cdcore.concepts.subject import Subject from cdcore.model.update import Update base =
-load_base({str(tiny_folder)!r}) made = Concept(
+from cdcore.concepts.storage import load_concept, save_concept
+from cdcore.concepts.subject import Subject
+from cdcore.model.update import Update
+from cdcore.sampling.pipeline import sample
+from cdcore.sampling.request import Request
+base = load_base({str(tiny_folder)!r})
+made = Concept(
     name="mycat",
     update=Update(weight=torch.zeros(base.seam.layout.shape)),
     tokens={{"<mycat>": base.text_encoder.initial_embedding("cat")}},

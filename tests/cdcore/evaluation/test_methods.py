@@ -1,6 +1,7 @@
 """Tests of `cdcore.evaluation.methods`."""
 
 from cdcore.evaluation.methods import ALL_METHODS, METHODS
+from cdcore.evaluation.table import NAMES
 from cdcore.merging.settings import MIX_METHODS
 
 

@@ -15,8 +15,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def files(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, float]]:
-    """``mycat`` and ``mypot`` with their weights."""
+def concept_file(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``mycat.safetensors`` with the token ``<mycat>``."""
+    return write_concept(tiny_base, tmp_path_factory.mktemp("concepts"))
+
+
+@pytest.fixture(scope="session")
+def other_concept_file(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``mypot.safetensors`` with the token ``<mypot>``."""
     folder = tmp_path_factory.mktemp("concepts")
-    pot = write_concept(tiny_base, folder, "wooden pot", name="mypot", seed=1)
-    return [(write_concept(tiny_base, folder), 1.0), (pot, 0.5)]
+    return write_concept(tiny_base, folder, "wooden pot", name="mypot", seed=1)
+
+
+@pytest.fixture
+def files(concept_file: Path, other_concept_file: Path) -> list[tuple[Path, float]]:
+    """Both files with their weights."""
+    return [(concept_file, 1.0), (other_concept_file, 0.5)]
