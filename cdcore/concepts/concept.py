@@ -39,7 +39,7 @@ class Concept:
     """What a base was taught.
 
     Attributes:
-        name: Of the concept, and of its file.
+        name: The name of the concept, and of its file.
         update: Difference of the K/V stack.
         tokens: The embedding row (d,) of each modifier token, in the order of the subjects; empty
             where none of them has one.
@@ -48,7 +48,7 @@ class Concept:
         base_fingerprint: That base's fingerprint.
         training: The training configuration.
         metrics: Figures of its quality.
-        parents: Of a merge: the concepts it was made from.
+        parents: The concepts that a merge was made from.
         created_at: ISO 8601, UTC.
         libraries: Versions of the libraries it was made with.
 

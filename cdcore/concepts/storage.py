@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 
 
 METADATA_KEY = "custom_diffusion"
-"""Of the JSON text in a concept file's metadata."""
+"""The key of the JSON text in a concept file's metadata."""
 
 
 _KINDS: Mapping[str, type] = {
@@ -66,7 +66,7 @@ def save_concept(concept: Concept, path: Path, source: Base | MergeInputs) -> No
             inputs themselves.
 
     Raises:
-        BaseMismatchError: It was trained on another base.
+        BaseMismatchError: The concept was trained on another base.
         OSError: The file cannot be written.
     """
     inputs = source if isinstance(source, MergeInputs) else describe(concept, source)

@@ -101,7 +101,7 @@ def load_panel(sources: PanelSources, base: Base) -> Panel:
 
     Args:
         sources: Who scores.
-        base: Whose device they share; whether it is a pocket says if its judge looks for things.
+        base: They share its device; the judge of a pocket looks for things.
 
     Raises:
         BaseModelError: One cannot be found or read.

@@ -64,7 +64,7 @@ def read_source(
         base: The base it is of; None finds it out as far as that goes: the family by its shape, or
             the one that a concept file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
-        name: Of the concept; None takes the file's own.
+        name: The name of the concept; None takes the file's own.
         needs_weights: Whether the base's weights will be wanted.
 
     Raises:

@@ -29,14 +29,14 @@ class Base:
     """A base model on one device; nothing in it is ever changed.
 
     Attributes:
-        name: As the user named it.
+        name: What the user calls it.
         fingerprint: What `fingerprint` returns, the same on every device and in every dtype.
         family: The family of its architecture.
         profile: Default settings.
         text_encoder: Prompts to features.
         autoencoder: diffusers ``AutoencoderKL``.
         seam: The U-Net.
-        noise_schedule: Of the training.
+        noise_schedule: The noise levels that it was trained on.
     """
 
     name: str

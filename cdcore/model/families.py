@@ -37,7 +37,7 @@ class Family:
 
     Attributes:
         name: Short.
-        title: As people call it.
+        title: What people call it.
         profile: The default settings of its bases.
         layout: The layout of its K/V stack.
         encoder_widths: The width of each text encoder; side by side they are the text width.

@@ -17,7 +17,7 @@ class Profile:
         steps: Optimiser steps for one subject.
         joint_steps: Optimiser steps for several subjects at once.
         rows_per_step: Target and regularization rows of one step, over all workers.
-        learning_rate: Of the update and the modifier token; never scaled by anything.
+        learning_rate: The rate of the update and the modifier token; never scaled by anything.
         regularization_ratio: Regularization rows for each target row.
         regularization_images: Pictures of the class that are generated.
         prior_weight: Factor on the loss of regularization rows.

@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 CLIP_SOURCE = "openai/clip-vit-base-patch32"
-"""Of the published tables."""
+"""The CLIP of the published tables."""
 DINO_SOURCE = "facebook/dino-vits16"
-"""Of the published tables."""
+"""The DINO of the published tables."""
 
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,7 +43,7 @@ _CROP_PX = 224
 _DINO_MARGIN = 256 / 224
 
 _DINO_KINDS: dict[str, Any] = {"vit": ViTModel, "dinov2": Dinov2Model}
-"""By the model type in config.json."""
+"""The class of a model by its type in config.json."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +53,8 @@ class ImageTransform:
     Attributes:
         resize: The shorter side is brought to so many pixels.
         crop: Side of the middle square that is kept, at most ``resize``.
-        mean: Of each colour, of pixels in [0, 1].
-        std: Likewise.
+        mean: The mean that is taken off each colour, of pixels in [0, 1].
+        std: The deviation that each colour is divided by.
     """
 
     resize: int
@@ -131,10 +131,10 @@ def load_clip(source: str = CLIP_SOURCE, device: torch.device | str = "cpu") -> 
 
     Args:
         source: A folder, or a hub id.
-        device: Where to put it.
+        device: The device to put it on.
 
     Raises:
-        BaseModelError: It cannot be found or read.
+        BaseModelError: The model cannot be found or read.
     """
     try:
         tokenizer = CLIPTokenizer.from_pretrained(source)
@@ -148,10 +148,10 @@ def load_dino(source: str = DINO_SOURCE, device: torch.device | str = "cpu") -> 
 
     Args:
         source: A folder, or a hub id.
-        device: Where to put it.
+        device: The device to put it on.
 
     Raises:
-        BaseModelError: It cannot be found or read, or is of another kind.
+        BaseModelError: The model cannot be found or read, or is of another kind.
     """
     try:
         kind = AutoConfig.from_pretrained(source).model_type

@@ -21,9 +21,9 @@ from cdcore.errors import ConceptFileError, first_line
 __all__ = ["MAX_BYTES", "Content", "open_content", "read_selected"]
 
 MAX_BYTES = 4 * 2**30
-"""Of a file, and of all tensors in it; all cross-attention of SDXL in float32 takes 2.2 GB."""
+"""The most of a file and of all its tensors; cross-attention of SDXL in float32 takes 2.2 GB."""
 _MAX_BASE_BYTES = 16 * 2**30
-"""Of a base's U-Net, of which little is read."""
+"""The most bytes of a base's U-Net, of which little is read."""
 _MAX_ENTRIES = 20_000
 _MAX_DEPTH = 4
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -34,7 +34,7 @@ class Content:
     """What a file holds.
 
     Attributes:
-        path: Of the file.
+        path: The path of the file.
         tree: Mappings, and lists, of tensors.
         metadata: Texts of a safetensors file.
     """
@@ -48,7 +48,7 @@ def open_content(path: Path) -> Content:
     """Read a file of tensors.
 
     Raises:
-        ConceptFileError: It cannot be read, is too large, or holds anything but tensors.
+        ConceptFileError: The file cannot be read, is too large, or holds anything but tensors.
     """
     _check_size(path, MAX_BYTES)
     with path.open("rb") as file:
@@ -62,7 +62,7 @@ def read_selected(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, Ten
     """Read the tensors of a model file whose names are wanted, and no others.
 
     Raises:
-        ConceptFileError: It cannot be read, or is too large.
+        ConceptFileError: The file cannot be read, or is too large.
     """
     _check_size(path, _MAX_BASE_BYTES)
     with path.open("rb") as file:

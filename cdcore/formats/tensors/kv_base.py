@@ -38,9 +38,9 @@ class KVBase:
     """A base, as far as formats know it.
 
     Attributes:
-        name: As the user named it, or the family's title.
-        layout: Of the K/V stack.
-        encoder_widths: Of each text encoder; side by side they are the text width.
+        name: What the user calls it, or the family's title.
+        layout: The layout of the K/V stack.
+        encoder_widths: The width of each text encoder; side by side they are the text width.
         is_v_prediction: Whether it predicts velocity.
         stack: W0 (D, d) float32 on the CPU, or None where only the layout is known.
     """
@@ -97,7 +97,7 @@ class KVBase:
         """W0, (D, d).
 
         Raises:
-            ConfigError: It is not known.
+            ConfigError: The weights are not known.
         """
         if self.stack is None:
             raise ConfigError(

@@ -31,7 +31,7 @@ __all__ = ["Judge", "SceneLabels", "SceneLogits", "label_scenes"]
 _HEADS_FILE = "heads.safetensors"
 _TOWERS = ("picture_tower", "text_tower")
 _INITIAL_LOGIT_SCALE = 2.6592
-"""Of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.5: the logarithm of 1 / 0.07."""
+"""log(1 / 0.07): the start of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.5."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

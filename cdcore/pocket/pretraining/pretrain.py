@@ -66,7 +66,7 @@ class StepReport:
         stage: Which stage.
         step: Completed steps of the stage, from 1.
         steps: Planned steps of the stage.
-        loss: Of this step.
+        loss: The loss of this step.
         seconds: This step took.
     """
 

@@ -12,7 +12,7 @@ from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 16
 STATISTICS = make_statistics(WIDTH)
-CARDS = made_inputs(3, (20, WIDTH), targets=3)
+ALL_INPUTS = made_inputs(3, (20, WIDTH), targets=3)
 
 
 def report(
@@ -27,7 +27,7 @@ def report(
             held_out=held_out,
             drift_alone=None,
         )
-        for inputs in CARDS
+        for inputs in ALL_INPUTS
     )
     return MergeReport(
         method=method,
@@ -50,7 +50,7 @@ def report(
     ],
 )
 def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
-    assert check_merge(good, CARDS, STATISTICS) is None
+    assert check_merge(good, ALL_INPUTS, STATISTICS) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
     ],
 )
 def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
-    refusal = check_merge(bad, CARDS, STATISTICS)
+    refusal = check_merge(bad, ALL_INPUTS, STATISTICS)
     assert refusal is not None
     assert reason in refusal
     assert "another token or class noun, or both jointly" in refusal
@@ -74,7 +74,7 @@ def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reas
 def test_a_ridge_merge_that_keeps_nothing_is_refused_with_a_way_out(
     held_out: float, remedy: str
 ) -> None:
-    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), CARDS, STATISTICS)
+    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), ALL_INPUTS, STATISTICS)
     assert refusal is not None
     assert f"concept0 by {100 * held_out:.0f} % and concept1" in refusal
     assert f"with a penalty {remedy}, or by method constrained" in refusal
@@ -84,9 +84,9 @@ def test_what_a_small_weight_asks_for_is_weighed_by_the_largest() -> None:
     strong = report("ridge", held_out=0.6, penalty=1.0)
     weak = replace(strong.concepts[1], weight=-0.1, held_out=5.0)
     mixed = replace(strong, concepts=(*strong.concepts[:1], weak))
-    assert check_merge(mixed, CARDS[:2], STATISTICS) is None
+    assert check_merge(mixed, ALL_INPUTS[:2], STATISTICS) is None
     alone = replace(strong, concepts=(weak,))
-    assert check_merge(alone, CARDS[:1], STATISTICS) is not None
+    assert check_merge(alone, ALL_INPUTS[:1], STATISTICS) is not None
 
 
 def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
@@ -100,6 +100,6 @@ def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
 
 
 def test_one_concept_alone_is_no_pair() -> None:
-    refusal = check_merge(report("constrained", constraint=0.2), CARDS[:1], STATISTICS)
+    refusal = check_merge(report("constrained", constraint=0.2), ALL_INPUTS[:1], STATISTICS)
     assert refusal is not None
     assert "use the concept itself" in refusal
