@@ -1,12 +1,4 @@
-"""A concept and its file: an update, the rows of its modifier tokens, and where they come from.
-
-``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
-``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
-its subjects' tokens in their order; and its merge inputs (`cdcore.concepts.merge_inputs`):
-``constraint.features`` (s, d), ``sketch.features`` and ``heldout.features``, and under
-``constraint.values`` (s, D) and so on the update applied to them, where the update is dense: those
-of a factored one follow at once. The metadata is one JSON text.
-"""
+"""A concept: an update, the rows of its modifier tokens, and where they come from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,12 @@
-"""Concept files: how a concept is written, and read without trust."""
+"""Concept files: how a concept is written, and read without trust.
+
+``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
+``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
+its subjects' tokens in their order; and its merge inputs (`cdcore.concepts.merge_inputs`):
+``constraint.features`` (s, d), ``sketch.features`` and ``heldout.features``, and under
+``constraint.values`` (s, D) and so on the update applied to them, where the update is dense: those
+of a factored one follow at once. The metadata is one JSON text.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -38,7 +38,7 @@ class CellRows:
         """Write a file in one durable step.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         parts = {name: getattr(self, name) for name in _names()}
         tensors = {

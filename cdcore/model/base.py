@@ -1,6 +1,6 @@
 """A base model: a pretrained text-to-image model in the parts that the method needs.
 
-Only this module and ``cdcore.pocket`` know the model libraries.
+`cdcore.model.loading` reads one from disk; what is here computes with the parts.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Pictures out: one labelled grid for the eye, single files that know how they were made.
+"""A labelled grid of pictures for the eye: its cells, its headers and its paper.
 
 B pictures of a row, S pixels along a side.
 """

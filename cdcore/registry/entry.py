@@ -79,7 +79,7 @@ def check_name(name: str) -> str:
     """Return a concept's name if a registry can have it.
 
     Raises:
-        RegistryError: It cannot.
+        RegistryError: No file can have this name.
     """
     if not _NAME.fullmatch(name):
         raise RegistryError(

@@ -1,4 +1,4 @@
-"""What one picture is asked by."""
+"""A request for one picture: its prompt, its seed, its sampler and the concepts in it."""
 
 import math
 from collections.abc import Mapping
