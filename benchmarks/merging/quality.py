@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -37,7 +37,7 @@ from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.merging.concept_files import merge_files
-from cdcore.merging.settings import DEFAULT_PENALTY, MergeSettings
+from cdcore.merging.settings import DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
 from cdcore.model.loading import load_base
@@ -48,8 +48,8 @@ from cdcore.pocket.networks.judge import Judge
 from rayjobs.cli.parser import parse, run_command
 from rayjobs.cli.progress_bar import bar
 
-MethodName = Literal["constrained", "ridge", "sum", "masked", "joint"]
-_METHODS: tuple[MethodName, ...] = ("constrained", "ridge", "sum", "masked", "joint")
+MethodName = Literal[MixMethod, "joint"]
+_METHODS: tuple[MethodName, ...] = get_args(MethodName)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

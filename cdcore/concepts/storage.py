@@ -1,4 +1,12 @@
-"""Concept files: how a concept is written, and read without trust."""
+"""Concept files: how a concept is written, and read without trust.
+
+``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
+``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
+its subjects' tokens in their order; and its merge inputs (`cdcore.concepts.merge_inputs`):
+``constraint.features`` (s, d), ``sketch.features`` and ``heldout.features``, and under
+``constraint.values`` (s, D) and so on the update applied to them, where the update is dense: those
+of a factored one follow at once. The metadata is one JSON text.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +33,7 @@ SCHEMA_VERSION = 1
 
 
 METADATA_KEY = "custom_diffusion"
-"""Of the JSON text in a concept file's metadata."""
+"""The key of the JSON text in a concept file's metadata."""
 
 
 _KINDS: Mapping[str, type] = {
@@ -66,7 +74,7 @@ def save_concept(concept: Concept, path: Path, source: Base | MergeInputs) -> No
             inputs themselves.
 
     Raises:
-        BaseMismatchError: It was trained on another base.
+        BaseMismatchError: The concept was trained on another base.
         OSError: The file cannot be written.
     """
     inputs = source if isinstance(source, MergeInputs) else describe(concept, source)

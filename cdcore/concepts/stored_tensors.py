@@ -22,19 +22,19 @@ __all__ = ["ConceptTensors", "damaged"]
 _WIDTH_OF = ("update.weight", "update.right", "update.right.0")
 """Tensors with one column for each text feature; an update has one of them."""
 _DTYPES = ("F64", "F32", "F16", "BF16")
-"""As safetensors names them."""
+"""The dtypes that are read, by the names that safetensors has for them."""
 
 
 class ConceptTensors:
     """What an open concept file holds, on the CPU in float32.
 
     Args:
-        file: Of `safetensors.safe_open`.
-        path: Where it lies, for messages.
+        file: What `safetensors.safe_open` gives.
+        path: The path of the file, for messages.
 
     Raises:
-        ConceptFileError: It holds more than keys and values, or no update; and from every method: a
-            tensor is missing, of another shape, or holds values that are no numbers.
+        ConceptFileError: The file holds more than keys and values, or no update; and from every
+            method: a tensor is missing, of another shape, or holds values that are no numbers.
     """
 
     def __init__(self, file: Any, path: Path) -> None:

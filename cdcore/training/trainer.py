@@ -64,7 +64,7 @@ class Trainer:
 
         Args:
             base: The frozen base on this worker's device.
-            config: Of the run.
+            config: The configuration of the run.
             data: Cached latents of each subject, the same on every worker.
             parameters: On this worker's device; the engine drives the same ones.
             engine: Sums over the workers of the default process group, when there is one.

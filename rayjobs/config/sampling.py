@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.errors import ConfigError
+from cdcore.files import read_texts
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.profiles import SamplerName
 
@@ -87,12 +88,11 @@ class SampleJob:
         if self.prompts is None:
             return (self.prompt or "",)
         try:
-            lines = self.prompts.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-            raise ConfigError(f"--prompts {self.prompts}: cannot be read ({reason})") from error
-        stripped = [line.strip() for line in lines]
-        prompts = tuple(line for line in stripped if line and not line.startswith("#"))
+            prompts = read_texts(self.prompts)
+        except OSError as error:
+            raise ConfigError(
+                f"--prompts {self.prompts}: cannot be read ({error.strerror})"
+            ) from error
         if not prompts:
             raise ConfigError(f"--prompts {self.prompts}: no prompt in it; write one on each line")
         return prompts

@@ -14,15 +14,13 @@ from cdcore.errors import ConfigError
 from cdcore.evaluation.dataset import SetConcept
 from cdcore.evaluation.methods import Method
 from cdcore.evaluation.plan import EvaluationPlan, Selection
+from cdcore.merging.settings import MIX_METHODS
 from rayjobs.evaluation.worker import CellOrder
 
-__all__ = ["MERGES", "Names", "cell_orders", "check_nouns", "needed_concepts"]
+__all__ = ["Names", "cell_orders", "check_nouns", "needed_concepts"]
 
 Names = tuple[str, ...]
 """What a concept file teaches; several names for what was trained jointly."""
-
-MERGES: tuple[Method, ...] = ("constrained", "ridge", "sum", "masked")
-"""Methods that put concepts together which were trained apart."""
 
 
 def needed_concepts(
@@ -38,7 +36,7 @@ def needed_concepts(
     for entry in selection.singles if "single" in methods else ():
         wanted[entry.name,] = entry.concepts
     for pair in selection.pairs:
-        if set(methods) & set(MERGES):
+        if set(methods) & set(MIX_METHODS):
             wanted |= {(concept.name,): (concept,) for concept in pair.concepts}
         if "joint" in methods:
             wanted[tuple(concept.name for concept in pair.concepts)] = pair.concepts
@@ -100,4 +98,4 @@ def check_nouns(file: Path, concepts: Sequence[SetConcept]) -> None:
 def _sampled_with(method: Method, names: Names) -> list[Names]:
     if method in ("single", "joint"):
         return [names]
-    return [(name,) for name in names] if method in MERGES else []
+    return [(name,) for name in names] if method in MIX_METHODS else []

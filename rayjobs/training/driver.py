@@ -13,6 +13,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
+from cdcore.errors import first_line
 from cdcore.formats.exports.tools import TOOLS, tools_named
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
@@ -184,8 +185,7 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
     run = task.run
     summary = {"name": run.name, "status": "interrupted"}
     if not isinstance(error, KeyboardInterrupt):
-        text = str(error).splitlines()[0] if str(error) else ""
-        summary |= {"status": "failed", "error": text or type(error).__name__}
+        summary |= {"status": "failed", "error": first_line(error)}
     # A full disk must not hide what went wrong. What was being written goes first: on a full disk
     # there is no room for anything else.
     with suppress(OSError):

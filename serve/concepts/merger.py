@@ -1,7 +1,6 @@
 """The merge of the engine: the closed form of `cdcore.merging.merge`."""
 
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 import torch
 
@@ -10,7 +9,7 @@ from cdcore.errors import ConfigError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.report import MergeReport
-from cdcore.merging.settings import MergeMethod
+from cdcore.merging.settings import MERGE_METHODS, MergeMethod
 from cdcore.model.update import Update
 from serve.concepts.mix import ConceptRef
 from serve.concepts.preparation import Merged, MergePart
@@ -24,11 +23,10 @@ def method_named(name: str) -> MergeMethod:
     Raises:
         ConfigError: There is none of that name.
     """
-    known: tuple[MergeMethod, ...] = get_args(MergeMethod)
-    for method in known:
+    for method in MERGE_METHODS:
         if method == name:
             return method
-    raise ConfigError(f"merge is {name[:40]!r}, expected one of {', '.join(known)}")
+    raise ConfigError(f"merge is {name[:40]!r}, expected one of {', '.join(MERGE_METHODS)}")
 
 
 def figures_of(report: MergeReport) -> dict[str, float]:

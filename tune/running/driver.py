@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cdcore.errors import first_line
 from cdcore.model.meta_base import outline_base
 from rayjobs.cluster.connection import connected
 from rayjobs.cluster.shared_storage import check_shared
@@ -167,8 +168,7 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
         console.print("the same command goes on; trials that have ended are kept")
         raise
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        summary = {"name": folder.name, "status": "failed", "error": first}
+        summary = {"name": folder.name, "status": "failed", "error": first_line(error)}
         folder.run.write_summary(summary)
         raise
     finally:

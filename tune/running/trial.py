@@ -17,6 +17,7 @@ from ray import tune as ray_tune
 from ray.train import Checkpoint, ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from cdcore.errors import first_line
 from rayjobs.runs.verdict import allow
 from rayjobs.training.driver import fit
 from rayjobs.training.identity import digest
@@ -157,7 +158,7 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         folder.end("finished")
     except Exception as error:
         if not current.is_told_to_stop:
-            folder.end("failed", (str(error) or type(error).__name__).splitlines()[0])
+            folder.end("failed", first_line(error))
             raise
     finally:
         current.has_ended.set()

@@ -32,7 +32,7 @@ class ToolExport:
 
     Attributes:
         tool: Which.
-        folder: Where.
+        folder: The folder that was written.
         files: Relative to the folder, USE.md among them.
         error: ``||Delta - Delta_r|| / ||Delta||`` of the update; 0 where it is exact.
     """
@@ -85,8 +85,8 @@ def export_for_tool(
             compressed where it reads LoRA alone.
         base: Its base; no weights are needed.
         tool: Which.
-        folder: Of this tool.
-        dtype: Of what is stored.
+        folder: The folder of this tool.
+        dtype: The dtype of what is stored.
 
     Raises:
         UpdateShapeError: The concept is not of this base.
@@ -100,7 +100,7 @@ def clear_exports(folder: Path, *, kept: Sequence[ToolName] = ()) -> None:
     """Delete what `export_for_tools` has left in ``folder``, and nothing else.
 
     Args:
-        folder: As there.
+        folder: The folder that holds one folder for each tool.
         kept: Tools whose files stay.
 
     Raises:

@@ -66,7 +66,7 @@ class StepReport:
         stage: Which stage.
         step: Completed steps of the stage, from 1.
         steps: Planned steps of the stage.
-        loss: Of this step.
+        loss: The loss of this step.
         seconds: This step took.
     """
 
@@ -118,7 +118,7 @@ def _run(
     rates = [group["lr"] for group in groups]
     average = deepcopy(stage.module).requires_grad_(False)
     # Every rank and every piece draws anew: continuing must not repeat the first piece's batches.
-    torch.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
+    stage.generator.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
     saved_at = time.monotonic()
     done = first
     for step in range(first, planned):
