@@ -16,7 +16,7 @@ silence()
 
 from rich.console import Console
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.file_compression import RULES, CompressJob
 from rayjobs.local.file_compression import run
 

@@ -16,7 +16,7 @@ silence()
 
 from rich.console import Console
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.conversion import RULES, ConvertJob
 from rayjobs.local.conversion import run
 

@@ -17,7 +17,7 @@ silence()
 
 from rich.console import Console
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.merging import MergeJob
 from rayjobs.local.merging import run
 

@@ -15,8 +15,8 @@ silence()
 
 from dataclasses import dataclass
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
-from rayjobs.cli.parser import parse, run_command
 from rayjobs.cli.progress_bar import bar
 
 __all__ = ["PocketSetJob", "main", "run"]

@@ -14,7 +14,7 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob
 
 

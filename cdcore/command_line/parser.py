@@ -20,8 +20,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from cdcore.command_line.fields import REQUIRED, Setting, closest, read_settings, settings_of
 from cdcore.errors import ConfigError, CustomDiffusionError
-from rayjobs.cli.fields import REQUIRED, Setting, closest, read_settings, settings_of
 
 __all__ = ["parse", "run_command"]
 
