@@ -14,9 +14,8 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rich.console import Console
-
 from cdcore.command_line.parser import parse, run_command
+from rayjobs.cli.console import plain_console
 from rayjobs.config.file_compression import RULES, CompressJob
 from rayjobs.local.file_compression import run
 
@@ -33,7 +32,7 @@ def main() -> None:
         groups={"compression": (*RULES, "scope")},
         leading=("source", "output"),
     )
-    run(job, Console(highlight=False, markup=False, emoji=False))
+    run(job, plain_console(soft_wrap=False))
 
 
 if __name__ == "__main__":

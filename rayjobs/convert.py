@@ -14,9 +14,8 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rich.console import Console
-
 from cdcore.command_line.parser import parse, run_command
+from rayjobs.cli.console import plain_console
 from rayjobs.config.conversion import RULES, ConvertJob
 from rayjobs.local.conversion import run
 
@@ -32,7 +31,7 @@ def main() -> None:
         groups={"compression": RULES},
         leading=("source", "output"),
     )
-    run(job, Console(highlight=False, markup=False, emoji=False))
+    run(job, plain_console(soft_wrap=False))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rich.console import Console
-
 from cdcore.command_line.parser import parse, run_command
+from rayjobs.cli.console import plain_console
 from rayjobs.config.merging import MergeJob
 from rayjobs.local.merging import run
 
@@ -36,7 +35,7 @@ def main() -> None:
             "base": ("base", "cache"),
         },
     )
-    run(job, Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+    run(job, plain_console(soft_wrap=True))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import ast
 import dataclasses
 import difflib
 import inspect
-import math
 import textwrap
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from cdcore.command_line.values import converted_value
 from cdcore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,11 +29,6 @@ _TYPES: dict[Any, tuple[str, str]] = {
     bool: ("BOOL", "true or false"),
 }
 """How the help names a type, and how an error does."""
-
-
-_YES = (1, "1", "true", "t", "yes", "y", "on")
-_NO = (0, "0", "false", "f", "no", "n", "off")
-"""What a user may write for true, and for false."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +95,9 @@ class Setting:
             return None
         try:
             if not self.is_list:
-                return _converted(element, value)
+                return converted_value(element, value)
             if isinstance(value, list | tuple):
-                return tuple(_converted(element, one) for one in value)
+                return tuple(converted_value(element, one) for one in value)
         except (ValueError, OverflowError):
             pass
         expected = _described(self._element)[1]
@@ -187,55 +182,6 @@ def closest(word: str, words: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the nearest of ``words``, or nothing."""
     matches = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {matches[0]}?" if matches else ""
-
-
-def _converted(kind: Any, value: Any) -> Any:
-    """Return one value in a plain type, without None.
-
-    Raises:
-        ValueError: It is of another type.
-        OverflowError: It is an infinite whole number.
-    """
-    # No path can hold it, and the system's calls end in a traceback.
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError
-    if kind is bool:
-        return _truth(value)
-    # Python counts True as 1, which users do not mean.
-    if isinstance(value, bool):
-        raise ValueError
-    if get_origin(kind) is Literal:
-        # On the command line choices that are numbers are texts as well.
-        return _chosen(get_args(kind), value)
-    is_right: bool = isinstance(value, str)
-    if kind is int:
-        is_right |= isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if kind is float:
-        is_right |= isinstance(value, int | float)
-    if kind is Path:
-        # The empty path would be the working directory, which users do not mean either.
-        is_right = isinstance(value, Path) or (is_right and value != "")
-    if not is_right:
-        raise ValueError
-    made = kind(value)
-    if kind is float and not math.isfinite(made):
-        raise ValueError
-    return made
-
-
-def _truth(value: Any) -> bool:
-    word = value.lower() if isinstance(value, str) else value
-    for truth, words in ((True, _YES), (False, _NO)):
-        if isinstance(word, str | int) and word in words:
-            return truth
-    raise ValueError
-
-
-def _chosen(choices: Sequence[Any], value: Any) -> Any:
-    for choice in choices:
-        if value == choice or value == str(choice):
-            return choice
-    raise ValueError
 
 
 def _entry(kind: Any, value: Any, where: str) -> Any:

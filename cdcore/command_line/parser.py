@@ -1,4 +1,4 @@
-"""The command line of a job, built from its configuration class.
+"""The command line of a command, built from its configuration class.
 
 Every field of a flat dataclass is a flag and a YAML key: ``class_noun`` is ``--class-noun`` and
 ``class_noun:``. A flag wins over the file that ``--config`` names, and the file over the default.
@@ -13,7 +13,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -23,69 +23,154 @@ from tyro.constructors import PrimitiveConstructorSpec
 from cdcore.command_line.fields import REQUIRED, Setting, closest, read_settings, settings_of
 from cdcore.errors import ConfigError, CustomDiffusionError
 
-__all__ = ["parse", "run_command"]
+__all__ = ["CommandLine", "parse", "run_command"]
 
 _BAD_INPUT, _INTERRUPTED, _CLOSED_PIPE = 2, 130, 141
+_FILE = "config"
+"""The setting that every command with a file has beside its own."""
 _NONE = "none"
 """The word that unsets an optional setting on the command line."""
 
 Config = TypeVar("Config")
 
 
-def parse(  # noqa: PLR0913 - most are keywords
-    config_class: type[Config],
-    argv: Sequence[str] | None = None,
-    *,
-    prog: str,
-    description: str,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    stand_ins: Mapping[str, Sequence[str]] | None = None,
-    default_file: Path | None = None,
-    leading: Sequence[str] = (),
-) -> Config:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CommandLine:
+    """What a command may be told.
+
+    Attributes:
+        settings: Every setting by name; each is a flag.
+        prog: The name of the command in the help.
+        description: The first paragraph of the help.
+        groups: Names of settings under the one-word title of their box in the help; settings in
+            no group stand in the first box.
+        stand_ins: Names of settings over the required ones that need not be given with them, and
+            are None then.
+        default_file: The file that is taken as ``--config`` when neither that nor any required
+            flag, nor one that stands in for it, is given.
+        leading: Names of settings whose values may stand first, in this order, without their flags.
+        takes_file: Whether there is a flag ``--config``.
+    """
+
+    settings: Mapping[str, Setting]
+    prog: str
+    description: str
+    groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    stand_ins: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    default_file: Path | None = None
+    leading: Sequence[str] = ()
+    takes_file: bool = True
+
+    def read(self, argv: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the value of each setting; ``--help`` prints and exits.
+
+        Args:
+            argv: The arguments; None takes the process's own.
+
+        Raises:
+            ConfigError: A flag or key is unknown, a value is impossible, or a required one is
+                missing.
+        """
+        argv = list(sys.argv[1:] if argv is None else argv)
+        argv = _with_flags(argv, [self.settings[name].flag for name in self.leading])
+        values = {name: setting.default for name, setting in self.settings.items()}
+        file = self._file(argv) if self.takes_file else None
+        if file is not None:
+            values |= read_settings(file, self.settings)
+        given = self._run_tyro(argv, values)
+        for title in self.groups:
+            given |= vars(given.pop(title))
+        given.pop(_FILE, None)
+        spared = {
+            name for stand_in, names in self.stand_ins.items() if given[stand_in] for name in names
+        }
+        given |= {name: None for name in spared if given[name] is REQUIRED}
+        missing = [self.settings[name].flag for name, value in given.items() if value is REQUIRED]
+        if missing:
+            raise ConfigError(
+                f"{' and '.join(missing)} must be given; see '{self.prog} --help' for what to write"
+            )
+        return given
+
+    def _file(self, argv: Sequence[str]) -> Path | None:
+        """Find ``--config`` before anything else: the file's values are the flags' defaults."""
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        finder.add_argument(f"--{_FILE}", type=Path)
+        try:
+            file: Path | None = finder.parse_known_args(argv)[0].config
+        except argparse.ArgumentError as error:
+            raise ConfigError(f"--{_FILE} needs the path of a YAML file") from error
+        if file is not None:
+            return file
+        decisive = {
+            setting.flag
+            for setting in self.settings.values()
+            if setting.default is REQUIRED or setting.name in self.stand_ins
+        }
+        given = {token.partition("=")[0].replace("_", "-") for token in argv}
+        return None if given & (decisive | {"-h", "--help"}) else self.default_file
+
+    def _layout(self, values: Mapping[str, Any]) -> type:
+        """Build the class that tyro shows: each group of settings a class of its own."""
+        flags = {name: _flag(setting, values[name]) for name, setting in self.settings.items()}
+        grouped = {name for names in self.groups.values() for name in names}
+        fields: list[Any] = [self._file_flag()] if self.takes_file else []
+        fields += [flag for name, flag in flags.items() if name not in grouped]
+        for title, names in self.groups.items():
+            fields.append((title, _plain_class(title, [flags[name] for name in names])))
+        return _plain_class("options", fields)
+
+    def _file_flag(self) -> tuple[str, Any, Any]:
+        doc = "YAML file of settings, named as below with '_' for '-'; flags win over it."
+        if self.default_file is not None:
+            short = Path(self.default_file.parent.name, self.default_file.name)
+            doc += f" Without it and without any required flag, {short} is taken."
+        return _flag(Setting(name=_FILE, annotation=Path | None, default=None, doc=doc), None)
+
+    def _run_tyro(self, argv: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
+        printed = io.StringIO()
+        given: Any
+        try:
+            with contextlib.redirect_stderr(printed):
+                given, unknown = tyro.cli(
+                    self._layout(values),
+                    prog=self.prog,
+                    description=self.description,
+                    args=argv,
+                    return_unknown_args=True,
+                    config=(tyro.conf.OmitArgPrefixes,),
+                )
+        except SystemExit as exit_:
+            if exit_.code != _BAD_INPUT:
+                raise
+            # tyro draws a box with a title in its frame around what it has to say.
+            text = re.sub(r"[\u2500-\u257f\s]+", " ", printed.getvalue().partition("\n")[2])
+            raise ConfigError(text.strip()) from None
+        if unknown:
+            flags = [setting.flag for setting in self.settings.values()]
+            flags += [f"--{_FILE}"] * self.takes_file
+            kind = "option" if unknown[0].startswith("-") else "argument"
+            name = unknown[0].partition("=")[0]
+            raise ConfigError(f"unknown {kind} {name}{closest(name, flags)}")
+        return dict(vars(given))
+
+
+def parse(config_class: type[Config], argv: Sequence[str] | None = None, **line: Any) -> Config:
     """Make a configuration from a command line; ``--help`` prints and exits.
 
     Args:
         config_class: A flat dataclass with a text under each field; see `Setting` for the types.
         argv: The arguments; None takes the process's own.
-        prog: Name of the command in the help.
-        description: First paragraph of the help.
-        groups: Names of fields under the one-word title of their box in the help; fields in no
-            group stand in the first box.
-        stand_ins: Names of settings over the required ones that need not be given with them, and
-            are None then.
-        default_file: Taken as ``--config`` when neither that nor any required flag, nor one that
-            stands in for it, is given.
-        leading: Names of fields whose values may stand first, in this order, without their flags.
+        line: The attributes of `CommandLine` other than its settings; ``prog`` and ``description``
+            must be given.
 
     Returns:
         The configuration.
 
     Raises:
-        ConfigError: A flag or key is unknown, a value is impossible, or a required one is missing.
+        ConfigError: As for `CommandLine.read`; or the class refuses a value.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    settings = settings_of(config_class)
-    argv = _with_flags(argv, [settings[name].flag for name in leading])
-    stand_ins = stand_ins or {}
-    decisive = {s.flag for s in settings.values() if s.default is REQUIRED or s.name in stand_ins}
-    file = _chosen_file(argv, decisive, default_file)
-    values = {name: setting.default for name, setting in settings.items()}
-    if file is not None:
-        values |= read_settings(file, settings)
-    layout = _layout(settings, values, groups or {}, default_file)
-    given = _run_tyro(layout, argv, prog, description, settings)
-    for title in groups or {}:
-        given |= vars(given.pop(title))
-    given.pop("config")
-    spared = {name for stand_in, names in stand_ins.items() if given[stand_in] for name in names}
-    given |= {name: None for name in spared if given[name] is REQUIRED}
-    missing = [settings[name].flag for name, value in given.items() if value is REQUIRED]
-    if missing:
-        raise ConfigError(
-            f"{' and '.join(missing)} must be given; see '{prog} --help' for what to write"
-        )
-    return config_class(**given)
+    return config_class(**CommandLine(settings=settings_of(config_class), **line).read(argv))
 
 
 def run_command(main: Callable[[], None]) -> NoReturn:
@@ -122,41 +207,6 @@ def _with_flags(argv: list[str], flags: Sequence[str]) -> list[str]:
     words = argv[: min(count, len(flags))]
     named = [part for pair in zip(flags, words, strict=False) for part in pair]
     return named + argv[len(words) :]
-
-
-def _chosen_file(argv: Sequence[str], decisive: Set[str], default_file: Path | None) -> Path | None:
-    """Find ``--config`` before anything else: the file's values are the defaults of the flags."""
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    finder.add_argument("--config", type=Path)
-    try:
-        file: Path | None = finder.parse_known_args(argv)[0].config
-    except argparse.ArgumentError as error:
-        raise ConfigError("--config needs the path of a YAML file") from error
-    if file is not None:
-        return file
-    given = {token.partition("=")[0].replace("_", "-") for token in argv}
-    return None if given & (decisive | {"-h", "--help"}) else default_file
-
-
-def _layout(
-    settings: Mapping[str, Setting],
-    values: Mapping[str, Any],
-    groups: Mapping[str, Sequence[str]],
-    default_file: Path | None,
-) -> type:
-    """Build the class that tyro shows: each group of fields a class of its own."""
-    config_doc = "YAML file of settings, named as below with '_' for '-'; flags win over it."
-    if default_file is not None:
-        short = Path(default_file.parent.name, default_file.name)
-        config_doc += f" Without it and without any required flag, {short} is taken."
-    config = Setting(name="config", annotation=Path | None, default=None, doc=config_doc)
-    flags = {name: _flag(setting, values[name]) for name, setting in settings.items()}
-    grouped = {name for names in groups.values() for name in names}
-    fields: list[Any] = [_flag(config, None)]
-    fields += [flag for name, flag in flags.items() if name not in grouped]
-    for title, names in groups.items():
-        fields.append((title, _plain_class(title, [flags[name] for name in names])))
-    return _plain_class("options", fields)
 
 
 def _plain_class(name: str, fields: Sequence[Any]) -> type:
@@ -199,32 +249,3 @@ def _hint(value: Any) -> str:
         return "(default: on)"
     text = shlex.join(map(str, value)) if isinstance(value, tuple) else str(value)
     return f"(default: {text})"
-
-
-def _run_tyro(
-    layout: type, argv: list[str], prog: str, description: str, settings: Mapping[str, Setting]
-) -> dict[str, Any]:
-    printed = io.StringIO()
-    given: Any
-    try:
-        with contextlib.redirect_stderr(printed):
-            given, unknown = tyro.cli(
-                layout,
-                prog=prog,
-                description=description,
-                args=argv,
-                return_unknown_args=True,
-                config=(tyro.conf.OmitArgPrefixes,),
-            )
-    except SystemExit as exit_:
-        if exit_.code != _BAD_INPUT:
-            raise
-        # tyro draws a box with a title in its frame around what it has to say.
-        text = re.sub(r"[\u2500-\u257f\s]+", " ", printed.getvalue().partition("\n")[2])
-        raise ConfigError(text.strip()) from None
-    if unknown:
-        flags = [setting.flag for setting in settings.values()]
-        kind = "option" if unknown[0].startswith("-") else "argument"
-        name = unknown[0].partition("=")[0]
-        raise ConfigError(f"unknown {kind} {name}{closest(name, [*flags, '--config'])}")
-    return dict(vars(given))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cdcore.errors import ConfigError
+from rayjobs.cli.console import plain_console
 from rayjobs.runs.result_paths import result_folder
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run(job: PretrainJob) -> bool:
     )
     check_piece(piece)
     notes = RunDirectory(folder / _RUN_FOLDER)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True)
     try:
         with connected(), RunProgress(notes, console):
             finished = _fit(job, piece, notes, console)
