@@ -17,7 +17,6 @@ silence()
 from cdcore.command_line.parser import parse, run_command
 from rayjobs.cli.console import plain_console
 from rayjobs.config.file_compression import RULES, CompressJob
-from rayjobs.local.file_compression import run
 
 __all__ = ["main"]
 
@@ -32,6 +31,9 @@ def main() -> None:
         groups={"compression": (*RULES, "scope")},
         leading=("source", "output"),
     )
+    # What reads files and bases takes a moment to import: --help and bad flags should not wait.
+    from rayjobs.local.file_compression import run
+
     run(job, plain_console(soft_wrap=False))
 
 

@@ -17,7 +17,6 @@ silence()
 from cdcore.command_line.parser import parse, run_command
 from rayjobs.cli.console import plain_console
 from rayjobs.config.conversion import RULES, ConvertJob
-from rayjobs.local.conversion import run
 
 __all__ = ["main"]
 
@@ -31,6 +30,9 @@ def main() -> None:
         groups={"compression": RULES},
         leading=("source", "output"),
     )
+    # What reads files and bases takes a moment to import: --help and bad flags should not wait.
+    from rayjobs.local.conversion import run
+
     run(job, plain_console(soft_wrap=False))
 
 

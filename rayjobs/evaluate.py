@@ -29,7 +29,10 @@ def main() -> None:
         "layout of CustomConcept101.",
         groups=FIELD_GROUPS,
     )
-    # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
+    # Ray and the model libraries take seconds to import: what needs neither should not wait.
+    from rayjobs.refusals.evaluation import check_evaluation
+
+    check_evaluation(job)
     from rayjobs.evaluation.driver import evaluate
 
     try:

@@ -18,7 +18,6 @@ silence()
 from cdcore.command_line.parser import parse, run_command
 from rayjobs.cli.console import plain_console
 from rayjobs.config.merging import MergeJob
-from rayjobs.local.merging import run
 
 __all__ = ["main"]
 
@@ -35,6 +34,9 @@ def main() -> None:
             "base": ("base", "cache"),
         },
     )
+    # What reads files and bases takes a moment to import: --help and bad flags should not wait.
+    from rayjobs.local.merging import run
+
     run(job, plain_console(soft_wrap=True))
 
 

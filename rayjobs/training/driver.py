@@ -13,7 +13,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tool_names import TOOLS, tools_named
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
     Picture,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdcore.pocket.__main__ import main as begin
-from cdcore.pocket.pretraining.pretrain import completed_steps
+from cdcore.pocket.pretraining.piece import completed_steps
 from rayjobs.config.pretraining import PretrainJob
 from rayjobs.training.pretrain_driver import run
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cdcore.errors import ConfigError
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tool_names import TOOLS, tools_named
 
 
 @pytest.mark.parametrize(
