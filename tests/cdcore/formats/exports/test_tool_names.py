@@ -1,4 +1,4 @@
-"""Tests of `cdcore.formats.exports.tools`."""
+"""Tests of `cdcore.formats.exports.tool_names`."""
 
 import pytest
 
