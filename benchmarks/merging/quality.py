@@ -33,6 +33,7 @@ from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import CASES, QualityCase
 from benchmarks.merging.quality_scores import Alone, Panel, Scores, Way
 from benchmarks.merging.quality_training import TrainingSettings, target_pixels, trained_file
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
@@ -45,7 +46,6 @@ from cdcore.model.location import POCKET_FOLDER
 from cdcore.pictures.grid import grid
 from cdcore.pictures.png import save_picture
 from cdcore.pocket.networks.judge import Judge
-from rayjobs.cli.parser import parse, run_command
 from rayjobs.cli.progress_bar import bar
 
 MethodName = Literal[MixMethod, "joint"]

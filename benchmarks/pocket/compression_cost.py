@@ -26,6 +26,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.low_rank import BYTES_PER_VALUE, choose_ranks, compress
 from cdcore.concepts.rank_rule import Rule, Scope
@@ -42,7 +43,6 @@ from cdcore.pocket.networks.judge_embedders import embedder_of
 from cdcore.scoring.before_after import evaluate_concept
 from cdcore.scoring.embedder import Embedder
 from cdcore.scoring.targets import picture_pixels
-from rayjobs.cli.parser import parse, run_command
 
 PAPER_MASS = 0.6
 DECAYS = (0.0, 0.5, 1.0)

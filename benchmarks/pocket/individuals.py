@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
@@ -51,7 +52,6 @@ from cdcore.scoring.metrics import image_alignment
 from cdcore.training.config import SubjectConfig, TrainingConfig
 from cdcore.training.preparation import prepare
 from cdcore.training.trainer import train_alone
-from rayjobs.cli.parser import parse, run_command
 
 _TRAINING_PICTURES, _HELD_OUT_PICTURES = 8, 12
 _PLACE_OF_PROMPT = {prompt: prompt.removeprefix("a {} ") for prompt in PROMPTS}

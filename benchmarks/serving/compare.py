@@ -40,11 +40,11 @@ from benchmarks.serving.measures import (
 from benchmarks.serving.report import plot, show
 from benchmarks.serving.shelf import Shelf, base_folder_of
 from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.model.device import DeviceName, chosen_device, compute_dtype
 from cdcore.model.loading import load_base
-from rayjobs.cli.parser import parse, run_command
 from serve.engine.config import EngineConfig
 from serve.engine.engine import Engine
 

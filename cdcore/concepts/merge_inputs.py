@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cdcore.concepts.prompt_rows import RowWeights, prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
+from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.concepts.subject import Subject
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cdcore.model.base import Base
 
 __all__ = [
-    "MERGE_PARTS",
     "TARGET_WEIGHTS",
     "MergeInputs",
     "MergeFeatures",
@@ -36,9 +36,6 @@ __all__ = [
     "features_of",
     "make_merge_inputs",
 ]
-
-MERGE_PARTS = ("constraint", "sketch", "heldout")
-"""Parts of merge inputs, as the concept file names them."""
 
 TARGET_WEIGHTS = RowWeights(padding=1.0)
 """The weights of the rows of a concept's prompts; docs/merging.md has the measurement."""

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.storage import METADATA_KEY, load_concept
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import load_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, ConfigError
 from cdcore.formats.custom_diffusion import WEIGHTS_STEM

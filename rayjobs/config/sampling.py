@@ -1,5 +1,6 @@
 """The configuration of sampling as a user writes it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cdcore.model.profiles import SamplerName
 __all__ = ["SampleJob"]
 
 DEFAULT_BASE = "pocket"
+_SEEDS = 2**64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,19 @@ class SampleJob:
             raise ConfigError("give either --prompt TEXT or --prompts FILE, and not both")
         if self.count < 1:
             raise ConfigError(f"--count is {self.count}, expected 1 or more")
+        if not 0 < self.penalty < math.inf:
+            raise ConfigError(
+                f"the penalty is {self.penalty}, expected a number above 0; near 0 gives the "
+                "concepts all their way, as 'constrained' does"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"--steps is {self.steps}, expected 1 or more")
+        if not 0 <= self.seed < _SEEDS:
+            raise ConfigError(f"--seed is {self.seed}, expected 0 to 2**64 - 1")
+        if self.guidance is not None and not self.guidance >= 1:
+            raise ConfigError(
+                f"--guidance is {self.guidance}, expected a number of at least 1 (off)"
+            )
 
     @property
     def merging(self) -> MergeSettings:

@@ -21,6 +21,7 @@ from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
 from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
+from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cluster.actor_pool import results
 from rayjobs.cluster.connection import connected, scaling, silent_errors, tell_if_busy
@@ -60,9 +61,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
         OSError: A folder cannot be written.
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _FILE_COLUMNS
+    console = plain_console(soft_wrap=True, file_width=_FILE_COLUMNS)
     whole = read_concept_set(absolute(job.dataset))
     for note in whole.notes:
         console.print(f"note: {note}")

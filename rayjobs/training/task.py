@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdcore.formats.exports.tools import ToolName
+from cdcore.formats.exports.tool_names import ToolName
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.config import TrainingConfig
 from rayjobs.runs.run_directory import RunDirectory

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdcore.concepts.storage import METADATA_KEY
+from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.subject import Subject
 from cdcore.errors import RegistryError
 from cdcore.registry.entry import RegistryEntry

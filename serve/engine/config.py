@@ -1,11 +1,14 @@
 """How large an engine is: rows, sizes and budgets."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdcore.errors import ConfigError
-from cdcore.model.base import Base
 from serve.policies.job import Limits
+
+if TYPE_CHECKING:
+    # Settings are read on a command line too, which should not wait for torch.
+    from cdcore.model.base import Base
 
 __all__ = ["EngineConfig", "latent_shape", "limits_of", "native_size"]
 
@@ -47,18 +50,18 @@ class EngineConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
 
-def native_size(base: Base) -> tuple[int, int]:
+def native_size(base: "Base") -> tuple[int, int]:
     """Return the (width, height) that a base was made for."""
     return base.profile.resolution, base.profile.resolution
 
 
-def latent_shape(base: Base, size: tuple[int, int]) -> tuple[int, int, int]:
+def latent_shape(base: "Base", size: tuple[int, int]) -> tuple[int, int, int]:
     """Return the shape (C, h, w) of the latents of a picture size."""
     width, height = size
     return base.latent_shape[0], height // base.latent_factor, width // base.latent_factor
 
 
-def limits_of(base: Base, config: EngineConfig) -> Limits:
+def limits_of(base: "Base", config: EngineConfig) -> Limits:
     """Work out how many rows a batch of each size has.
 
     Raises:

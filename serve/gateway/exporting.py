@@ -12,7 +12,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.formats.exports.export import export_for_tools
 from cdcore.formats.exports.factored import factored
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tool_names import TOOLS, tools_named
 from cdcore.formats.format import Format
 from cdcore.formats.known_formats import FORMATS
 from cdcore.formats.tensors.kv_base import KVBase

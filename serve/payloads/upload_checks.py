@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cdcore.concepts.merge_inputs import MERGE_PARTS
-from cdcore.concepts.storage import METADATA_KEY, load_concept, load_merge_inputs
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import load_concept, load_merge_inputs
+from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from serve.gateway.facts import ServiceFacts
 

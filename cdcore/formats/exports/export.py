@@ -16,7 +16,8 @@ from cdcore.files import write_text
 from cdcore.formats.embedding import EMBEDDING
 from cdcore.formats.exports.factored import factored
 from cdcore.formats.exports.folder import USE_FILE, clear_export
-from cdcore.formats.exports.tools import TOOL_FOLDERS, TOOLS, ToolName
+from cdcore.formats.exports.tool_names import TOOLS, ToolName
+from cdcore.formats.exports.tools import TOOL_FOLDERS
 from cdcore.formats.exports.use_page import use_page
 from cdcore.formats.format import Format
 from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA

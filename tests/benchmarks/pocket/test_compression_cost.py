@@ -8,12 +8,12 @@ import torch
 
 from benchmarks.pocket import compression_cost as compression
 from benchmarks.pocket.compression_cost import CompressionBenchmark, points, sizes
+from cdcore.command_line.parser import run_command
 from cdcore.concepts.storage import load_concept, save_concept
 from cdcore.errors import ConfigError
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES, Family
-from rayjobs.cli.parser import run_command
 from tests.cdcore.formats.cases import make_concept
 from tests.cdcore.scoring.test_before_after import Projection
 from tests.rayjobs.train_case import write_pictures

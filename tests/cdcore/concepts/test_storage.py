@@ -12,8 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cdcore.concepts.concept import Concept
+from cdcore.concepts.header import SCHEMA_VERSION
 from cdcore.concepts.merge_inputs import describe
-from cdcore.concepts.storage import SCHEMA_VERSION, load_concept, load_merge_inputs, save_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, TokenError
 from cdcore.model.base import Base

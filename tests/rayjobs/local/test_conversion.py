@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from cdcore.concepts.storage import load_concept
-from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.formats.known_formats import FORMATS
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from cdcore.concepts.concept import Concept
 from cdcore.errors import UpdateShapeError
 from cdcore.formats.exports.export import clear_exports, export_for_tool, export_for_tools
-from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES

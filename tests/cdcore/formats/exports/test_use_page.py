@@ -3,7 +3,8 @@
 import pytest
 
 from cdcore.concepts.concept import Concept
-from cdcore.formats.exports.tools import TOOL_FOLDERS, TOOLS, ToolName
+from cdcore.formats.exports.tool_names import TOOLS, ToolName
+from cdcore.formats.exports.tools import TOOL_FOLDERS
 from cdcore.formats.exports.use_page import use_page
 from cdcore.formats.tensors.kv_base import KVBase
 
