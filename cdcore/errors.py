@@ -40,6 +40,7 @@ __all__ = [
     "TokenError",
     "UnknownConceptError",
     "UpdateShapeError",
+    "first_line",
 ]
 
 
@@ -117,3 +118,11 @@ class RequestCancelledError(ServingError):
 
 class EngineStoppedError(ServingError):
     """The engine takes no more requests, or has stopped."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type's name where it has none.
+
+    A full stop at the end goes, so that the line can stand inside a sentence.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

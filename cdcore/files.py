@@ -1,4 +1,7 @@
-"""Durable files: written under a temporary name, flushed, renamed; nothing partial is ever seen."""
+"""Durable files, and texts that users write.
+
+A file is written under a temporary name, flushed and renamed; nothing partial is ever seen.
+"""
 
 import errno
 import os
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+__all__ = ["read_texts", "replacing", "write_text"]
 
 
 @contextmanager
@@ -54,6 +57,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_texts(path: Path) -> tuple[str, ...]:
+    """Return the texts of a file, one on each line; empty lines and # lines are skipped.
+
+    Raises:
+        OSError: The file cannot be read, or is not a text in UTF-8; ``strerror`` says which.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, "not a text in UTF-8", str(path)) from error
+    stripped = (line.strip() for line in lines)
+    return tuple(line for line in stripped if line and not line.startswith("#"))
 
 
 @contextmanager

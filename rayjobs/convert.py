@@ -14,11 +14,9 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rich.console import Console
-
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
+from rayjobs.cli.console import plain_console
 from rayjobs.config.conversion import RULES, ConvertJob
-from rayjobs.local.conversion import run
 
 __all__ = ["main"]
 
@@ -32,7 +30,10 @@ def main() -> None:
         groups={"compression": RULES},
         leading=("source", "output"),
     )
-    run(job, Console(highlight=False, markup=False, emoji=False))
+    # What reads files and bases takes a moment to import: --help and bad flags should not wait.
+    from rayjobs.local.conversion import run
+
+    run(job, plain_console(soft_wrap=False))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.evaluation import FIELD_GROUPS, EvaluateJob
 
 __all__ = ["main"]
@@ -29,7 +29,10 @@ def main() -> None:
         "layout of CustomConcept101.",
         groups=FIELD_GROUPS,
     )
-    # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
+    # Ray and the model libraries take seconds to import: what needs neither should not wait.
+    from rayjobs.refusals.evaluation import check_evaluation
+
+    check_evaluation(job)
     from rayjobs.evaluation.driver import evaluate
 
     try:

@@ -15,11 +15,9 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rich.console import Console
-
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
+from rayjobs.cli.console import plain_console
 from rayjobs.config.merging import MergeJob
-from rayjobs.local.merging import run
 
 __all__ = ["main"]
 
@@ -36,7 +34,10 @@ def main() -> None:
             "base": ("base", "cache"),
         },
     )
-    run(job, Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+    # What reads files and bases takes a moment to import: --help and bad flags should not wait.
+    from rayjobs.local.merging import run
+
+    run(job, plain_console(soft_wrap=True))
 
 
 if __name__ == "__main__":

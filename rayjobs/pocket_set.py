@@ -15,8 +15,9 @@ silence()
 
 from dataclasses import dataclass
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
-from rayjobs.cli.parser import parse, run_command
+from rayjobs.cli.output_checks import check_place
 from rayjobs.cli.progress_bar import bar
 
 __all__ = ["PocketSetJob", "main", "run"]
@@ -62,11 +63,14 @@ def run(job: PocketSetJob) -> None:
         ConfigError: The folder cannot be used.
         OSError: A file cannot be written.
     """
-    from cdcore.evaluation.dataset import read_concept_set
-    from cdcore.evaluation.pocket_dataset import PocketSet
+    # The renderer takes seconds to import: what needs none should not wait.
     from rayjobs.runs.result_paths import result_folder
 
     folder = result_folder(job.output, "--output")
+    check_place(folder)
+    from cdcore.evaluation.dataset import read_concept_set
+    from cdcore.evaluation.pocket_dataset import PocketSet
+
     made = PocketSet(per_kind=job.per_kind, pictures=job.pictures, real=job.real)
     with bar("drawing", "pictures") as advance:
         made.write(folder, advance)

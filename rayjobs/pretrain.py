@@ -11,7 +11,7 @@ from rayjobs.cli.quiet_start import silence
 silence()
 
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.pretraining import PretrainJob
 from rayjobs.training.pretrain_driver import run
 

@@ -14,7 +14,7 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob
 
 
@@ -35,7 +35,10 @@ def main() -> None:
         stand_ins=STAND_INS,
         default_file=_demo(),
     )
-    # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
+    # Ray and the model libraries take seconds to import: what needs neither should not wait.
+    from rayjobs.refusals.training import check_training
+
+    check_training(job)
     from rayjobs.training.driver import train
 
     train(job)

@@ -3,25 +3,42 @@
 On a cluster use ``serve deploy serve/config.yaml`` (docs/serving.md).
 """
 
-import argparse
 import json
 import os
 import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from cdcore.errors import CustomDiffusionError
+from cdcore.command_line.fields import Setting, settings_of
+from cdcore.command_line.parser import CommandLine, run_command
+from cdcore.errors import ConfigError
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
-__all__ = ["Command", "greeting", "main", "read_arguments"]
+__all__ = ["Address", "Command", "greeting", "main", "read_arguments"]
 
 _WAIT_S = 1800.0
+_SETTINGS = ("base", "registry", "keys", "slots", "cpus", "gpus")
+"""The settings of the service that are flags as well; the others are set by a file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    """Address to bind to."""
+    port: int = 8000
+    """Port to bind to."""
+    metrics_port: int | None = None
+    """Port for Prometheus, on a Ray of its own; unset, Ray chooses one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,46 +46,61 @@ class Command:
     """What the command line says.
 
     Attributes:
-        settings: Of the service.
-        host: Address to bind to.
-        port: Port to bind to.
-        metrics_port: Port for Prometheus, or None for one that Ray chooses.
+        settings: The settings of the service.
+        address: Where it listens.
     """
 
     settings: ServiceSettings
-    host: str
-    port: int
-    metrics_port: int | None
+    address: Address
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> Command:
-    """Read the command line; ends the process where it is wrong."""
-    defaults = ServiceSettings()
-    parser = argparse.ArgumentParser(
-        "python -m serve", description="Serve every concept of a registry from one base model."
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to bind to")
-    parser.add_argument("--port", type=int, default=8000, help="port to bind to")
-    parser.add_argument("--metrics-port", type=int, help="port for Prometheus, on a Ray of its own")
-    for name in ("base", "registry", "keys", "slots", "cpus", "gpus"):
-        field = ServiceSettings.model_fields[name]
-        default = getattr(defaults, name)
-        parser.add_argument(
-            f"--{name}", default=default, help=f"{field.description} (default {default})"
+    """Read the command line; None takes the process's own.
+
+    Raises:
+        ConfigError: A flag is unknown, or a value impossible.
+    """
+    of_address = settings_of(Address)
+    given = CommandLine(
+        settings={**of_address, **_service_flags()},
+        prog="python -m serve",
+        description="Serve every concept of a registry from one base model.",
+        groups={"service": _SETTINGS},
+        takes_file=False,
+    ).read(arguments)
+    address = Address(**{name: given.pop(name) for name in of_address})
+    if not is_loopback(address.host) and not given["keys"]:
+        raise ConfigError(
+            f"--host is {address.host}, where others can reach the service; give --keys FILE (make "
+            "one with python -m serve.api_keys --file keys.json --owner NAME)"
         )
-    given = vars(parser.parse_args(arguments))
-    host, port, metrics_port = (given.pop(name) for name in ("host", "port", "metrics_port"))
-    if not is_loopback(host) and not given["keys"]:
-        parser.error(
-            f"--host is {host}, where others can reach the service; give --keys FILE (make one "
-            "with python -m serve.api_keys --file keys.json --owner NAME)"
+    return Command(settings=_checked(given), address=address)
+
+
+def _service_flags() -> dict[str, Setting]:
+    fields = ServiceSettings.model_fields
+    return {
+        name: Setting(
+            name=name,
+            annotation=fields[name].annotation,
+            default=fields[name].default,
+            doc=_sentence(fields[name].description or ""),
         )
+        for name in _SETTINGS
+    }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _checked(given: Mapping[str, Any]) -> ServiceSettings:
     try:
-        settings = ServiceSettings.model_validate(given)
+        return ServiceSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        parser.error(f"--{first['loc'][0]}: {first['msg']}")
-    return Command(settings=settings, host=host, port=port, metrics_port=metrics_port)
+        place = first["loc"][0]
+        raise ConfigError(f"--{place} is {first['input']!r}: {first['msg']}") from error
 
 
 def greeting(address: str, base: str) -> str:
@@ -85,9 +117,14 @@ def greeting(address: str, base: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the service until it is interrupted."""
+    """Run the service until it is interrupted; ``arguments`` are the command's own when None.
+
+    Raises:
+        CustomDiffusionError: A flag, the base, the registry or the file of keys cannot be used.
+    """
     command = read_arguments(arguments)
-    settings, host, port = command.settings, command.host, command.port
+    settings, host, port = command.settings, command.address.host, command.address.port
+    _check_early(settings)
     import ray
     from ray import serve as ray_serve
 
@@ -97,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address=os.environ.get("RAY_ADDRESS", "local"),
         include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
         log_to_driver=False,
-        _metrics_export_port=command.metrics_port,
+        _metrics_export_port=command.address.metrics_port,
     )
     # Behind Ray, which would print a trace and leave its processes behind.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -112,11 +149,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.pause()
     except KeyboardInterrupt:
         sys.stderr.write("finishing what is in work ...\n")
-    except CustomDiffusionError as error:
-        sys.exit(f"error: {error}")
     finally:
         ray_serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
+
+
+def _check_early(settings: ServiceSettings) -> None:
+    """Refuse what can be refused before Ray and the base take their seconds."""
+    from cdcore.model.base_files import local_base
+    from serve.api_keys import ApiKeys
+
+    used = settings.resolved()
+    if used.keys is not None:
+        ApiKeys(Path(used.keys))
+    local_base(used.base)
 
 
 def _wait_until_ready(address: str) -> None:
@@ -136,4 +182,4 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

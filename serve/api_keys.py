@@ -7,7 +7,6 @@ cannot be searched. The file is read again when it changes: a key that is taken 
 within seconds.
 """
 
-import argparse
 import hashlib
 import json
 import secrets
@@ -15,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.command_line.parser import parse, run_command
+from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from serve.catalogue.caller import Caller
 
@@ -115,7 +115,7 @@ def add_key(path: Path, **described: object) -> str:
 
     Args:
         path: The file.
-        described: Fields of the key as the file has them, without the hash.
+        described: The fields of the key as the file has them, without the hash.
 
     Returns:
         The key, which is nowhere else.
@@ -136,21 +136,40 @@ def add_key(path: Path, **described: object) -> str:
     return key
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyJob:
+    """The key to make."""
+
+    file: Path
+    """File of keys, made if missing."""
+    owner: str
+    """Whose concepts the key gives access to."""
+    admin: bool = False
+    """Give access to all concepts."""
+    row_steps_per_minute: int | None = None
+    """Limit on the work of a minute: pictures times steps; unset, no limit."""
+    max_concepts: int | None = None
+    """Concepts that may be kept; unset, no limit."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make a key; ``arguments`` are the command's own when None."""
-    parser = argparse.ArgumentParser("python -m serve.api_keys", description="Make an API key.")
-    parser.add_argument("--file", type=Path, required=True, help="file of keys, made if missing")
-    parser.add_argument("--owner", required=True, help="whose concepts the key gives access to")
-    parser.add_argument("--admin", action="store_true", help="give access to all concepts")
-    parser.add_argument("--row-steps-per-minute", type=int, help="pictures times steps")
-    parser.add_argument("--max-concepts", type=int, help="concepts that may be kept")
-    given = vars(parser.parse_args(arguments))
-    try:
-        key = add_key(given.pop("file"), **given)
-    except (CustomDiffusionError, OSError) as error:
-        sys.exit(f"error: {error}")
+    """Make a key and print it; ``arguments`` are the command's own when None.
+
+    Raises:
+        ConfigError: A flag or the file cannot be used.
+        OSError: The file cannot be written.
+    """
+    job = parse(
+        KeyJob,
+        arguments,
+        prog="python -m serve.api_keys",
+        description="Make an API key.",
+        takes_file=False,
+    )
+    described = {field.name: getattr(job, field.name) for field in fields(job)}
+    key = add_key(described.pop("file"), **described)
     sys.stdout.write(f"{key}\n")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -15,7 +15,7 @@ import pytest
 import pytest_randomly
 import torch
 
-from tests.tiny import random_update, save_tiny_pipeline
+from tests.tiny import save_tiny_pipeline
 
 if TYPE_CHECKING:
     from cdcore.model.base import Base
@@ -52,32 +52,18 @@ def tiny_base(tiny_folder: Path) -> "Base":
 @pytest.fixture(scope="session")
 def concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mycat.safetensors`` with the token ``<mycat>`` and an update that shows."""
-    return _concept_file(tiny_base, tmp_path_factory.mktemp("concepts"), "mycat", "cat", seed=0)
+    from tests.cdcore.concept_case import write_concept
+
+    return write_concept(tiny_base, tmp_path_factory.mktemp("concepts"))
 
 
 @pytest.fixture(scope="session")
 def other_concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``mypot.safetensors`` with the token ``<mypot>``."""
+    from tests.cdcore.concept_case import write_concept
+
     folder = tmp_path_factory.mktemp("concepts")
-    return _concept_file(tiny_base, folder, "mypot", "wooden pot", seed=1)
-
-
-def _concept_file(base: "Base", folder: Path, name: str, noun: str, *, seed: int) -> Path:
-    from cdcore.concepts.concept import Concept
-    from cdcore.concepts.storage import save_concept
-    from cdcore.concepts.subject import Subject
-
-    concept = Concept(
-        name=name,
-        update=random_update(base.seam.layout.shape, seed=seed),
-        tokens={f"<{name}>": base.text_encoder.initial_embedding(noun)},
-        subjects=(Subject(class_noun=noun, token=f"<{name}>"),),
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
-    path = folder / f"{name}.safetensors"
-    save_concept(concept, path, base)
-    return path
+    return write_concept(tiny_base, folder, "wooden pot", name="mypot", seed=1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,14 +19,8 @@ IMPURE = {"ray", "deepspeed", "fastapi", "rayjobs", "serve", "tune"}
 
 # Modules without a test file of their own, each with the reason.
 UNMIRRORED = {
-    "cdcore/evaluation/methods.py": "only names; tested with the plan and the cells",
-    "cdcore/pocket/pretraining/stage_names.py": "only names; tested with the stages",
     "cdcore/scoring/embedder.py": "only protocols; mypy holds them",
-    "rayjobs/config/file_compression.py": "tested through rayjobs/compress.py",
-    "rayjobs/config/merging.py": "tested through rayjobs/merge.py",
-    "rayjobs/config/sampling.py": "tested through rayjobs/sample.py",
     "cdcore/errors.py": "only names; raised and checked in the tests of what raises them",
-    "cdcore/stock_pipeline.py": "only names; cdcore/concepts/diffusers_pipeline.py is tested",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

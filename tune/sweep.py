@@ -14,9 +14,10 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-from rayjobs.cli.parser import parse, run_command
+from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.training import STAND_INS
 from tune.plan.job import FIELD_GROUPS, SweepJob
+from tune.plan.search_space import check_space
 
 
 def main() -> None:
@@ -28,7 +29,10 @@ def main() -> None:
         groups=FIELD_GROUPS,
         stand_ins=STAND_INS,
     )
-    # Ray and the model libraries take seconds to import: --help and bad flags should not wait.
+    # Ray and the model libraries take seconds to import: what needs neither should not wait.
+    from rayjobs.refusals.training import check_training
+
+    check_space(job.space, check_training(job.training), job.workers)
     from tune.running.driver import sweep
 
     sweep(job)

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from cdcore.model.base import Base, fingerprint
+from cdcore.model.families import family_of
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.profiles import PROFILES, Profile
 from cdcore.model.seam import KVLayout, Seam
@@ -139,6 +140,7 @@ def random_base(
     return Base(
         name=f"random-{name}",
         fingerprint="meta" if is_meta else fingerprint(KVLayout.of(unet).stack(unet), table),
+        family=family_of(unet.config, text_model.config),
         profile=SHAPES[name].profile,
         text_encoder=TextEncoder(tokenizer, text_model.to(dtype)),
         autoencoder=autoencoder.eval().requires_grad_(False),

@@ -38,6 +38,7 @@ from benchmarks.merging.pace import (
     peak_bytes,
     save_merge_inputs,
 )
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
@@ -45,7 +46,6 @@ from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.settings import MergeMethod
 from cdcore.model.update import Update
-from rayjobs.cli.parser import parse, run_command
 
 ShapeName = Literal["sd1", "sd2", "sdxl"]
 _METHODS: tuple[MergeMethod, ...] = ("constrained", "ridge")

@@ -27,6 +27,7 @@ from rich.table import Table
 from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import QualityCase
 from benchmarks.merging.quality_scores import Panel, Way
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, features_of, make_merge_inputs
 from cdcore.concepts.prompt_rows import RowWeights
@@ -43,7 +44,6 @@ from cdcore.model.location import POCKET_FOLDER
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pocket.networks.judge import Judge
 from cdcore.scoring.targets import picture_pixels
-from rayjobs.cli.parser import parse, run_command
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 _PAIRS = (("mycat", "mychair"), ("mycat", "mypot"))

@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -32,12 +32,13 @@ from torch import Tensor
 from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import CASES, QualityCase
 from benchmarks.merging.quality_scores import Alone, Panel, Scores, Way
-from benchmarks.merging.quality_training import TrainingCase, target_pixels, trained_file
+from benchmarks.merging.quality_training import TrainingSettings, target_pixels, trained_file
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.merging.concept_files import merge_files
-from cdcore.merging.settings import DEFAULT_PENALTY, MergeSettings
+from cdcore.merging.settings import DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
 from cdcore.model.loading import load_base
@@ -45,11 +46,10 @@ from cdcore.model.location import POCKET_FOLDER
 from cdcore.pictures.grid import grid
 from cdcore.pictures.png import save_picture
 from cdcore.pocket.networks.judge import Judge
-from rayjobs.cli.parser import parse, run_command
 from rayjobs.cli.progress_bar import bar
 
-MethodName = Literal["constrained", "ridge", "sum", "masked", "joint"]
-_METHODS: tuple[MethodName, ...] = ("constrained", "ridge", "sum", "masked", "joint")
+MethodName = Literal[MixMethod, "joint"]
+_METHODS: tuple[MethodName, ...] = get_args(MethodName)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,11 +114,11 @@ class MergeQuality:
                 made.append((f"ridge {penalty:g}" if method == "ridge" else method, settings))
         return made
 
-    def training(self, base: Base) -> TrainingCase:
+    def training(self, base: Base) -> TrainingSettings:
         """Return how concepts are trained."""
         profile = base.profile
         images = self.regularization_images or profile.regularization_images
-        return TrainingCase(
+        return TrainingSettings(
             steps=2 if self.quick else self.steps or profile.steps,
             regularization_images=2 if self.quick else images,
             variants=2 if self.quick else profile.variants,
@@ -186,7 +186,7 @@ def _line(
     files: Sequence[Path],
     label: str,
     settings: MergeSettings | None,
-    trained: tuple[int, TrainingCase],
+    trained: tuple[int, TrainingSettings],
 ) -> tuple[Line, Tensor]:
     case, base, (seed, training) = panel.case, panel.base, trained
     if settings is None:
@@ -214,7 +214,7 @@ def _line(
     return line, rows
 
 
-def _trained(base: Base, names: Sequence[str], seed: int, training: TrainingCase) -> Path:
+def _trained(base: Base, names: Sequence[str], seed: int, training: TrainingSettings) -> Path:
     with bar(f"training {' and '.join(names)}, seed {seed}", "steps") as advance:
         return trained_file(base, names, seed, training, advance)
 

@@ -13,11 +13,10 @@ from cdcore.pictures.png import save_picture
 from cdcore.pocket.drawing.individuals import INDIVIDUALS, render_individual
 from cdcore.scoring.targets import picture_pixels
 from cdcore.training.config import SubjectConfig, TrainingConfig
-from cdcore.training.engine import ConceptParameters, LocalEngine
 from cdcore.training.preparation import prepare
-from cdcore.training.trainer import Trainer, trained_concept
+from cdcore.training.trainer import train_alone
 
-__all__ = ["TrainingCase", "target_pixels", "trained_file"]
+__all__ = ["TrainingSettings", "target_pixels", "trained_file"]
 
 _PICTURES = 6
 """Of each individual; the paper has four to twenty."""
@@ -25,7 +24,7 @@ _PICTURE_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingCase:
+class TrainingSettings:
     """How concepts are trained; the rest is the base's own.
 
     Attributes:
@@ -47,7 +46,7 @@ def trained_file(
     base: Base,
     names: Sequence[str],
     seed: int,
-    case: TrainingCase,
+    case: TrainingSettings,
     on_step: Callable[[int, int], None],
 ) -> Path:
     """Return the concept file of individuals, trained together when there are several.
@@ -75,11 +74,8 @@ def trained_file(
     )
     shown = [_pictures(name, case.folder) for name in names]
     data = prepare(base, config, shown, case.cache, lambda *_: None)
-    parameters = ConceptParameters.initial(base, config).to(base.device)
-    engine = LocalEngine(parameters, config.learning_rate)
-    trainer = Trainer(base, config, data, parameters, engine)
-    trainer.run(0, lambda metrics: on_step(metrics.step, steps))
-    save_concept(trained_concept(base, config, parameters), path, base)
+    concept = train_alone(base, config, data, lambda metrics: on_step(metrics.step, steps))
+    save_concept(concept, path, base)
     return path
 
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.model.base import Base
@@ -32,7 +33,6 @@ from cdcore.pocket.examination.report import FULL, QUICK, Extent, Report, make_r
 from cdcore.pocket.examination.showcase import showcase
 from cdcore.pocket.networks.judge import Judge
 from cdcore.pocket.networks.towers import Towers
-from rayjobs.cli.parser import parse, run_command
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,24 +26,23 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.low_rank import BYTES_PER_VALUE, choose_ranks, compress
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from cdcore.model.loading import load_base
-from cdcore.model.location import POCKET_FOLDER
 from cdcore.model.seam import KVLayout
 from cdcore.model.update import Update
 from cdcore.pictures.picture_folder import read_pictures
-from cdcore.pocket.networks.judge import Judge
+from cdcore.pocket.networks.judge_embedders import embedder_of
 from cdcore.scoring.before_after import evaluate_concept
 from cdcore.scoring.embedder import Embedder
 from cdcore.scoring.targets import picture_pixels
-from rayjobs.cli.parser import parse, run_command
 
 PAPER_MASS = 0.6
 DECAYS = (0.0, 0.5, 1.0)
@@ -107,7 +106,7 @@ def sizes(name: str, layout: KVLayout) -> list[Size]:
     costs = [BYTES_PER_VALUE * (own + width) for own in layout.widths]
     made = [Size(base=name, how="dense", megabytes=dense, rank=_mean(_full(layout)))]
     for megabytes in MEGABYTES:
-        share = megabytes * 1e6 / (FAMILIES[0].layout.shape[0] * 768 * BYTES_PER_VALUE)
+        share = megabytes * 1e6 / (PUBLISHED_FAMILIES[0].layout.shape[0] * 768 * BYTES_PER_VALUE)
         budget = int(share * dense * 1e6)
         whole = budget // (BYTES_PER_VALUE * (height + width))
         made.append(
@@ -147,7 +146,9 @@ def points(
     """
     layout = base.seam.layout
     dense = layout.shape[0] * layout.shape[1] * BYTES_PER_VALUE
-    shares = [m * 1e6 / (FAMILIES[0].layout.shape[0] * 768 * BYTES_PER_VALUE) for m in MEGABYTES]
+    shares = [
+        m * 1e6 / (PUBLISHED_FAMILIES[0].layout.shape[0] * 768 * BYTES_PER_VALUE) for m in MEGABYTES
+    ]
     plan: list[tuple[Rule, Scope]] = [
         *((Rule(name="energy", value=share), "matrix") for share in (0.99, 0.95, 0.9, 0.8)),
         (Rule(name="mass", value=PAPER_MASS), "matrix"),
@@ -214,8 +215,7 @@ def _measured(job: CompressionBenchmark, path: Path) -> list[Point]:
     concept = load_concept(path)
     base = load_base(job.base or concept.base_name)
     concept.check_base(base)
-    judge = POCKET_FOLDER / "judge"
-    embedder = Judge.load(judge) if base.is_pocket and judge.is_dir() else None
+    embedder = embedder_of(base)
     targets = None if job.images is None else picture_pixels(base, read_pictures(job.images))
     seeds = job.seeds[:1] if job.quick else job.seeds
     return points(base, concept, targets, embedder, seeds, most=1 if job.quick else None)
@@ -260,7 +260,7 @@ def main() -> None:
         description="Count what compressed updates take, and measure what compression costs.",
     )
     console = Console(highlight=False)
-    counted = [asdict(size) for f in FAMILIES for size in sizes(f.title, f.layout)]
+    counted = [asdict(size) for f in PUBLISHED_FAMILIES for size in sizes(f.title, f.layout)]
     console.print(_table("Bytes of an update, by count", counted))
     measured: list[dict[str, Any]] = []
     if job.concept is not None:

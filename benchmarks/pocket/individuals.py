@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
@@ -49,10 +50,8 @@ from cdcore.sampling.request import Request
 from cdcore.scoring.before_after import PROMPTS, evaluate_concept
 from cdcore.scoring.metrics import image_alignment
 from cdcore.training.config import SubjectConfig, TrainingConfig
-from cdcore.training.engine import ConceptParameters, LocalEngine
 from cdcore.training.preparation import prepare
-from cdcore.training.trainer import Trainer, trained_concept
-from rayjobs.cli.parser import parse, run_command
+from cdcore.training.trainer import train_alone
 
 _TRAINING_PICTURES, _HELD_OUT_PICTURES = 8, 12
 _PLACE_OF_PROMPT = {prompt: prompt.removeprefix("a {} ") for prompt in PROMPTS}
@@ -101,7 +100,7 @@ class IndividualsBenchmark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Lesson:
+class TaughtIndividual:
     """One individual taught.
 
     Attributes:
@@ -130,26 +129,29 @@ def main() -> None:
     console = Console()
     folder = POCKET_FOLDER if job.base == "pocket" else Path(job.base).expanduser()
     base, judge = load_base(str(folder)), Judge.load(folder / "judge")
-    lessons = []
+    taught = []
     for name in job.names[:1] if job.quick else job.names:
-        lessons.append(teach(name, base, judge, job))
-        console.print(_line(name, lessons[-1].figures), highlight=False, soft_wrap=True)
-    _show(console, lessons)
+        taught.append(teach(name, base, judge, job))
+        console.print(_line(name, taught[-1].figures), highlight=False, soft_wrap=True)
+    _show(console, taught)
     picture = job.output / "individuals.png"
     sheet = grid(
-        [row for lesson in lessons for row in lesson.rows],
+        [row for one in taught for row in one.rows],
         columns=PROMPTS,
-        labels=[label for lesson in lessons for label in lesson.labels],
+        labels=[label for one in taught for label in one.labels],
     )
     save_picture(picture, sheet, {"base": base.fingerprint})
     file = job.json or job.output / "individuals.json"
-    figures = {"base": base.fingerprint, "individuals": [lesson.figures for lesson in lessons]}
+    figures = {
+        "base": base.fingerprint,
+        "individuals": [one.figures for one in taught],
+    }
     write_text(file, json.dumps(figures, indent=2) + "\n")
     for path in (file, picture):
         console.print(str(path), highlight=False, soft_wrap=True)
 
 
-def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Lesson:
+def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> TaughtIndividual:
     """Teach one individual and score it against pictures that training has not seen."""
     config = _config(name, base, job)
     shown = [image for image, _ in render_individual(name, _TRAINING_PICTURES, seed=0)]
@@ -159,11 +161,8 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
     started = time.monotonic()
     data = prepare(base, config, [pictures], cache, lambda *_: None)
     prepared = time.monotonic()
-    parameters = ConceptParameters.initial(base, config)
-    engine = LocalEngine(parameters, config.learning_rate)
-    Trainer(base, config, data, parameters, engine).run(0, lambda _: None)
+    concept = train_alone(base, config, data)
     trained = time.monotonic()
-    concept = trained_concept(base, config, parameters)
     seeds = range(1 if job.quick else job.seeds)
     evaluation = evaluate_concept(base, concept, held_out, embedder=judge, seeds=seeds)
     words = _by_words(name, base, seeds)
@@ -185,7 +184,7 @@ def teach(name: str, base: Base, judge: Judge, job: IndividualsBenchmark) -> Les
         figures["image_alignment_by_words"] = _alignment(judge, words, held_out)
         rows.insert(1, words[: len(PROMPTS)])
         labels.insert(1, "described in words")
-    return Lesson(figures=figures, rows=tuple(rows), labels=tuple(labels))
+    return TaughtIndividual(figures=figures, rows=tuple(rows), labels=tuple(labels))
 
 
 def _config(name: str, base: Base, job: IndividualsBenchmark) -> TrainingConfig:
@@ -243,13 +242,13 @@ def _line(name: str, figures: dict[str, Any]) -> str:
     return f"{name}: prepared in {seconds['prepare']:.0f} s, taught in {seconds['train']:.0f} s"
 
 
-def _show(console: Console, lessons: Sequence[Lesson]) -> None:
+def _show(console: Console, taught: Sequence[TaughtIndividual]) -> None:
     table = Table(title="Taught individuals, by the judge", title_justify="left")
     table.add_column("individual")
     for name in ("image", "by words", "real", "text", "drift", "kind", "place"):
         table.add_column(name, justify="right")
-    for lesson in lessons:
-        figures = lesson.figures
+    for one in taught:
+        figures = one.figures
         seen = [
             f"{_number(figures['seen']['base'][what])} -> "
             f"{_number(figures['seen']['concept'][what])}"

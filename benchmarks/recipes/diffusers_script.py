@@ -23,7 +23,7 @@ import torch
 from benchmarks.recipes.case import TrainingCase
 from cdcore.errors import ConfigError
 from cdcore.model.base import Base
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.location import named_folder
 from cdcore.pictures.picture_folder import Picture
 
 __all__ = ["measure_peer_script"]
@@ -76,7 +76,7 @@ def measure_peer_script(script: Path, case: TrainingCase, base: Base, *, steps: 
 def _link_base(name: str, folder: Path) -> None:
     """Make the pipeline that the script wants of the parts that this project uses."""
     folder.mkdir()
-    source = POCKET_FOLDER if name == "pocket" else base_folder(ALIASES.get(name, name))
+    source = named_folder(name)
     for part in _PARTS:
         (folder / part).symlink_to(source.absolute() / part)
     index = {

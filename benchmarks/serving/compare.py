@@ -29,7 +29,7 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.serving.load import METHOD, make_orders
+from benchmarks.serving.load import METHOD, make_arrivals
 from benchmarks.serving.measures import (
     batch_ratio,
     cold_merge,
@@ -40,11 +40,11 @@ from benchmarks.serving.measures import (
 from benchmarks.serving.report import plot, show
 from benchmarks.serving.shelf import Shelf, base_folder_of
 from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.model.device import DeviceName, chosen_device, compute_dtype
 from cdcore.model.loading import load_base
-from rayjobs.cli.parser import parse, run_command
 from serve.engine.config import EngineConfig
 from serve.engine.engine import Engine
 
@@ -143,7 +143,7 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
         systems["swap"] = stack.enter_context(SwapSystem(folder, base, shelf, merge))
         systems["group"] = stack.enter_context(GroupSystem(base, shelf, merge, job.slots))
         console.print("how many orders the swapping pipeline can do")
-        first = make_orders(shelf, max(extent["live"]), extent["calibration"], rate=None, seed=99)
+        first = make_arrivals(shelf, max(extent["live"]), extent["calibration"], rate=None, seed=99)
         for system in systems.values():
             mean_service_s(system, first[:2])
         service_s = mean_service_s(systems["swap"], first)
@@ -158,7 +158,7 @@ def measure(job: ServingBenchmark, console: Console) -> dict[str, Any]:
             "swap_service_s": service_s,
             "merge_method": METHOD,
         }
-        both = {"orders": extent["orders"], "rounds": extent["rounds"]}
+        both = {"arrivals": extent["orders"], "rounds": extent["rounds"]}
         console.print("pictures per second")
         figures["throughput"] = throughput(systems, shelf, extent["live"], **both)
         console.print("seconds from arrival to picture")

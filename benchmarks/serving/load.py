@@ -9,10 +9,10 @@ from benchmarks.serving.shelf import Shelf
 from cdcore.merging.settings import DEFAULT_METHOD
 from serve.concepts.mix import ConceptMix, ConceptRef
 
-__all__ = ["METHOD", "Order", "make_orders", "percentiles"]
+__all__ = ["METHOD", "Arrival", "make_arrivals", "percentiles"]
 
 METHOD = DEFAULT_METHOD
-"""How orders are mix."""
+"""How the concepts of an arrival are merged."""
 
 _MOST_MERGED = 3
 _SCENES = (
@@ -29,11 +29,11 @@ _NEVER_THE_SAME = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Arrival:
     """One picture that a client asks for.
 
     Attributes:
-        number: Of the order.
+        number: Of the arrival.
         arrives_s: Seconds after the start.
         mix: Concepts, all of weight 1.
         prompt: Names their tokens.
@@ -47,7 +47,7 @@ class Order:
     seed: int
 
 
-def make_orders(
+def make_arrivals(
     shelf: Shelf,
     live: int,
     count: int,
@@ -55,30 +55,30 @@ def make_orders(
     rate: float | None,
     seed: int,
     most_merged: int = _MOST_MERGED,
-) -> list[Order]:
-    """Draw orders; the same arguments give the same ones.
+) -> list[Arrival]:
+    """Draw arrivals; the same arguments give the same ones.
 
     Args:
         shelf: The concepts.
         live: How many of them are asked for, the k-th in proportion to 1 / k (Zipf).
-        count: Orders.
-        rate: Mean orders per second; None has all come at once.
+        count: Arrivals.
+        rate: Mean arrivals per second; None has all come at once.
         seed: Of the draw.
-        most_merged: An order merges 1 to this many concepts, each number as often.
+        most_merged: An arrival merges 1 to this many concepts, each number as often.
     """
     rng = np.random.default_rng([seed, live])
     references = shelf.references(live)
     popularity = 1 / np.arange(1, live + 1)
     popularity /= popularity.sum()
     gaps = np.zeros(count) if rate is None else rng.exponential(1 / rate, count)
-    orders = []
+    arrivals = []
     for number, arrives_s in enumerate(np.cumsum(gaps)):
         mix = int(rng.integers(1, min(most_merged, live) + 1))
         chosen = [
             references[i] for i in rng.choice(live, mix, replace=False, p=popularity).tolist()
         ]
-        orders.append(
-            Order(
+        arrivals.append(
+            Arrival(
                 number=number,
                 arrives_s=float(arrives_s),
                 mix=ConceptMix.of(*((reference, 1.0) for reference in chosen), method=METHOD),
@@ -86,7 +86,7 @@ def make_orders(
                 seed=seed * _NEVER_THE_SAME + number,
             )
         )
-    return orders
+    return arrivals
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

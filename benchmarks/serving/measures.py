@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.serving.load import METHOD, Order, make_orders, percentiles
+from benchmarks.serving.load import METHOD, Arrival, make_arrivals, percentiles
 from benchmarks.serving.shelf import Shelf
 from benchmarks.serving.systems import EngineSystem, Served, System
 from cdcore.model.base import Base
@@ -24,27 +24,27 @@ _LONG = 100
 """Steps of a plan that outlasts every measurement of ticks."""
 
 
-def serve(system: System, orders: Sequence[Order]) -> tuple[Served, float]:
-    """Let orders arrive at their times and wait for all.
+def serve(system: System, arrivals: Sequence[Arrival]) -> tuple[Served, float]:
+    """Let arrivals arrive at their times and wait for all.
 
     Returns:
         What has been served, and when the first could arrive, in seconds of the monotonic clock.
     """
     served = Served()
     started = time.monotonic()
-    for order in orders:
-        time.sleep(max(0.0, started + order.arrives_s - time.monotonic()))
-        system.submit(order, served)
-    served.wait(len(orders))
+    for arrival in arrivals:
+        time.sleep(max(0.0, started + arrival.arrives_s - time.monotonic()))
+        system.submit(arrival, served)
+    served.wait(len(arrivals))
     return served, started
 
 
-def mean_service_s(system: System, orders: Sequence[Order]) -> float:
-    """Return how long a system takes for an order when each waits for the one before, seconds."""
+def mean_service_s(system: System, arrivals: Sequence[Arrival]) -> float:
+    """Return how long a system takes for an arrival when each waits for the one before, seconds."""
     seconds = []
-    for order in orders:
+    for arrival in arrivals:
         started = time.monotonic()
-        serve(system, [order])
+        serve(system, [arrival])
         seconds.append(time.monotonic() - started)
     return sum(seconds) / len(seconds)
 
@@ -54,7 +54,7 @@ def latencies(
     shelf: Shelf,
     live: Sequence[int],
     *,
-    orders: int,
+    arrivals: int,
     rate: float,
     rounds: int,
 ) -> list[dict[str, Any]]:
@@ -64,23 +64,24 @@ def latencies(
         systems: By name; they take turns, in another order each round.
         shelf: The concepts.
         live: Numbers of live concepts.
-        orders: Of one run.
-        rate: Orders per second.
-        rounds: Runs of each system and number; every system gets the same orders in a round.
+        arrivals: Of one run.
+        rate: Arrivals per second.
+        rounds: Runs of each system and number; every system gets the same arrivals in a round.
 
     Returns:
         For each number and system the medians over the rounds of p50, p95 and p99, in seconds;
-        for the engine also how many turns orders waited that found a free row.
+        for the engine also how many turns arrivals waited that found a free row.
     """
     runs: dict[tuple[int, str], list[dict[str, float]]] = {}
     waits: list[int] = []
     for round_ in range(rounds):
         for count in live:
-            drawn = make_orders(shelf, count, orders, rate=rate, seed=round_)
+            drawn = make_arrivals(shelf, count, arrivals, rate=rate, seed=round_)
             for name in _rotated(list(systems), round_):
                 served, started = serve(systems[name], drawn)
                 times = [
-                    served.finished_at[order.number] - started - order.arrives_s for order in drawn
+                    served.finished_at[arrival.number] - started - arrival.arrives_s
+                    for arrival in drawn
                 ]
                 runs.setdefault((count, name), []).append(percentiles(times))
                 waits += [d.turns_waited for d in served.done.values() if d.found_free_row]
@@ -100,18 +101,18 @@ def throughput(
     shelf: Shelf,
     live: Sequence[int],
     *,
-    orders: int,
+    arrivals: int,
     rounds: int,
 ) -> list[dict[str, Any]]:
-    """Measure pictures per second when all orders come at once; arguments as for `latencies`."""
+    """Measure pictures per second when all arrivals come at once; arguments as for `latencies`."""
     runs: dict[tuple[int, str], list[float]] = {}
     for round_ in range(rounds):
         for count in live:
-            drawn = make_orders(shelf, count, orders, rate=None, seed=1000 + round_)
+            drawn = make_arrivals(shelf, count, arrivals, rate=None, seed=1000 + round_)
             for name in _rotated(list(systems), round_):
                 served, started = serve(systems[name], drawn)
                 seconds = max(served.finished_at.values()) - started
-                runs.setdefault((count, name), []).append(orders / seconds)
+                runs.setdefault((count, name), []).append(arrivals / seconds)
     return [
         {"live": count, "system": name, "pictures_per_second": median(found)}
         for (count, name), found in runs.items()
@@ -199,8 +200,8 @@ def cold_merge(system: EngineSystem, shelf: Shelf, *, pairs: int) -> dict[str, f
     }
 
 
-def _order(number: int, mix: ConceptMix, prompt: str) -> Order:
-    return Order(number=number, arrives_s=0.0, mix=mix, prompt=prompt, seed=number)
+def _order(number: int, mix: ConceptMix, prompt: str) -> Arrival:
+    return Arrival(number=number, arrives_s=0.0, mix=mix, prompt=prompt, seed=number)
 
 
 def _rotated(names: list[str], by: int) -> list[str]:

@@ -30,7 +30,7 @@ from diffusers import (
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from benchmarks.serving.load import METHOD, Order
+from benchmarks.serving.load import METHOD, Arrival
 from benchmarks.serving.shelf import Shelf
 from cdcore.errors import ServingError
 from cdcore.model.base import Base
@@ -53,7 +53,7 @@ _PLACEHOLDERS = ("<first>", "<second>", "<third>")
 
 
 class Served:
-    """Where finished orders are noted; for several threads."""
+    """Where finished arrivals are noted; for several threads."""
 
     def __init__(self) -> None:
         self.finished_at: dict[int, float] = {}
@@ -63,7 +63,7 @@ class Served:
         self._changed = threading.Condition()
 
     def note(self, number: int, pixels: Tensor, done: Done | None = None) -> None:
-        """Note a finished order."""
+        """Note a finished arrival."""
         with self._changed:
             self.finished_at[number] = time.monotonic()
             self.pictures[number] = pixels
@@ -78,7 +78,7 @@ class Served:
             self._changed.notify_all()
 
     def wait(self, count: int) -> None:
-        """Wait until ``count`` orders are finished.
+        """Wait until ``count`` arrivals are finished.
 
         Raises:
             ServingError: Something went wrong.
@@ -86,15 +86,15 @@ class Served:
         with self._changed:
             self._changed.wait_for(lambda: self.error or len(self.finished_at) >= count)
         if self.error is not None:
-            raise ServingError(f"an order has failed: {self.error}") from self.error
+            raise ServingError(f"an arrival has failed: {self.error}") from self.error
 
 
 class System(ABC):
     """A server."""
 
     @abstractmethod
-    def submit(self, order: Order, served: Served) -> None:
-        """Take an order in, and return at once."""
+    def submit(self, arrival: Arrival, served: Served) -> None:
+        """Take an arrival in, and return at once."""
 
     @abstractmethod
     def close(self) -> None:
@@ -121,15 +121,15 @@ class EngineSystem(System):
         """Take over an engine that is started."""
         self.engine = engine
 
-    def submit(self, order: Order, served: Served) -> None:
-        """Hand an order to the engine."""
+    def submit(self, arrival: Arrival, served: Served) -> None:
+        """Hand an arrival to the engine."""
         profile = self.engine.base.profile
         request = PictureRequest(
-            prompt=order.prompt,
-            seeds=(order.seed,),
+            prompt=arrival.prompt,
+            seeds=(arrival.seed,),
             steps=profile.sampling_steps,
             guidance_scale=profile.guidance_scale,
-            mix=order.mix,
+            mix=arrival.mix,
         )
         pictures: list[Tensor] = []
 
@@ -138,7 +138,7 @@ class EngineSystem(System):
                 case Picture():
                     pictures.append(event.pixels)
                 case Done():
-                    served.note(order.number, pictures[0], event)
+                    served.note(arrival.number, pictures[0], event)
                 case Failed():
                     served.fail(event.error)
 
@@ -150,18 +150,18 @@ class EngineSystem(System):
 
 
 class _Queue(System):
-    """A server with one thread that takes orders from a queue."""
+    """A server with one thread that takes arrivals from a queue."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Order, Served]] = deque()
+        self._waiting: deque[tuple[Arrival, Served]] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def submit(self, order: Order, served: Served) -> None:
+    def submit(self, arrival: Arrival, served: Served) -> None:
         with self._changed:
-            self._waiting.append((order, served))
+            self._waiting.append((arrival, served))
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -170,13 +170,13 @@ class _Queue(System):
             self._changed.notify_all()
         self._thread.join()
 
-    def _take(self) -> list[tuple[Order, Served]]:
+    def _take(self) -> list[tuple[Arrival, Served]]:
         """Choose what to do next, with the lock held; something waits."""
         return [self._waiting.popleft()]
 
     @abstractmethod
-    def _draw(self, orders: list[Order]) -> Tensor:
-        """Return the pictures (B, 3, H, W) in [-1, 1] of orders."""
+    def _draw(self, arrivals: list[Arrival]) -> Tensor:
+        """Return the pictures (B, 3, H, W) in [-1, 1] of arrivals."""
 
     def _work(self) -> None:
         while True:
@@ -186,17 +186,17 @@ class _Queue(System):
                     return
                 taken = self._take()
             try:
-                pictures = self._draw([order for order, _ in taken]).cpu()
+                pictures = self._draw([arrival for arrival, _ in taken]).cpu()
             except Exception as error:
                 for _, served in taken:
                     served.fail(error)
                 return
-            for (order, served), pixels in zip(taken, pictures, strict=True):
-                served.note(order.number, pixels)
+            for (arrival, served), pixels in zip(taken, pictures, strict=True):
+                served.note(arrival.number, pixels)
 
 
 class _Merges:
-    """The concepts of mix concepts, mix and kept like the engine's."""
+    """The concepts of a mix, merged and kept as by the engine."""
 
     def __init__(self, shelf: Shelf, merge: Merge) -> None:
         self._shelf, self._merge = shelf, merge
@@ -229,22 +229,22 @@ class GroupSystem(_Queue):
         self._merges = _Merges(shelf, merge)
         super().__init__()
 
-    def _take(self) -> list[tuple[Order, Served]]:
+    def _take(self) -> list[tuple[Arrival, Served]]:
         mix = self._waiting[0][0].mix
         same = [item for item in self._waiting if item[0].mix == mix][: self._slots]
         for item in same:
             self._waiting.remove(item)
         return same
 
-    def _draw(self, orders: list[Order]) -> Tensor:
-        mix = self._merges.of(orders[0].mix)
+    def _draw(self, arrivals: list[Arrival]) -> Tensor:
+        mix = self._merges.of(arrivals[0].mix)
         assert mix.update is not None
         update: Update = mix.update.to(self._base.device, self._base.seam.dtype)
         requests = [
             Request.of_profile(
-                self._base, order.prompt, order.seed, update=update, tokens=mix.tokens
+                self._base, arrival.prompt, arrival.seed, update=update, tokens=mix.tokens
             )
-            for order in orders
+            for arrival in arrivals
         ]
         return sample(self._base, requests)
 
@@ -288,11 +288,11 @@ class SwapSystem(_Queue):
             table[id_] = row.to(table)
         self._installed = mix
 
-    def _draw(self, orders: list[Order]) -> Tensor:
-        (order,) = orders
-        self._install(order.mix)
-        prompt = order.prompt
-        names = list(self._merges.of(order.mix).tokens)
+    def _draw(self, arrivals: list[Arrival]) -> Tensor:
+        (arrival,) = arrivals
+        self._install(arrival.mix)
+        prompt = arrival.prompt
+        names = list(self._merges.of(arrival.mix).tokens)
         for token in modifier_tokens(prompt):
             prompt = prompt.replace(token, _PLACEHOLDERS[names.index(token)])
         profile = self._base.profile
@@ -300,7 +300,7 @@ class SwapSystem(_Queue):
             prompt,
             num_inference_steps=profile.sampling_steps,
             guidance_scale=profile.guidance_scale,
-            generator=torch.Generator().manual_seed(order.seed),
+            generator=torch.Generator().manual_seed(arrival.seed),
             output_type="pt",
         ).images
         return pictures.float() * 2 - 1

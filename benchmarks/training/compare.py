@@ -38,6 +38,7 @@ from benchmarks.training.memory import RecipeName, measure_peak
 from benchmarks.training.pace import measure_pace
 from benchmarks.training.race import Heat, Point, Scorer, best_rate, lap, median_share
 from benchmarks.training.report import show
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import BaseModelError, ConfigError
 from cdcore.files import write_text
 from cdcore.model.base import Base
@@ -47,7 +48,6 @@ from cdcore.pictures.augmentation import apply_variant, plain_variant
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pocket.networks.judge import Judge
 from cdcore.training.config import SubjectConfig
-from rayjobs.cli.parser import parse, run_command
 
 PartName = Literal["flops", "pace", "memory", "race"]
 _PARTS: tuple[PartName, ...] = ("flops", "pace", "memory", "race")

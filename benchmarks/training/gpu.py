@@ -37,11 +37,11 @@ from benchmarks.recipes.stock import StockRecipe
 from benchmarks.training.flops import our_step, stock_step
 from benchmarks.training.parity import measure_parity
 from benchmarks.training.zero_stages import run_stages
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
-from rayjobs.cli.parser import parse, run_command
 
 PartName = Literal["ceiling", "training", "parity", "job"]
 VariantName = Literal["eager", "compiled", "channels-last"]

@@ -1,12 +1,4 @@
-"""A concept and its file: an update, the rows of its modifier tokens, and where they come from.
-
-``NAME.safetensors`` holds ``update.weight``, or ``update.left`` and ``update.right``, or
-``update.left.N`` and ``update.right.N`` for each matrix; ``token.0``, ``token.1`` ..., the rows of
-its subjects' tokens in their order; and its merge inputs (`cdcore.concepts.merge_inputs`):
-``constraint.features`` (s, d), ``sketch.features`` and ``heldout.features``, and under
-``constraint.values`` (s, D) and so on the update applied to them, where the update is dense: those
-of a factored one follow at once. The metadata is one JSON text.
-"""
+"""A concept: an update, the rows of its modifier tokens, and where they come from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -39,7 +31,7 @@ class Concept:
     """What a base was taught.
 
     Attributes:
-        name: Of the concept, and of its file.
+        name: The name of the concept, and of its file.
         update: Difference of the K/V stack.
         tokens: The embedding row (d,) of each modifier token, in the order of the subjects; empty
             where none of them has one.
@@ -48,7 +40,7 @@ class Concept:
         base_fingerprint: That base's fingerprint.
         training: The training configuration.
         metrics: Figures of its quality.
-        parents: Of a merge: the concepts it was made from.
+        parents: The concepts that a merge was made from.
         created_at: ISO 8601, UTC.
         libraries: Versions of the libraries it was made with.
 

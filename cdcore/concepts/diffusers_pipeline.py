@@ -35,7 +35,7 @@ class _Applied:
     Attributes:
         weights: Each changed parameter and a copy, on the CPU, of what it held.
         tokens: Those that were added.
-        fingerprint: Of the base.
+        fingerprint: The fingerprint of the base.
     """
 
     weights: tuple[tuple[nn.Parameter, Tensor], ...]
@@ -66,7 +66,7 @@ def apply(
     Raises:
         ConceptFileError: The file is no concept file.
         BaseMismatchError: The pipeline's base is not the one that the concept was trained on.
-        BaseModelError: It is no such pipeline, or its weights cannot be changed in place.
+        BaseModelError: This is no such pipeline, or its weights cannot be changed in place.
         TokenError: The pipeline has one of the modifier tokens already.
     """
     if not isinstance(concept, Concept):

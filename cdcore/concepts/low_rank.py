@@ -81,7 +81,7 @@ def compress(
 
     Args:
         update: In any form, on the CPU.
-        layout: Of the base's stack.
+        layout: The layout of the base's stack.
         rule: How far.
         scope: Whether each matrix or the whole stack gets factors.
 

@@ -99,7 +99,7 @@ def own_positions(
         encoder: Tokenizes.
         prompt: Any text.
         tokens: All modifier tokens that it may name.
-        subjects: Whose rows are wanted.
+        subjects: The subjects whose rows are wanted.
     """
     encoded = encoder.tokenize([prompt], tokens)
     ids, modifiers = encoded.ids[0].tolist(), encoded.modifiers[0].tolist()

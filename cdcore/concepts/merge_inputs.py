@@ -1,4 +1,4 @@
-"""merge inputs: all that a merge needs to know of a concept, without its update.
+"""Merge inputs: all that a merge needs to know of a concept, without its update.
 
 The text features of prompts that name the concept, each with what the update makes of it: of its
 target prompts, of the leading directions of many prompts (the sketch), and of prompts held out to
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cdcore.concepts.prompt_rows import RowWeights, prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
+from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.concepts.subject import Subject
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cdcore.model.base import Base
 
 __all__ = [
-    "MERGE_PARTS",
     "TARGET_WEIGHTS",
     "MergeInputs",
     "MergeFeatures",
@@ -37,11 +37,8 @@ __all__ = [
     "make_merge_inputs",
 ]
 
-MERGE_PARTS = ("constraint", "sketch", "heldout")
-"""Parts of merge inputs, as the concept file names them."""
-
 TARGET_WEIGHTS = RowWeights(padding=1.0)
-"""Of the rows of a concept's prompts; docs/merging.md has the measurement."""
+"""The weights of the rows of a concept's prompts; docs/merging.md has the measurement."""
 
 _SKETCH_DIRECTIONS = 32
 _HELD_OUT_DIRECTIONS = 8
@@ -95,14 +92,14 @@ class MergeInputs:
     """What a merge knows of a concept.
 
     Attributes:
-        name: Of the concept.
+        name: The name of the concept.
         subjects: What it teaches.
         tokens: The embedding row (d,) of each modifier token.
         base_name: The base it was trained on, as the user named it.
         base_fingerprint: That base's fingerprint.
-        constraint: Of its target prompts.
-        sketch: Of many prompts.
-        held_out: Of others.
+        constraint: The rows of its target prompts.
+        sketch: The leading directions of many prompts; None in a file of an older version.
+        held_out: The leading directions of prompts that no sketch has, likewise.
     """
 
     name: str
@@ -141,7 +138,7 @@ def describe(concept: "Concept", base: "Base") -> MergeInputs:
     """Make the merge inputs of a concept, as its file holds it: from values in half precision.
 
     Raises:
-        BaseMismatchError: It was trained on another base.
+        BaseMismatchError: The concept was trained on another base.
     """
     concept.check_base(base)
     return make_merge_inputs(concept, features_of(concept, base))
@@ -155,7 +152,7 @@ def features_of(
     Args:
         concept: Its tokens are rounded before they are used.
         base: The base it was trained on.
-        weights: Of the rows of its prompts, in the sketch and held out.
+        weights: The weights of the rows of its prompts, in the sketch and held out.
 
     Raises:
         TokenError: The tokenizer cannot use a class noun.

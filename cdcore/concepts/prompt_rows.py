@@ -24,8 +24,8 @@ class RowWeights:
     """Weights of the rows that are no words.
 
     Attributes:
-        start: Of the start token.
-        padding: Of all padding rows of a prompt together, for each of its word rows: at 1 padding
+        start: The weight of the start token.
+        padding: Weight of all padding rows of a prompt, for each of its word rows: at 1 padding
             counts as much as words.
     """
 
@@ -60,12 +60,12 @@ def prompt_rows(
     """Return the rows of prompts that count.
 
     Args:
-        encoder: Of the base.
+        encoder: The base's text encoder.
         prompts: B texts.
         tokens: The embedding row (d,) of each modifier token.
         before: The beginning of each prompt, whose rows do not count; without modifier tokens.
             None counts all words.
-        weights: Of rows that are no words; None counts words only.
+        weights: The weights of rows that are no words; None counts words only.
 
     Raises:
         TokenError: A prompt names a modifier token that has no row.

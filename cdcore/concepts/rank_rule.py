@@ -1,4 +1,7 @@
-"""The rule that chooses ranks when an update is compressed."""
+"""The rule that chooses ranks when an update is compressed: which there are, and their ranges.
+
+`cdcore.concepts.low_rank` says what each rule does.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,9 +12,10 @@ from cdcore.errors import ConfigError
 __all__ = ["Rule", "RuleName", "Scope"]
 
 Scope = Literal["matrix", "stack"]
-
+"""What has factors of its own: each matrix of the stack, or the whole stack."""
 
 RuleName = Literal["rank", "energy", "mass", "size"]
+"""What the value of a rule bounds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

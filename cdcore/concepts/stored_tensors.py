@@ -7,43 +7,29 @@ D rows of the K/V stack.
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import MERGE_PARTS, Rows
+from cdcore.concepts.merge_inputs import Rows
+from cdcore.concepts.stored_shapes import MERGE_PARTS, StoredShapes
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError
 from cdcore.model.update import Update
 
-__all__ = ["ConceptTensors", "damaged"]
-
-_WIDTH_OF = ("update.weight", "update.right", "update.right.0")
-"""Tensors with one column for each text feature; an update has one of them."""
-_DTYPES = ("F64", "F32", "F16", "BF16")
-"""As safetensors names them."""
+__all__ = ["ConceptTensors"]
 
 
-class ConceptTensors:
+class ConceptTensors(StoredShapes):
     """What an open concept file holds, on the CPU in float32.
 
     Args:
-        file: Of `safetensors.safe_open`.
-        path: Where it lies, for messages.
+        file: What `safetensors.safe_open` gives.
+        path: The path of the file, for messages.
 
     Raises:
-        ConceptFileError: It holds more than keys and values, or no update; and from every method: a
-            tensor is missing, of another shape, or holds values that are no numbers.
+        ConceptFileError: The file holds more than keys and values, or no update; and from every
+            method: a tensor is missing, of another shape, or holds values that are no numbers.
     """
-
-    def __init__(self, file: Any, path: Path) -> None:
-        self._file = file
-        self._path = path
-        self._names = frozenset(file.keys())
-        self._refuse_foreign()
-        named = next((name for name in _WIDTH_OF if name in self._names), _WIDTH_OF[0])
-        _, self._width = self._shape(named, None, None)
 
     def update(self) -> Update:
         """Read the update.
@@ -83,34 +69,6 @@ class ConceptTensors:
         values = self._read(f"{part}.values", len(features), height)
         return Rows(features=features, values=values)
 
-    def _refuse_foreign(self) -> None:
-        known = ("update.", "token.", *MERGE_PARTS)
-        foreign = min((name for name in self._names if not name.startswith(known)), default=None)
-        if foreign is not None:
-            raise ConceptFileError(
-                f"{self._path}: it changes more than keys and values ({foreign:.80}), which would "
-                "be lost; give concepts of which only keys and values were trained"
-            )
-
-    def _shape(self, name: str, *expected: int | None) -> list[int]:
-        """Return the sides of a tensor, of which None expects any but 0, without reading it."""
-        if name not in self._names:
-            raise damaged(self._path, f"it has no {name}")
-        described = self._file.get_slice(name)
-        shape: list[int] = described.get_shape()
-        is_right = len(shape) == len(expected) and all(
-            side > 0 if wanted is None else side == wanted
-            for side, wanted in zip(shape, expected, strict=True)
-        )
-        dtype: str = described.get_dtype()
-        if not is_right or dtype not in _DTYPES:
-            sides = ", ".join("1 or more" if wanted is None else str(wanted) for wanted in expected)
-            raise damaged(
-                self._path,
-                f"{name:.80} is {shape} of {dtype}, expected [{sides}] of {', '.join(_DTYPES)}",
-            )
-        return shape
-
     def _read(self, name: str, *expected: int | None) -> Tensor:
         self._shape(name, *expected)
         tensor: Tensor = self._file.get_tensor(name).float()
@@ -120,13 +78,6 @@ class ConceptTensors:
                 "again with a smaller learning rate"
             )
         return tensor
-
-
-def damaged(path: Path, what: str) -> ConceptFileError:
-    """Return the error of a concept file that cannot be used for what is wrong in it."""
-    return ConceptFileError(
-        f"{path}: the concept file is damaged: {what}; train or export it again"
-    )
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -34,10 +34,10 @@ class Cell:
         entry: Name of the entry.
         method: What samples.
         part: See above.
-        number: Of the prompt, or of the batch of captions.
+        number: The number of the prompt, or of the batch of captions.
         nouns: The class nouns of the entry's concepts.
-        texts: Of each picture; "{0}" and "{1}" stand for the concepts.
-        seeds: Of each picture, as many.
+        texts: The text of each picture; "{0}" and "{1}" stand for the concepts.
+        seeds: The seed of each picture.
     """
 
     section: Section
@@ -82,7 +82,7 @@ class Cell:
         """Return a hash of the cell and of everything else that its result depends on.
 
         Args:
-            settings: Of JSON types: the base, the concepts, the sampler, the embedders.
+            settings: What JSON can hold: the base, the concepts, the sampler, the embedders.
         """
         text = json.dumps({"cell": asdict(self), **settings}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

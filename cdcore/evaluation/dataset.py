@@ -35,9 +35,9 @@ class SetConcept:
 
     Attributes:
         name: Unique in the set: that of its folder, of letters, digits, "-" and "_".
-        class_noun: As its instance prompt names it.
+        class_noun: What its instance prompt calls it.
         images: Folder of its pictures.
-        class_folder: Of real pictures of the class, which may not be there.
+        class_folder: The folder of real pictures of the class, which may not be there.
     """
 
     name: str

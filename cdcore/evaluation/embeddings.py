@@ -1,7 +1,7 @@
 """The result of a cell: embeddings of its pictures, in one file that appears whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,9 @@ class CellRows:
         """Write a file in one durable step.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
-        parts = {name: getattr(self, name) for name in self.__slots__}
+        parts = {name: getattr(self, name) for name in _names()}
         tensors = {
             name: part.detach().cpu().float().contiguous()
             for name, part in parts.items()
@@ -53,7 +53,7 @@ class CellRows:
     def joined(cls, rows: "Sequence[CellRows]") -> "CellRows":
         """Put the rows of several cells below each other; they have the same parts."""
         parts: dict[str, Any] = {}
-        for name in cls.__slots__:
+        for name in _names():
             own = [getattr(one, name) for one in rows]
             parts[name] = None if own[0] is None else torch.cat(own)
         return cls(**parts)
@@ -76,3 +76,7 @@ def load_rows(path: Path) -> CellRows:
     """
     with safe_open(path, framework="pt") as file:
         return CellRows(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def _names() -> list[str]:
+    return [part.name for part in fields(CellRows)]

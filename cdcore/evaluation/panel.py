@@ -82,7 +82,7 @@ class Panel:
             text = embedded[[distinct.index(one) for one in texts]]
         present = None
         if self.judge is not None and kinds and set(kinds) <= set(KINDS):
-            shown = JudgeEmbedder.preparation(pixels.to(self.judge.logit_scale.device))
+            shown = JudgeEmbedder.transform(pixels.to(self.judge.device))
             present = self.judge.finds_all(shown, kinds)
         return CellRows(
             clip=_in_batches(self.clip, pixels),
@@ -101,7 +101,7 @@ def load_panel(sources: PanelSources, base: Base) -> Panel:
 
     Args:
         sources: Who scores.
-        base: Whose device they share; whether it is a pocket says if its judge looks for things.
+        base: They share its device; the judge of a pocket looks for things.
 
     Raises:
         BaseModelError: One cannot be found or read.

@@ -73,10 +73,11 @@ class EvaluationPlan:
 
     Attributes:
         methods: Which of `METHODS`; "base" is added.
-        pictures: Of each prompt.
-        drift_pictures: Of each prompt in plain words, at most ``pictures``; 0 leaves drift out.
-        kid_pictures: Of captions of real pictures, for each concept; 0 leaves KID out.
-        seed: Of the first picture.
+        pictures: Pictures of each prompt.
+        drift_pictures: Those of each prompt in plain words, at most ``pictures``; 0 leaves drift
+            out.
+        kid_pictures: Pictures of real captions, for each concept; 0 leaves KID out.
+        seed: The seed of the first picture.
 
     Raises:
         ConfigError: A number is impossible.

@@ -62,7 +62,7 @@ PAIRS = (
 """Kinds that are shown together."""
 
 _SET_SEED = 5001
-"""Of the individuals and of all pictures; pretraining and the judge have others."""
+"""The seed of the individuals and of all pictures; pretraining and the judge have others."""
 _BESIDE = ("flower", "chair", "wooden pot", "table", "barn")
 _MOST_TRIES = 100_000
 
@@ -73,7 +73,7 @@ class PocketSet:
 
     Attributes:
         per_kind: Individuals of each kind, at least 1.
-        pictures: Of each individual, at least 1.
+        pictures: How many pictures each individual has, at least 1.
         real: Real pictures of each kind, at least 0.
     """
 

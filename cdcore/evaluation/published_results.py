@@ -22,9 +22,9 @@ class Published:
     """One line of a published table.
 
     Attributes:
-        protocol: Of which table.
+        protocol: The table that it is from.
         section: Single concepts, or pairs.
-        name: As it is called there.
+        name: What it is called there.
         method: Ours that does the same; None where there is none.
         text: CLIPScore.
         image_clip: Mean cosine.

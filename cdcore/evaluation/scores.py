@@ -19,7 +19,7 @@ __all__ = ["EntryScores", "MethodScores", "entry_scores", "method_scores"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryScores:
-    """Of one method on one entry.
+    """The figures of one method on one entry.
 
     Attributes:
         section: Single concepts, or pairs.
@@ -29,7 +29,7 @@ class EntryScores:
         clip_score: Text alignment as CLIPScore, in [0, 2.5].
         text_cosine: Text alignment as a plain cosine.
         image_clip: Mean cosine of all pairs, for each folder of target pictures.
-        image_dino: Likewise, by the embedder that reads no texts.
+        image_dino: The same cosine, by the embedder that reads no texts.
         drift: Mean cosine distance from the base's pictures of the same plain prompts and seeds.
         present: Share of pictures in which the judge finds all things of the entry.
         kid: KID of pictures of captions and the real pictures of those captions; not times 1000.
@@ -71,7 +71,7 @@ class MethodScores:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """As a program reads them."""
+        """The figures as a program reads them."""
         return asdict(self)
 
 

@@ -31,7 +31,7 @@ HEADER = (
     "drift",
     "both present",
 )
-"""Of the columns; the first four figures are those of the published tables."""
+"""The titles of the columns; the first four figures are those of the published tables."""
 
 _COLUMNS = ("clip_score", "image_clip", "image_dino", "kid", "text_cosine", "drift", "present")
 """What stands under the headings of figures."""

@@ -1,1 +1,1 @@
-"""Other tools' files of a concept: one module for each format, key names in ``names``."""
+"""Other tools' files of a concept: one module for each format, and what they share."""

@@ -43,9 +43,9 @@ class Artifact:
 
     Attributes:
         path: Relative, in names that every system takes; its suffix says how it is stored.
-        tensors: Of a safetensors or torch file; nested only in the latter.
+        tensors: The tensors of a safetensors or torch file; nested only in the latter.
         metadata: Texts of a safetensors file.
-        text: Of any other file.
+        text: The text of any other file.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Artifact:
         """Write it to ``target`` in one durable step, whatever its own path.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         if self.tensors is None:
             write_text(target, self.text)
@@ -76,10 +76,10 @@ class Format:
     """A file format, or a folder of files.
 
     Attributes:
-        name: As ``--to`` takes it.
+        name: What ``--to`` takes.
         title: One line for people.
         holds: What of the stack.
-        suffixes: Of the file; none where a folder is written.
+        suffixes: The suffixes of the file; none where a folder is written.
         write: Makes the files of a concept. ``holds`` decides what its update must be: dense or
             not is all the same, except that ``factors`` takes none that is dense.
         recognises: Whether a file's content is of this format; None where it is only written.

@@ -27,7 +27,7 @@ FORMATS: dict[str, Format] = {
         EMBEDDING,
     )
 }
-"""By name. Compressed files are read by the format that they are a variant of."""
+"""All formats by name. Compressed files are read by the format that they are a variant of."""
 
 _WRITTEN_ONLY = (".lora_", ".diff", ".alpha", "emb_params", "clip_g")
 

@@ -41,10 +41,10 @@ def lora_metadata(
     Args:
         concept: What is written.
         base: Its base.
-        tensors: Of the file.
+        tensors: The tensors of the file.
         module: The network module that the file is of.
-        args: Of that module.
-        ranks: Of the matrices; empty where they are stored whole.
+        args: The arguments of that module.
+        ranks: The ranks of the matrices; empty where they are stored whole.
     """
     family, training = base.family, concept.training
     version, architecture = _VERSIONS.get(

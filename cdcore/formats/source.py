@@ -8,15 +8,16 @@ from typing import Any
 from torch import Tensor
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.storage import METADATA_KEY, load_concept
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import load_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, ConfigError
 from cdcore.formats.custom_diffusion import WEIGHTS_STEM
 from cdcore.formats.file_names import file_stem, valid_tokens
 from cdcore.formats.known_formats import recognise
 from cdcore.formats.tensors.container import Content, open_content
-from cdcore.formats.tensors.families import family_of_width
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import family_of_width
 
 __all__ = ["Source", "read_source"]
 
@@ -64,7 +65,7 @@ def read_source(
         base: The base it is of; None finds it out as far as that goes: the family by its shape, or
             the one that a concept file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
-        name: Of the concept; None takes the file's own.
+        name: The name of the concept; None takes the file's own.
         needs_weights: Whether the base's weights will be wanted.
 
     Raises:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.errors import ConfigError
+from cdcore.files import read_texts
 from cdcore.pocket.scenes.caption import caption as pocket_caption
 from cdcore.pocket.scenes.scene import sample_scene
 
@@ -121,12 +122,9 @@ def read_captions(file: Path) -> CaptionBank:
         ConfigError: The file cannot be read, or has fewer than six different captions.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-        raise ConfigError(f"{file}: captions cannot be read ({reason})") from error
-    stripped = (line.strip() for line in lines)
-    bank = CaptionBank.split(tuple(line for line in stripped if line and line[0] != "#"))
+        bank = CaptionBank.split(read_texts(file))
+    except OSError as error:
+        raise ConfigError(f"{file}: captions cannot be read ({error.strerror})") from error
     if not bank.held_out:
         raise ConfigError(
             f"{file}: {len(bank.fitted)} different captions, expected hundreds, one on each line"

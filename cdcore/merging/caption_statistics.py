@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 CAPTION_WEIGHTS = RowWeights(start=1.0, padding=1.0)
-"""Of the rows of captions; docs/merging.md has the measurement."""
+"""The weights of the rows of captions; docs/merging.md has the measurement."""
 
 _FLOOR = 1e-6
-"""Of the mean eigenvalue. It changes a merge by about 1e-5 and keeps constraints exact."""
+"""A share of the mean eigenvalue. It changes a merge by about 1e-5 and keeps constraints exact."""
 _WORDS_PER_WIDTH, _WORDS_PER_CAPTION = 2, 10
 _CAPTIONS_PER_CALL = 32
 _STACK_ROWS_PER_BLOCK = 4096
@@ -48,10 +48,10 @@ _KEY = "caption_statistics"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CaptionStatistics:
-    """Of one base and one bank of captions, float64 on the CPU.
+    """Statistics of one base and one bank of captions, float64 on the CPU.
 
     Attributes:
-        base_fingerprint: Of the base.
+        base_fingerprint: The fingerprint of the base.
         bank: SHA-256 of the captions and of the weights of their rows, 64 hex digits.
         captions: How many captions it is fitted to.
         factor: F, (d, d), lower triangular with a positive diagonal.
@@ -81,10 +81,10 @@ def caption_statistics(
     """Read the statistics of a base from the cache, or compute and keep them.
 
     Args:
-        base: Whose text encoder reads the captions.
+        base: Its text encoder reads the captions.
         bank: The captions.
         cache: Root of the caches; None keeps nothing.
-        weights: Of the rows of captions.
+        weights: The weights of the rows of captions.
         on_progress: Called with the captions read and all of them, when they must be.
 
     Raises:
@@ -135,7 +135,7 @@ def statistics_of_rows(
         fitted: (n, d), at least two for each column.
         held_out: (k, d).
         base_energy: Mean square length of a row of the base's keys and values.
-        fingerprint: Of the base.
+        fingerprint: The fingerprint of the base.
 
     Raises:
         MergeError: There are too few rows.

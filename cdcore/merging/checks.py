@@ -30,9 +30,9 @@ def check_merge(
     """Return why a merge should be refused and what to do, or None.
 
     Args:
-        report: Of the merge. A sum promises nothing and is never refused.
-        all_inputs: Of the concepts, in the report's order.
-        statistics: It was made with.
+        report: The report of the merge. A sum promises nothing and is never refused.
+        all_inputs: The merge inputs of the concepts, in the report's order.
+        statistics: The statistics that the merge was made with.
     """
     match report.method:
         case "constrained":

@@ -41,7 +41,7 @@ _RIDGE_TOLERANCE = 0.02
 """A ridge merge leaves out directions whose filter would pass less than this share."""
 
 _COLUMNS_PER_BLOCK = 16384
-"""Of D, cast to float64 at once: as many as stay in a processor's cache."""
+"""Rows of D, cast to float64 at once: as many as stay in a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,7 +132,7 @@ def applied(mix: Tensor, values: Tensor, dtype: torch.dtype = torch.float32) -> 
     Args:
         mix: (K, r), float64.
         values: (K, D), any floating dtype.
-        dtype: Of the result.
+        dtype: The dtype of the result.
 
     Returns:
         (D, r).

@@ -36,7 +36,7 @@ class MergedConcepts:
     Attributes:
         update: On the CPU; an `Update` but for "masked".
         tokens: The row of each modifier token, some renamed.
-        subjects: Of each file, with their tokens as they are now.
+        subjects: The subjects of each file, with their tokens as they are now.
         report: What was kept.
         merge: The merged concept; None for "masked", which no file can hold.
     """
@@ -85,7 +85,7 @@ def merge_files(
         files: At least one.
         settings: How.
         base: Their base; None where `find_statistics` finds them and the method is not "masked".
-        name: Of the result; None joins the concepts' names.
+        name: The name of the result; None joins the concepts' names.
         on_progress: Called with the captions read and all of them, when they must be read.
 
     Raises:

@@ -26,7 +26,7 @@ def masked_report(
     """Measure what the masks leave out of each concept's target prompts.
 
     Args:
-        base: Of the concepts.
+        base: The base of the concepts.
         masked: On the CPU.
         tokens: The rows of all modifier tokens.
         concepts: Name and weight of the concept that each part is of.

@@ -30,7 +30,7 @@ from cdcore.model.update import Update
 __all__ = ["Merge", "merge"]
 
 _MOST_DIRECTIONS = 20
-"""Of a subject's sketch, leading ones, that a ridge merge fits (docs/merging.md, which rows count).
+"""Leading rows of a subject's sketch that a ridge merge fits (docs/merging.md, which rows count).
 A merged pair of Stable Diffusion 1 then stays below 2.5 MB."""
 
 
@@ -50,7 +50,7 @@ class Merge:
 
     @cached_property
     def inputs(self) -> MergeInputs:
-        """Of the merged concept, to save it or to merge it again."""
+        """The merge inputs of the merged concept, to save it or to merge it again."""
         return make_merge_inputs(self.concept, self.features)
 
 
@@ -69,14 +69,14 @@ def merge(  # noqa: PLR0913 - most are keywords
     """Merge concepts of one base.
 
     Args:
-        all_inputs: Of the concepts, at least one.
-        statistics: Of the base's captions.
+        all_inputs: The merge inputs of the concepts, at least one.
+        statistics: The statistics of the base's captions.
         weights: Factor on what each concept was taught; None is 1 for all.
         method: "constrained" meets the target prompts of all concepts exactly, "ridge" fits many
             prompts of each as well as captions allow, "sum" adds the updates, for comparison.
-        penalty: Of "ridge", above 0.
-        name: Of the result; None joins the concepts' names.
-        updates: Of each concept; only "sum" needs them.
+        penalty: The penalty of "ridge", above 0.
+        name: The name of the result; None joins the concepts' names.
+        updates: The update of each concept; only "sum" needs them.
         allow_ill_posed: Return a merge that would be refused; its report has the reason.
 
     Returns:

@@ -21,8 +21,8 @@ class Part:
     Attributes:
         all_inputs: Its merge inputs.
         weight: Factor on what it was taught.
-        subjects: As the merge names them.
-        update: Where it was given.
+        subjects: Its subjects, by the names that the merge gives them.
+        update: Its update where one was given, else None.
     """
 
     inputs: MergeInputs
@@ -41,7 +41,7 @@ def check_bases(all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics
     """Refuse concepts that do not share the base of the statistics.
 
     Raises:
-        BaseMismatchError: They do not.
+        BaseMismatchError: Their bases differ.
     """
     wanted, width = statistics.base_fingerprint, len(statistics.factor)
     rows = all_inputs[0].constraint.values.shape[1]
@@ -61,9 +61,9 @@ def arrange(
     """Sort by content, take what is given twice once, and give every subject a token of its own.
 
     Args:
-        all_inputs: Of the concepts.
-        weights: Of each.
-        updates: Of each, or None.
+        all_inputs: The merge inputs of the concepts.
+        weights: The weight of each concept.
+        updates: The update of each concept, or None.
 
     Returns:
         The parts; the new token of each that collided, by ``name: <old>``; and notes for the user.

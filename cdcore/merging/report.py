@@ -24,7 +24,7 @@ from cdcore.model.update import Update
 __all__ = ["ConceptError", "MergeReport", "drift", "residual"]
 
 _ROWS_PER_BLOCK = 16384
-"""Of D, multiplied at once: as many as stay in a processor's cache."""
+"""Rows of D, multiplied at once: as many as stay in a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +32,8 @@ class ConceptError:
     """What became of one concept.
 
     Attributes:
-        name: Of the concept.
-        weight: It was asked for at.
+        name: The name of the concept.
+        weight: The weight that it was asked for at.
         phrases: How prompts name its subjects after the merge.
         constraint: Residual on its target prompts.
         held_out: Residual on its held-out prompts; None where its file has none.
@@ -59,12 +59,12 @@ class MergeReport:
         drift: On held-out captions.
         captions: How many captions it was fitted to.
         caption_condition: Condition number of their second moment.
-        penalty: Of a ridge merge.
-        rank: Of the update; None for a dense one.
+        penalty: The penalty of a ridge merge.
+        rank: The rank of the update; None for a dense one.
         amplification: Change on fitted captions over that of the concepts alone, root sum of
             squares: 1 where they do not touch, large where nearly equal targets want different
             values.
-        target_condition: Of the whitened targets in use.
+        target_condition: The condition number of the whitened targets in use.
         dropped: Directions of the targets that were too weak to ask for.
         renamed: New token of each concept's token that collided, as ``name: <old>``.
         notes: What else the user should know.
@@ -95,7 +95,7 @@ def residual(update: Update, rows: Rows, weight: float = 1.0) -> float:
     Args:
         update: X, (D, d), float32 on the CPU.
         rows: C and V.
-        weight: Of the concept; at 0, what remains is measured against the concept itself.
+        weight: The concept's weight; at 0, what remains is measured against the concept itself.
     """
     wanted = float(rows.values.norm()) * (abs(weight) or 1.0)
     missed = 0.0

@@ -1,24 +1,38 @@
-"""How concepts are merged, by default and as a user asks; light, for command lines that only print
-help.
+"""How concepts are merged, by default and as a user asks.
+
+It imports nothing heavy: command lines that only print help read it too.
 
 docs/merging.md has the measurements behind the defaults.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from cdcore.merging.caption_bank import CaptionBank, read_captions, written_captions
 
-__all__ = ["DEFAULT_METHOD", "DEFAULT_PENALTY", "MixMethod", "MergeSettings", "MergeMethod"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "DEFAULT_PENALTY",
+    "MERGE_METHODS",
+    "MIX_METHODS",
+    "MergeMethod",
+    "MergeSettings",
+    "MixMethod",
+]
 
 MergeMethod = Literal["constrained", "ridge", "sum"]
+"""How concepts become one update, which a concept file can hold."""
+
+MixMethod = Literal[MergeMethod, "masked"]
+"""How concepts are shown together: merged, or each on its own words, which no file can hold."""
+
+MERGE_METHODS: tuple[MergeMethod, ...] = get_args(MergeMethod)
+MIX_METHODS: tuple[MixMethod, ...] = get_args(MixMethod)
 
 DEFAULT_METHOD: MergeMethod = "ridge"
 DEFAULT_PENALTY = 3.0
-"""Of a ridge merge: how much a mean square change on captions weighs against one on a concept."""
-
-MixMethod = Literal["constrained", "ridge", "sum", "masked"]
+"""What a ridge merge makes of a mean square change on captions, against one on a concept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +40,10 @@ class MergeSettings:
     """How concepts are put together.
 
     Attributes:
-        method: As for `cdcore.merging.merge.merge`, or "masked".
-        penalty: Of "ridge".
-        captions: File of captions; None takes the project's own.
-        cache: Root of the caches.
+        method: How they are put together.
+        penalty: The penalty of "ridge".
+        captions: A file of captions; None takes the project's own.
+        cache: The root of the caches.
         allow_ill_posed: Go on where a merge would be refused.
         allow_other_base: Use the concepts on another base of the same shape.
     """

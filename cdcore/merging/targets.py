@@ -28,7 +28,7 @@ class Targets:
         values: V, (K, D) float32, by the concepts' weights.
         whitened: Z, (d, K) float64.
         products: V V^T, (K, K) float64.
-        rows: Of each concept, in K.
+        rows: The rows of each concept, in K.
         alone: Change on captions, tr(X A X^T), of meeting those of each concept alone.
     """
 

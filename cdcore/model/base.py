@@ -1,6 +1,6 @@
 """A base model: a pretrained text-to-image model in the parts that the method needs.
 
-Only this module and ``cdcore.pocket`` know the model libraries.
+`cdcore.model.loading` reads one from disk; what is here computes with the parts.
 """
 
 import hashlib
@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdcore.model.families import POCKET, Family
 from cdcore.model.noise_schedule import NoiseSchedule
-from cdcore.model.profiles import PROFILES, Profile
+from cdcore.model.profiles import Profile
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
@@ -28,17 +29,19 @@ class Base:
     """A base model on one device; nothing in it is ever changed.
 
     Attributes:
-        name: As the user named it.
-        fingerprint: Of `fingerprint`, the same on every device and in every dtype.
+        name: What the user calls it.
+        fingerprint: What `fingerprint` returns, the same on every device and in every dtype.
+        family: The family of its architecture.
         profile: Default settings.
         text_encoder: Prompts to features.
         autoencoder: diffusers ``AutoencoderKL``.
         seam: The U-Net.
-        noise_schedule: Of the training.
+        noise_schedule: The noise levels that it was trained on.
     """
 
     name: str
     fingerprint: str
+    family: Family
     profile: Profile
     text_encoder: TextEncoder
     autoencoder: Any = field(repr=False)
@@ -53,7 +56,7 @@ class Base:
     @property
     def is_pocket(self) -> bool:
         """Whether this is a pocket base, whose world has a judge."""
-        return self.profile is PROFILES["pocket"]
+        return self.family.name == POCKET.name
 
     @property
     def latent_factor(self) -> int:

@@ -8,12 +8,12 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from cdcore.errors import BaseModelError
+from cdcore.errors import BaseModelError, first_line
 from cdcore.model.base import Base, fingerprint
 from cdcore.model.device import chosen_device, compute_dtype
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.families import family_of
+from cdcore.model.location import ALIASES, POCKET_FOLDER, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
-from cdcore.model.profiles import Profile, profile_of
 from cdcore.model.quiet_loading import quiet_loading
 from cdcore.model.seam import KVLayout, Seam
 from cdcore.model.text_encoder import TextEncoder
@@ -44,7 +44,7 @@ def load_base(
         )
     try:
         # A download shows its progress; the rest is quiet.
-        source = POCKET_FOLDER if name == "pocket" else base_folder(ALIASES.get(name, name))
+        source = named_folder(name)
         with quiet_loading():
             tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
             text_model = _part(CLIPTextModel, source, "text_encoder")
@@ -52,7 +52,7 @@ def load_base(
             unet = _part(UNet2DConditionModel, source, "unet")
             scheduler = DDPMScheduler.from_pretrained(source, subfolder="scheduler")
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        reason = first_line(error)
         raise BaseModelError(
             f"base {name!r} cannot be loaded: {reason}; expected 'pocket', one of "
             f"{', '.join(ALIASES)}, a diffusers folder or a hub id"
@@ -64,11 +64,13 @@ def load_base(
             f"base {name!r}: the tokenizer has {len(tokenizer)} tokens and the text encoder "
             f"{len(table)}; is the tokenizer's folder complete?"
         )
+    family = family_of(unet.config, text_model.config)
     return Base(
         name=name,
         # Before the cast: rounded twice, the weights would be those of another base.
         fingerprint=fingerprint(KVLayout.of(unet).stack(unet), table),
-        profile=_profile(unet),
+        family=family,
+        profile=family.profile,
         text_encoder=TextEncoder(tokenizer, _moved(text_model, device, dtype)),
         autoencoder=autoencoder.to(device).eval().requires_grad_(False),
         seam=Seam(_moved(unet, device, dtype)),
@@ -101,7 +103,3 @@ def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
 def _part(kind: Any, source: Path, subfolder: str) -> Any:
     name = "dtype" if kind is CLIPTextModel else "torch_dtype"
     return kind.from_pretrained(source, subfolder=subfolder, **{name: torch.float32})
-
-
-def _profile(unet: Any) -> Profile:
-    return profile_of(unet.config.sample_size)

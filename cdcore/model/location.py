@@ -17,7 +17,9 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-__all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "configuration_folder"]
+from cdcore.errors import first_line
+
+__all__ = ["ALIASES", "FILES", "POCKET_FOLDER", "base_folder", "named_folder"]
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
 """Where the shipped pocket base lies."""
@@ -54,6 +56,22 @@ _DESCRIPTION = tuple(
     pattern for pattern in FILES if pattern.partition("/")[0] not in _WEIGHTS
 ) + tuple(f"{part}/config.json" for part in _WEIGHTS)
 """Those of `FILES` that hold no weights: the words and the shapes of a base."""
+
+
+def named_folder(name: str, *, with_weights: bool = True) -> Path:
+    """Return the folder that holds a base as users name it, fetching it first if need be.
+
+    Args:
+        name: ``pocket``, an alias, a diffusers folder, or a hub id.
+        with_weights: False asks for the words and the shapes alone, kilobytes.
+
+    Raises:
+        FileNotFoundError: There is no such base.
+        OSError: The cache cannot be written.
+    """
+    if name == "pocket":
+        return POCKET_FOLDER
+    return base_folder(ALIASES.get(name, name), with_weights=with_weights)
 
 
 def base_folder(source: str, *, with_weights: bool = True) -> Path:
@@ -123,7 +141,7 @@ def _download(hub_id: str, patterns: tuple[str, ...] | list[str]) -> Path:
         raise
     # The hub's client lets errors of its web library through, which are of many families.
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        reason = first_line(error)
         raise FileNotFoundError(
             f"there is no such folder, and {hub_id} is neither in the local hub cache "
             f"({constants.HF_HUB_CACHE}) nor can it be fetched: {reason}"
@@ -168,18 +186,3 @@ def _alone(hub_id: str) -> Iterator[None]:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def configuration_folder(name: str) -> Path:
-    """Return the folder that holds the words and the shapes of a base, fetched if need be.
-
-    Args:
-        name: ``pocket``, an alias, a diffusers folder, or a hub id.
-
-    Raises:
-        FileNotFoundError: There is no such base.
-        OSError: The cache cannot be written.
-    """
-    if name == "pocket":
-        return POCKET_FOLDER
-    return base_folder(ALIASES.get(name, name), with_weights=False)

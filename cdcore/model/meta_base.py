@@ -11,11 +11,11 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from cdcore.errors import BaseModelError
+from cdcore.errors import BaseModelError, first_line
 from cdcore.model.base import Base
-from cdcore.model.location import ALIASES, configuration_folder
+from cdcore.model.families import family_of
+from cdcore.model.location import ALIASES, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
-from cdcore.model.profiles import profile_of
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
@@ -35,7 +35,7 @@ def outline_base(name: str) -> Base:
         BaseModelError: There is no such base, or a configuration file cannot be read.
     """
     try:
-        source = configuration_folder(name)
+        source = named_folder(name, with_weights=False)
         tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer")
         text_config = CLIPTextConfig.from_pretrained(source, subfolder="text_encoder")
         scheduler = DDPMScheduler.from_pretrained(source, subfolder="scheduler")
@@ -44,15 +44,17 @@ def outline_base(name: str) -> Base:
             autoencoder = _shaped(AutoencoderKL, source, "vae")
             unet = _shaped(UNet2DConditionModel, source, "unet")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        reason = first_line(error)
         raise BaseModelError(
             f"the configuration of base {name!r} cannot be read: {reason}; expected 'pocket', one "
             f"of {', '.join(ALIASES)}, a diffusers folder or a hub id"
         ) from error
+    family = family_of(unet.config, text_config)
     return Base(
         name=name,
         fingerprint="",
-        profile=profile_of(unet.config.sample_size),
+        family=family,
+        profile=family.profile,
         text_encoder=TextEncoder(tokenizer, text_model),
         autoencoder=autoencoder.eval().requires_grad_(False),
         seam=Seam(unet),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PROFILES", "Profile", "SamplerName", "profile_of"]
+__all__ = ["PROFILES", "Profile", "SamplerName"]
 
 SamplerName = Literal["ddim", "dpm++"]
 
@@ -17,7 +17,7 @@ class Profile:
         steps: Optimiser steps for one subject.
         joint_steps: Optimiser steps for several subjects at once.
         rows_per_step: Target and regularization rows of one step, over all workers.
-        learning_rate: Of the update and the modifier token; never scaled by anything.
+        learning_rate: The rate of the update and the modifier token; never scaled by anything.
         regularization_ratio: Regularization rows for each target row.
         regularization_images: Pictures of the class that are generated.
         prior_weight: Factor on the loss of regularization rows.
@@ -78,9 +78,4 @@ PROFILES = {
         sampling_steps=20,
     ),
 }
-"""By family."""
-
-
-def profile_of(latent_side: int) -> Profile:
-    """Choose by the side of a latent: no Stable Diffusion model has one as small as the pocket."""
-    return PROFILES["pocket" if latent_side < 32 else "sd1"]
+"""The profiles by name; `cdcore.model.families` says which family has which."""

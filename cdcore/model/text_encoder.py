@@ -15,13 +15,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cdcore.errors import TokenError
-from cdcore.model.modifier_tokens import MODIFIER_TOKEN_IN_PROMPT, modifier_tokens
+from cdcore.model.modifier_tokens import MODIFIER_TOKEN_IN_PROMPT, check_prompt, check_word
 
 __all__ = ["EncodedPrompts", "TextEncoder"]
 
 
-_MAX_NOUN_TOKENS = 8
 # Every thread has its own, so that a server may encode the prompts of several clients at once.
 _replacement: ContextVar[tuple[Tensor, Sequence[Tensor]] | None] = ContextVar(
     "replacement", default=None
@@ -109,13 +107,7 @@ class TextEncoder:
             TokenError: The tokenizer has nothing for it, or splits it into too many tokens.
         """
         ids: list[int] = self.tokenizer(word, add_special_tokens=False).input_ids
-        if not ids or "<" in word or ">" in word:
-            raise TokenError(f"{word!r} is no word; give a noun such as 'cat' or 'wooden pot'")
-        if len(ids) > _MAX_NOUN_TOKENS:
-            raise TokenError(
-                f"{word!r} takes {len(ids)} tokens of this base's vocabulary, at most "
-                f"{_MAX_NOUN_TOKENS} are of use; give a shorter or more common noun"
-            )
+        check_word(word, ids)
         return ids
 
     def initial_embedding(self, word: str) -> Tensor:
@@ -127,13 +119,7 @@ class TextEncoder:
         return self.embedding_table[self.word_ids(word)[-1]].detach().float().clone()
 
     def _line(self, prompt: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        unknown = set(modifier_tokens(prompt)) - set(tokens)
-        if unknown:
-            known = ", ".join(tokens) or "none"
-            raise TokenError(
-                f"prompt {prompt!r} names {', '.join(sorted(unknown))}, which no concept in use "
-                f"has; known modifier tokens: {known}"
-            )
+        check_prompt(prompt, tokens)
         line: list[tuple[int, int]] = []
         for piece in MODIFIER_TOKEN_IN_PROMPT.split(prompt):
             if piece.lower() in tokens:

@@ -1,4 +1,4 @@
-"""Pictures out: one labelled grid for the eye, single files that know how they were made.
+"""A labelled grid of pictures for the eye: its cells, its headers and its paper.
 
 B pictures of a row, S pixels along a side.
 """
@@ -26,7 +26,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Sheet:
+class _Layout:
     """Where everything stands, in pixels; the texts are wrapped already."""
 
     cell: int
@@ -74,14 +74,14 @@ def grid(
             f"{len(labels)} labels; expected pictures, and no more headers than columns or labels "
             "than rows"
         )
-    sheet = _sheet(_cell(next(row[0] for row in images if row)), columns, labels)
-    right, bottom = sheet.at(width, len(images))
-    margin = sheet.margin - sheet.gap
+    layout = _layout(_cell(next(row[0] for row in images if row)), columns, labels)
+    right, bottom = layout.at(width, len(images))
+    margin = layout.margin - layout.gap
     paper = Image.new("RGB", (right + margin, bottom + margin), _PAPER)
     for y, row in enumerate(images):
         for x, image in enumerate(row):
-            paper.paste(_magnified(image, sheet.cell), sheet.at(x, y))
-    _write_labels(paper, sheet)
+            paper.paste(_magnified(image, layout.cell), layout.at(x, y))
+    _write_labels(paper, layout)
     return paper
 
 
@@ -91,7 +91,7 @@ def _cell(image: Image.Image) -> int:
     return side * -(-_LEAST_CELL_PX // side)
 
 
-def _sheet(cell: int, columns: Sequence[str], labels: Sequence[str]) -> _Sheet:
+def _layout(cell: int, columns: Sequence[str], labels: Sequence[str]) -> _Layout:
     font = ImageFont.load_default(
         min(max(round(cell / _FONT_SHARE), _LEAST_FONT_PX), _MOST_FONT_PX)
     )
@@ -99,7 +99,7 @@ def _sheet(cell: int, columns: Sequence[str], labels: Sequence[str]) -> _Sheet:
     sides = tuple(_wrapped(text, cell, font) for text in labels)
     # Side by side, pictures need only a hairline; text needs air.
     gap, margin = cell // 24, cell // 12
-    return _Sheet(
+    return _Layout(
         cell=cell,
         gap=gap,
         margin=margin,
@@ -111,18 +111,18 @@ def _sheet(cell: int, columns: Sequence[str], labels: Sequence[str]) -> _Sheet:
     )
 
 
-def _write_labels(paper: Image.Image, sheet: _Sheet) -> None:
+def _write_labels(paper: Image.Image, layout: _Layout) -> None:
     draw = ImageDraw.Draw(paper)
-    middle = sheet.cell // 2
-    for x, lines in enumerate(sheet.headers):
-        left, top = sheet.at(x, 0)
+    middle = layout.cell // 2
+    for x, lines in enumerate(layout.headers):
+        left, top = layout.at(x, 0)
         # Headers end just above the pictures, however many lines the others take.
-        at = left + middle, top - sheet.gap
-        draw.multiline_text(at, lines, _INK, sheet.font, anchor="md", align="center")
-    for y, lines in enumerate(sheet.sides):
-        left, top = sheet.at(0, y)
-        at = left - sheet.margin, top + middle
-        draw.multiline_text(at, lines, _INK, sheet.font, anchor="rm", align="right")
+        at = left + middle, top - layout.gap
+        draw.multiline_text(at, lines, _INK, layout.font, anchor="md", align="center")
+    for y, lines in enumerate(layout.sides):
+        left, top = layout.at(0, y)
+        at = left - layout.margin, top + middle
+        draw.multiline_text(at, lines, _INK, layout.font, anchor="rm", align="right")
 
 
 def _magnified(image: Image.Image, cell: int) -> Image.Image:

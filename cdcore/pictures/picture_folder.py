@@ -12,14 +12,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cdcore.errors import PictureError
 
-__all__ = ["Picture", "are_photographs", "picture_warnings", "read_pictures", "split_holdout"]
+__all__ = [
+    "Picture",
+    "are_photographs",
+    "picture_paths",
+    "picture_warnings",
+    "read_pictures",
+    "split_holdout",
+]
+
+T = TypeVar("T")
 
 MAX_PIXELS = 100_000_000
 """A file whose header declares more pixels is refused before anything is decoded."""
@@ -89,14 +98,14 @@ def read_pictures(folder: Path) -> list[Picture]:
         PictureError: The folder is missing, is no folder, cannot be listed or holds no picture;
             or a picture is damaged, is no picture, or declares more than 100 megapixels.
     """
-    return [_read_picture(path) for path in _picture_paths(folder)]
+    return [_read_picture(path) for path in picture_paths(folder)]
 
 
-def split_holdout(pictures: Sequence[Picture], count: int) -> tuple[list[Picture], list[Picture]]:
+def split_holdout(pictures: Sequence[T], count: int) -> tuple[list[T], list[T]]:
     """Set the last ``count`` pictures aside for validation.
 
     Args:
-        pictures: All pictures of one concept.
+        pictures: All pictures of one concept, or their paths.
         count: How many to hold out, 0 or more.
 
     Returns:
@@ -151,7 +160,12 @@ def are_photographs(pictures: Sequence[Picture]) -> bool:
     return any(min(picture.image.size) > _LARGEST_DRAWN_PX for picture in pictures)
 
 
-def _picture_paths(folder: Path) -> list[Path]:
+def picture_paths(folder: Path) -> list[Path]:
+    """Return the pictures of a folder by name, without opening them.
+
+    Raises:
+        PictureError: The folder is missing, is no folder, cannot be listed or holds no picture.
+    """
     if not folder.exists():
         raise PictureError(f"{folder}: no such folder; give the folder that holds the pictures")
     if not folder.is_dir():

@@ -4,96 +4,115 @@ For a machine that is there only briefly: the same folder can be continued anywh
 ``rayjobs/pretrain.py``.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
-
-from cdcore.errors import CustomDiffusionError
-from cdcore.model.device import chosen_device
-from cdcore.model.loading import load_base
-from cdcore.pictures.png import save_picture
-from cdcore.pocket.examination.showcase import showcase
+from cdcore.command_line.parser import parse, run_command
 from cdcore.pocket.pretraining.checks import check_piece, is_complete
-from cdcore.pocket.pretraining.pretrain import Piece, StepReport, completed_steps, pretrain
-from cdcore.pocket.pretraining.stage_names import STAGES
+from cdcore.pocket.pretraining.piece import Piece, completed_steps
+from cdcore.pocket.pretraining.stage_names import STAGES, StageName
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from cdcore.pocket.pretraining.pretrain import StepReport
+
+__all__ = ["PieceJob", "main"]
 
 _LINE_EVERY = 25
-_BAD_INPUT = 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceJob:
+    """What to pretrain."""
+
+    output: Path = Path("runs/pocket")
+    """Folder of the base; a base that is there is continued."""
+    stages: tuple[StageName, ...] = STAGES
+    """Stages to run, in order."""
+    seconds: float | None = None
+    """Stop after so long; the next run continues."""
+    steps: int | None = None
+    """Steps of each of these stages; unset, the stage's own."""
+    pictures: int = 32_000
+    """Pictures to draw and train on."""
+    seed: int = 0
+    """Seed of the world and of every draw."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    cache: Path = Path("~/.cache/customdiffusion")
+    """Folder of drawn pictures."""
+
+    @property
+    def piece(self) -> Piece:
+        """The piece of pretraining, on the CPU."""
+        return Piece(
+            folder=self.output.expanduser().resolve(),
+            work=self.cache.expanduser().resolve() / "pocket",
+            stages=self.stages,
+            seconds=self.seconds,
+            steps=None if self.steps is None else dict.fromkeys(self.stages, self.steps),
+            pictures=self.pictures,
+            seed=self.seed,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Run one piece and say how it goes.
 
     Args:
         argv: The arguments; None takes the process's own.
 
-    Returns:
-        The exit status: 0, or 2 for bad input.
+    Raises:
+        CustomDiffusionError: A setting or the folder cannot be used.
+        OSError: A folder cannot be written.
     """
-    try:
-        _run(_piece(argv))
-    except (CustomDiffusionError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return _BAD_INPUT
-    return 0
-
-
-def _piece(argv: Sequence[str] | None) -> Piece:
-    parser = argparse.ArgumentParser(
+    job = parse(
+        PieceJob,
+        argv,
         prog="python -m cdcore.pocket",
         description="Pretrain the pocket base from nothing, or continue the one in --output.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+        takes_file=False,
     )
-    add = parser.add_argument
-    defaults = {field.name: field.default for field in fields(Piece)}
-    add("--output", type=Path, default=Path("runs/pocket"), help="folder of the base")
-    add("--stages", nargs="+", choices=STAGES, default=STAGES, help="stages to run, in order")
-    add("--seconds", type=float, help="stop after so long; the next run continues")
-    add("--steps", type=int, help="steps of each of these stages; unset, the stage's own")
-    add("--pictures", type=int, default=defaults["pictures"], help="pictures to draw and train on")
-    add("--seed", type=int, default=defaults["seed"], help="of the world and of every draw")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
-    add("--cache", type=Path, default=Path("~/.cache/customdiffusion"), help="of drawn pictures")
-    asked = parser.parse_args(argv)
-    return Piece(
-        folder=asked.output.expanduser().resolve(),
-        work=asked.cache.expanduser().resolve() / "pocket",
-        stages=tuple(asked.stages),
-        seconds=asked.seconds,
-        steps=None if asked.steps is None else dict.fromkeys(asked.stages, asked.steps),
-        pictures=asked.pictures,
-        seed=asked.seed,
-        device=chosen_device(asked.device),
-    )
+    check_piece(job.piece)
+    # The model libraries take seconds to import: what needs none should not wait for them.
+    from cdcore.model.device import chosen_device
+
+    _run(replace(job.piece, device=chosen_device(job.device)))
 
 
 def _run(piece: Piece) -> None:
-    check_piece(piece)
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    from cdcore.pocket.pretraining.pretrain import pretrain
+
     # They draw a bar for every file that is read or written.
     diffusers_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     finished = pretrain(piece, _write_step)
     if is_complete(piece.folder):
-        base = load_base(str(piece.folder), device=piece.device)
-        path = piece.folder / "samples.png"
-        save_picture(path, showcase(base), {"base": base.fingerprint})
-        _write(f"samples: {path}")
+        _write_samples(piece)
     done = ", ".join(f"{name} {steps}" for name, steps in completed_steps(piece.folder).items())
     _write(f"completed steps: {done}")
     if not finished:
         _write("the time is over; the same command continues")
 
 
-def _write_step(report: StepReport) -> None:
+def _write_samples(piece: Piece) -> None:
+    from cdcore.model.loading import load_base
+    from cdcore.pictures.png import save_picture
+    from cdcore.pocket.examination.showcase import showcase
+
+    base = load_base(str(piece.folder), device=piece.device)
+    path = piece.folder / "samples.png"
+    save_picture(path, showcase(base), {"base": base.fingerprint})
+    _write(f"samples: {path}")
+
+
+def _write_step(report: "StepReport") -> None:
     if report.step % _LINE_EVERY and report.step != report.steps:
         return
     left_min = (report.steps - report.step) * report.seconds / 60
@@ -110,4 +129,4 @@ def _write(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

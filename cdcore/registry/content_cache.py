@@ -22,7 +22,7 @@ def check_content(data: bytes, digest: str, where: str) -> None:
         where: How an error names it.
 
     Raises:
-        RegistryError: It has another hash.
+        RegistryError: The content has another hash.
     """
     found = hashlib.sha256(data).hexdigest()[: len(digest)]
     if found != digest:
@@ -39,8 +39,8 @@ class ContentCache:
         """Use a folder; it is made when something is put there.
 
         Args:
-            folder: Of this cache alone.
-            size_bytes: It may grow to; the least recently used files go first.
+            folder: The folder of this cache alone.
+            size_bytes: The size that it may grow to; the least recently used files go first.
         """
         self._folder = folder
         self._size_bytes = size_bytes

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-"""Of pointers; newer ones are refused."""
+"""The schema of pointers; newer ones are refused."""
 
 POINTERS = "current"
 """Folder of all pointers: one listing tells a service whether anything has changed."""
@@ -46,9 +46,9 @@ class RegistryEntry:
 
     Attributes:
         name: In the registry.
-        size_bytes: Of the file of the current version.
+        size_bytes: The size of the current version's file.
         published_at: When it became current: ISO 8601, UTC.
-        metadata: Of the concept file, the texts that it holds: so a listing reads no file.
+        metadata: The texts that the concept file holds: so a listing reads no file.
         history: Versions that were current, oldest first, the current one last; never empty.
     """
 
@@ -79,7 +79,7 @@ def check_name(name: str) -> str:
     """Return a concept's name if a registry can have it.
 
     Raises:
-        RegistryError: It cannot.
+        RegistryError: No file can have this name.
     """
     if not _NAME.fullmatch(name):
         raise RegistryError(
@@ -148,7 +148,7 @@ def parse_pointer(name: str, data: bytes, where: str) -> RegistryEntry:
         where: How an error names it.
 
     Raises:
-        RegistryError: It is damaged, or a newer version wrote it.
+        RegistryError: The entry is damaged, or a newer version wrote it.
     """
     try:
         content: dict[str, Any] = json.loads(data)

@@ -126,7 +126,7 @@ class ObjectStore:
 
         Raises:
             FileNotFoundError: There is none.
-            OSError: It cannot be read.
+            OSError: The object cannot be read.
         """
         with self._filesystem.open_input_stream(self._path(key)) as stream:
             return bytes(stream.read())

@@ -95,7 +95,7 @@ class Registry:
             What the name stands for now.
 
         Raises:
-            ConceptFileError: It is no concept file.
+            ConceptFileError: This is no concept file.
             OSError: The registry cannot be written; nobody sees a change.
         """
         data, own_name = _examined(source)
@@ -151,8 +151,8 @@ class Registry:
         """Return the file of a concept, fetched into the cache when it is not local.
 
         Args:
-            name: Of the concept.
-            version: As in `versions`, or its number alone where only one has it; default the
+            name: The name of the concept.
+            version: One of `versions`, or its number alone where only one has it; default the
                 current one.
 
         Returns:
@@ -195,7 +195,7 @@ class Registry:
         """Make an earlier version current again; nothing is deleted.
 
         Args:
-            name: Of the concept.
+            name: The name of the concept.
             version: As for `resolve`; default the one that was current before, so rolling back
                 twice goes back two.
 

@@ -1,4 +1,7 @@
-"""Classifier-free guidance of rows, each with its own scale."""
+"""Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598) of rows.
+
+It decides how two predictions of a row become one; each row has its own scale.
+"""
 
 import torch
 from torch import Tensor

@@ -71,7 +71,8 @@ def condition(
     Args:
         base: The base model.
         text: A prompt, or what guidance leads away from; may name the modifier tokens.
-        update: Of the concept or of several, on the base's device, or None for the base itself.
+        update: The update of the concept or of several, on the base's device; None is
+            the base itself.
         tokens: The embedding row (d,) of each modifier token.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What one picture is asked by."""
+"""A request for one picture: its prompt, its seed, its sampler and the concepts in it."""
 
 import math
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ class Request:
         sampler: Which solver.
         eta: Share of fresh noise per step, "ddim" only.
         negative_prompt: What guidance leads away from.
-        update: Of the concept or of several, on the base's device, or None for the base itself;
-            used in both rows of guidance.
+        update: The update of the concept or of several, on the base's device; None is
+            the base itself. It is used in both rows of guidance.
         tokens: The embedding row (d,) of each modifier token.
 
     Raises:

@@ -1,4 +1,16 @@
-"""The samplers: plans of timesteps and coefficients, and one step of a row."""
+"""The samplers: plans of timesteps and coefficients, and one step of a row.
+
+Every solver here is, per step, linear in the row's own state:
+
+    z_next = a * z + b * x0 + c * x0_previous + d * noise
+
+with coefficients that depend only on the noise schedule. They are worked out once, in float64, as
+a `Plan`; a step is then the same arithmetic for every row.
+
+"ddim" is Song et al. 2021 (arXiv 2010.02502), eq. 12 and 16; its ``eta`` of 1 is ancestral DDPM
+sampling. "dpm++" is DPM-Solver++ 2M, Lu et al. 2022 (arXiv 2211.01095), algorithm 2. Notation:
+``alpha`` and ``sigma`` as in `cdcore.model.noise_schedule`, ``lambda = log(alpha / sigma)``.
+"""
 
 import math
 from dataclasses import dataclass

@@ -29,10 +29,10 @@ def save_base_pictures(
     """Sample and store what the base makes of each subject's class noun.
 
     Args:
-        path: Of the file to write.
+        path: The path of the file to write.
         base: To sample.
         nouns: The class noun of each subject of a run.
-        seeds: Of the pictures.
+        seeds: The seeds of the pictures.
         on_step: Called with the sampling steps done and all of them.
 
     Raises:

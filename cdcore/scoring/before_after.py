@@ -59,7 +59,7 @@ class Evaluation:
         seeds: S sampling seeds.
         base: (S, P, 3, H, W) pixels of the class nouns without the concept.
         concept: (S, P, 3, H, W) pixels of the phrases with the concept.
-        scores: By name, one for each seed; empty without an embedder.
+        scores: Each score by name, one value for each seed; empty without an embedder.
     """
 
     label: str
@@ -131,7 +131,7 @@ def evaluate_pair(  # noqa: PLR0913 - most are keywords
 
     Args:
         base: The base model.
-        concept: Of two subjects or more.
+        concept: A concept of two subjects or more.
         targets: Pixels (M, 3, S, S) of the pictures to resemble, of either subject.
         embedder: Scores; None samples only.
         seeds: A picture for each seed and prompt.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, CLIPModel, CLIPTokenizer, Dinov2Model, ViTModel
 
-from cdcore.errors import BaseModelError
+from cdcore.errors import BaseModelError, first_line
 from cdcore.model.quiet_loading import quiet_loading
 
 __all__ = [
@@ -27,15 +27,15 @@ __all__ = [
     "DINO_SOURCE",
     "ClipEmbedder",
     "DinoEmbedder",
-    "Preparation",
+    "ImageTransform",
     "load_clip",
     "load_dino",
 ]
 
 CLIP_SOURCE = "openai/clip-vit-base-patch32"
-"""Of the published tables."""
+"""The CLIP of the published tables."""
 DINO_SOURCE = "facebook/dino-vits16"
-"""Of the published tables."""
+"""The DINO of the published tables."""
 
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,18 +43,18 @@ _CROP_PX = 224
 _DINO_MARGIN = 256 / 224
 
 _DINO_KINDS: dict[str, Any] = {"vit": ViTModel, "dinov2": Dinov2Model}
-"""By the model type in config.json."""
+"""The class of a model by its type in config.json."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Preparation:
+class ImageTransform:
     """How a picture of any size becomes what a tower takes.
 
     Attributes:
         resize: The shorter side is brought to so many pixels.
         crop: Side of the middle square that is kept, at most ``resize``.
-        mean: Of each colour, of pixels in [0, 1].
-        std: Likewise.
+        mean: The mean that is taken off each colour, of pixels in [0, 1].
+        std: The deviation that each colour is divided by.
     """
 
     resize: int
@@ -85,12 +85,12 @@ class ClipEmbedder:
         """Take a ``CLIPModel`` and its tokenizer."""
         self._model, self._tokenizer = model, tokenizer
         crop = min(model.config.vision_config.image_size, _CROP_PX)
-        self.preparation = Preparation(resize=crop, crop=crop, mean=_CLIP_MEAN, std=_CLIP_STD)
+        self.transform = ImageTransform(resize=crop, crop=crop, mean=_CLIP_MEAN, std=_CLIP_STD)
 
     @torch.no_grad()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
-        prepared = self.preparation(pixels.to(self._model.device))
+        prepared = self.transform(pixels.to(self._model.device))
         seen = self._model.vision_model(pixel_values=prepared).pooler_output
         return functional.normalize(self._model.visual_projection(seen), dim=-1)
 
@@ -114,14 +114,14 @@ class DinoEmbedder:
         """Take a ``ViTModel`` or a ``Dinov2Model``."""
         self._tower = tower
         crop = min(tower.config.image_size, _CROP_PX)
-        self.preparation = Preparation(
+        self.transform = ImageTransform(
             resize=round(crop * _DINO_MARGIN), crop=crop, mean=_IMAGENET_MEAN, std=_IMAGENET_STD
         )
 
     @torch.no_grad()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
-        prepared = self.preparation(pixels.to(self._tower.device))
+        prepared = self.transform(pixels.to(self._tower.device))
         states = self._tower(pixel_values=prepared).last_hidden_state
         return functional.normalize(states[:, 0], dim=-1)
 
@@ -131,10 +131,10 @@ def load_clip(source: str = CLIP_SOURCE, device: torch.device | str = "cpu") -> 
 
     Args:
         source: A folder, or a hub id.
-        device: Where to put it.
+        device: The device to put it on.
 
     Raises:
-        BaseModelError: It cannot be found or read.
+        BaseModelError: The model cannot be found or read.
     """
     try:
         tokenizer = CLIPTokenizer.from_pretrained(source)
@@ -148,10 +148,10 @@ def load_dino(source: str = DINO_SOURCE, device: torch.device | str = "cpu") -> 
 
     Args:
         source: A folder, or a hub id.
-        device: Where to put it.
+        device: The device to put it on.
 
     Raises:
-        BaseModelError: It cannot be found or read, or is of another kind.
+        BaseModelError: The model cannot be found or read, or is of another kind.
     """
     try:
         kind = AutoConfig.from_pretrained(source).model_type
@@ -173,7 +173,7 @@ def _loaded(kind: Any, source: str, device: torch.device | str, **settings: Any)
 def _unusable(
     what: str, flag: str, source: str, error: Exception, published: str
 ) -> BaseModelError:
-    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+    reason = first_line(error)
     is_folder = Path(source).is_dir()
     remedy = "" if is_folder else f"; without a network give {flag} a folder that holds {published}"
     return BaseModelError(f"{what} {source!r} cannot be loaded: {reason}{remedy}")

@@ -1,4 +1,4 @@
-"""What scores pictures: something that embeds them, and texts beside them."""
+"""What scores pictures: whatever embeds them, and whatever embeds texts beside them."""
 
 from typing import Protocol
 

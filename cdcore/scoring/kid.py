@@ -74,7 +74,7 @@ def kernel_distance(
         subsets: How many random subsets, at least 1.
         subset_size: Pictures of either side in a subset, at least 2; None takes as many as there
             are, at most 1000.
-        seed: Of the subsets.
+        seed: The seed of the subsets.
 
     Raises:
         ConfigError: There are fewer pictures than a subset needs.

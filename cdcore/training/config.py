@@ -59,12 +59,12 @@ class TrainingConfig:
     """What training depends on; equal configurations and pictures give equal concepts.
 
     Attributes:
-        name: Of the concept.
+        name: The name of the concept.
         subjects: What it teaches, at least one; several are trained together, with equally many
             rows each.
         steps: Optimiser steps.
         rows_per_step: Target and regularization rows of one step, over all workers.
-        learning_rate: Of everything that trains; never scaled.
+        learning_rate: The rate of everything that trains; never scaled.
         regularization_ratio: Regularization rows for each target row; 0 is none.
         regularization_images: Pictures to generate of each class; at least 1 unless the ratio is 0.
         prior_weight: Factor on the loss of regularization rows.
@@ -72,7 +72,7 @@ class TrainingConfig:
         variants: Augmented variants of each target picture.
         augment: Whether variants differ in size and place.
         flip: Whether pictures are also shown mirrored.
-        seed: Of every draw.
+        seed: The seed of every draw.
 
     Raises:
         ConfigError: A value is impossible.
@@ -100,8 +100,8 @@ class TrainingConfig:
         """Fill in the defaults of a base.
 
         Args:
-            profile: Of the base.
-            name: Of the concept.
+            profile: The profile of the base.
+            name: The name of the concept.
             subjects: What it teaches.
             asked: Other fields; None takes the default.
 

@@ -36,13 +36,13 @@ class Estimate:
     """What a run will cost.
 
     Attributes:
-        step_flops: Of one step, over all rows and workers; at most, as prompts that are alike are
-            encoded once.
-        training_flops: Of all steps.
-        preparation_flops: Of generating the regularization pictures and encoding all pictures,
-            when the cache has none of them.
-        weight_bytes: Of the base's U-Net and text encoder, on each worker.
-        trained_bytes: Of what trains, with gradients and moments, on each worker.
+        step_flops: FLOPs of one step, over all rows and workers; at most, as prompts that are
+            alike are encoded once.
+        training_flops: FLOPs of all steps.
+        preparation_flops: FLOPs of generating the regularization pictures and encoding all
+            pictures, when the cache has none of them.
+        weight_bytes: Bytes of the base's U-Net and text encoder, on each worker.
+        trained_bytes: Bytes of what trains, with gradients and moments, on each worker.
         activation_bytes: What autograd keeps during a step, on each worker.
     """
 
@@ -55,7 +55,7 @@ class Estimate:
 
     @property
     def memory_bytes(self) -> int:
-        """Of one worker during a step."""
+        """Bytes that one worker needs during a step."""
         return self.weight_bytes + self.trained_bytes + self.activation_bytes
 
 
@@ -71,12 +71,12 @@ def estimate(
     """Count what a run will cost.
 
     Args:
-        outline: Of the base, from `cdcore.model.meta_base.outline_base`.
-        config: Of the run.
+        outline: The outline of the base, from `cdcore.model.meta_base.outline_base`.
+        config: The configuration of the run.
         pictures: To train on, of all subjects.
         workers: Among which the rows are shared.
         zero_stage: From 1 on, the moments are shared among the workers.
-        value_bytes: Of one number of the base and of its activations: 4 in float32, 2 in bfloat16.
+        value_bytes: Bytes of a number of the base and its activations: 4 in float32, 2 in bfloat16.
     """
     step = _Step(outline, config)
     step_flops = _flops(lambda: step.run(config.target_rows, config.regularization_rows))

@@ -1,4 +1,4 @@
-"""The inputs sheet: what training sees of each picture, and what of it counts.
+"""The inputs grid: what training sees of each picture, and what of it counts.
 
 A row for each picture: its crop, then the first variants of its pool as the autoencoder gets them.
 What the valid mask leaves out of the loss is tinted. S pixels along a side.
@@ -16,10 +16,10 @@ from cdcore.pictures.pixels import to_image
 from cdcore.training.config import TrainingConfig
 from cdcore.training.latent_rows import pool_variant
 
-__all__ = ["inputs_sheet"]
+__all__ = ["inputs_grid"]
 
 _MOST_PICTURES = 20
-"""Of one subject."""
+"""The most pictures of one subject."""
 _MOST_VARIANTS = 5
 _MOST_SIDE_PX = 192
 _TINT = (0.9, -0.7, 0.1)
@@ -27,7 +27,7 @@ _TINT = (0.9, -0.7, 0.1)
 _TINT_SHARE = 0.6
 
 
-def inputs_sheet(
+def inputs_grid(
     pictures: Sequence[Sequence[Picture]],
     config: TrainingConfig,
     *,
@@ -37,8 +37,8 @@ def inputs_sheet(
     """Lay out the pictures of a run as training sees them.
 
     Args:
-        pictures: Of each subject, at least one each; the first 20 of each are shown.
-        config: Of the run.
+        pictures: The pictures of each subject, at least one; the first 20 are shown.
+        config: The configuration of the run.
         resolution: Side S of the training images in pixels.
         latent_factor: Pixels per latent cell and axis.
 
@@ -78,6 +78,6 @@ def _seen(picture: Picture, variant: Variant, resolution: int, latent_factor: in
     counts = mask.repeat_interleave(latent_factor, 1).repeat_interleave(latent_factor, 2).bool()
     tinted = pixels.lerp(torch.tensor(_TINT).view(3, 1, 1).expand_as(pixels), _TINT_SHARE)
     image = to_image(torch.where(counts, pixels, tinted))
-    # A sheet of twenty pictures at 512 pixels would be too large to look at.
+    # A grid of twenty pictures at 512 pixels would be too large to look at.
     image.thumbnail((_MOST_SIDE_PX, _MOST_SIDE_PX), Image.Resampling.LANCZOS)
     return image

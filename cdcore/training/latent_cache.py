@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-"""Of the files written here; newer ones are refused."""
+"""The schema of the files written here; newer ones are refused."""
 
 Shape = tuple[int, int, int]
 """(C, h, w) of one row."""
@@ -200,7 +200,7 @@ def open_or_build(
     Processes that build the same key at once do the same work twice, and each leaves a whole file.
 
     Args:
-        folder: Of all caches; created when missing.
+        folder: The root of all caches; created when missing.
         key: From `cache_key`.
         rows_factory: Called only when the file must be built.
         shape: (C, h, w) of every row.

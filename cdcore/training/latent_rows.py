@@ -58,11 +58,11 @@ def target_rows(  # noqa: PLR0913 - all are keywords
     other pictures, nor on the size of the pool.
 
     Args:
-        pictures: Of one concept.
+        pictures: The pictures of one concept.
         variants: Rows per picture, at least 1.
         resolution: Side S of the training images in pixels.
         latent_factor: Pixels per latent cell and axis.
-        seed: Of the variants.
+        seed: The seed of the variants.
         encode: The VAE; called with at most 16 images at a time.
         augment: False for full-size variants.
         flip: Whether half of the variants are mirrored.
@@ -96,7 +96,7 @@ def regularization_rows(
     """Encode each regularization picture as it is and, with ``flip``, mirrored.
 
     Args:
-        pictures: Of the class.
+        pictures: The pictures of the class.
         resolution: Side S of the training images in pixels.
         latent_factor: Pixels per latent cell and axis.
         encode: The VAE; called with at most 16 images at a time.
@@ -126,7 +126,7 @@ def pool_variant(
         picture: Its digest is part of the draw.
         number: In the pool, from 0.
         resolution: Side S of the training images in pixels.
-        seed: Of the variants.
+        seed: The seed of the variants.
         augment: False for full-size variants.
         flip: Whether half of the variants are mirrored.
 

@@ -30,8 +30,8 @@ def prepare(
 
     Args:
         base: Encodes, and generates the regularization pictures.
-        config: Of the run.
-        pictures: Of each subject, held-out ones excluded.
+        config: The configuration of the run.
+        pictures: The pictures of each subject, held-out ones excluded.
         cache: Root of the caches.
         on_progress: Told about slow work.
 

@@ -30,7 +30,7 @@ class RowDraw:
         subject: Index of the subject that it teaches, or whose class it keeps.
         sample: Index among the subject's cached latents of its kind.
         timestep: In [0, T).
-        noise_seed: Of the posterior sample and of the noise.
+        noise_seed: The seed of the posterior sample and of the noise.
         weight: Factor on its loss, divided by the rows of the step; 0 for padding.
         is_padding: Whether it only fills up a worker's share.
     """
@@ -53,7 +53,7 @@ def rows_of_step(
     uniform, and every step sees the whole range of noise.
 
     Args:
-        config: Of the run.
+        config: The configuration of the run.
         step: From 0.
         samples: How many target and regularization latents each subject has.
         timesteps: T.
@@ -86,7 +86,7 @@ def rows_of_worker(rows: list[RowDraw], worker: int, workers: int) -> list[RowDr
     """Return one worker's share of a step, padded with weightless rows to the same length for all.
 
     Args:
-        rows: Of the step, at least ``workers``.
+        rows: The rows of the step, at least ``workers``.
         worker: In [0, workers).
         workers: At least 1.
     """

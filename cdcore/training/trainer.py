@@ -14,12 +14,12 @@ from cdcore.errors import RunError
 from cdcore.model.base import Base
 from cdcore.model.update import Update
 from cdcore.training.config import TrainingConfig
-from cdcore.training.engine import ConceptParameters, Engine
+from cdcore.training.engine import ConceptParameters, Engine, LocalEngine
 from cdcore.training.latent_cache import LatentCache, LatentRows
 from cdcore.training.loss import row_losses
 from cdcore.training.row_schedule import RowDraw, rows_of_step, rows_of_worker
 
-__all__ = ["StepMetrics", "Trainer", "TrainingData", "trained_concept"]
+__all__ = ["StepMetrics", "Trainer", "TrainingData", "train_alone", "trained_concept"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ class Trainer:
 
         Args:
             base: The frozen base on this worker's device.
-            config: Of the run.
+            config: The configuration of the run.
             data: Cached latents of each subject, the same on every worker.
             parameters: On this worker's device; the engine drives the same ones.
             engine: Sums over the workers of the default process group, when there is one.
@@ -198,6 +198,33 @@ class Trainer:
             prior_loss=prior / rows if rows else None,
             seconds=seconds,
         )
+
+
+def train_alone(
+    base: Base,
+    config: TrainingConfig,
+    data: Sequence[TrainingData],
+    on_step: Callable[[StepMetrics], None] = lambda _: None,
+) -> Concept:
+    """Train a whole concept in this process.
+
+    Args:
+        base: The frozen base.
+        config: What to train, and how.
+        data: Cached latents of each subject.
+        on_step: Called after every completed step.
+
+    Returns:
+        The concept, on the CPU.
+
+    Raises:
+        RunError: The loss is no longer a finite number.
+        TokenError: The tokenizer cannot use an initializer token.
+    """
+    parameters = ConceptParameters.initial(base, config).to(base.device)
+    engine = LocalEngine(parameters, config.learning_rate)
+    Trainer(base, config, data, parameters, engine).run(0, on_step)
+    return trained_concept(base, config, parameters)
 
 
 def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParameters) -> Concept:

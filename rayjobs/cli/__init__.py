@@ -1,1 +1,1 @@
-"""The command line: parser, settings, quiet starts, progress and checks of outputs."""
+"""What a job shows and checks in its own process: quiet starts, progress, consoles, outputs."""

@@ -1,16 +1,19 @@
 """The configuration of a conversion as a user writes it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from cdcore.concepts.rank_rule import Rule, RuleName
 from cdcore.errors import ConfigError
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.registry.entry import check_name
 
-__all__ = ["ConvertJob"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LOW_RANK", "SUFFIXES", "ConvertJob"]
 
 RULES: tuple[RuleName, ...] = ("rank", "energy", "mass", "size")
 
@@ -33,6 +36,24 @@ FormatName = Literal[
     "peft",
 ]
 """A format; or a tool: a folder with all that it needs, and USE.md."""
+
+SUFFIXES: Mapping[FormatName, str] = {
+    "concept": ".safetensors",
+    "adobe": ".bin",
+    "adobe-compressed": ".bin",
+    "compvis": ".ckpt",
+    "compvis-compressed": ".ckpt",
+    "lycoris": ".safetensors",
+    "kohya": ".safetensors",
+    "diffusers-lora": ".safetensors",
+}
+"""How the file of a format ends; the formats that are not here are folders."""
+
+LOW_RANK: tuple[FormatName, ...] = (
+    *("adobe-compressed", "compvis-compressed", "kohya", "diffusers-lora", "peft-lora"),
+    *TOOLS,
+)
+"""Formats and tools that take factors alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +106,10 @@ class ConvertJob:
             check_name(self.name)
 
     @property
-    def torch_dtype(self) -> torch.dtype:
+    def torch_dtype(self) -> "torch.dtype":
         """What differences and rows are stored in."""
+        import torch
+
         return torch.float16 if self.dtype == "fp16" else torch.float32
 
     @property

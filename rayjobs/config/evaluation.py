@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cdcore.errors import ConfigError
-from cdcore.evaluation.methods import MethodName
+from cdcore.evaluation.methods import ALL_METHODS, Method
 from cdcore.merging.settings import DEFAULT_PENALTY
 
 if TYPE_CHECKING:
@@ -116,15 +116,7 @@ class EvaluateJob:
 
     sections: tuple[Literal["single", "pair"], ...] = ("single", "pair")
     """Single concepts, pairs, or both."""
-    methods: tuple[MethodName, ...] = (
-        "base",
-        "single",
-        "joint",
-        "constrained",
-        "ridge",
-        "sum",
-        "masked",
-    )
+    methods: tuple[Method, ...] = ALL_METHODS
     """What to compare; the base is always sampled, because drift is from its pictures."""
     limit: int | None = None
     """At most so many concepts, and half as many pairs."""

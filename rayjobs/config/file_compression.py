@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdcore.concepts.rank_rule import RuleName, Scope
+from cdcore.concepts.rank_rule import Rule, RuleName, Scope
 from cdcore.errors import ConfigError
 from rayjobs.cli.output_checks import check_file
 
@@ -49,4 +49,6 @@ class CompressJob:
             raise ConfigError(f"--output is {self.output}, expected a name in .safetensors")
         if self.output.resolve() == self.source.resolve():
             raise ConfigError(f"--output is {self.output}, the source itself; give another name")
+        if self.size is None:
+            _ = Rule(name=given[0], value=getattr(self, given[0]))
         check_file(self.output, overwrite=self.overwrite)

@@ -1,5 +1,6 @@
 """The configuration of a merge as a user writes it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,11 @@ class MergeJob:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"--{name} is {value}, expected {least} or more")
+        if not 0 < self.penalty < math.inf:
+            raise ConfigError(
+                f"the penalty is {self.penalty}, expected a number above 0; near 0 gives the "
+                "concepts all their way, as 'constrained' does"
+            )
         if self.seed + self.pictures > _SEEDS:
             raise ConfigError(
                 f"--seed is {self.seed} and --pictures {self.pictures}, expected seeds below 2**64"

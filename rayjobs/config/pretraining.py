@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from cdcore.errors import ConfigError
+from cdcore.pocket.pretraining.stage_names import STAGES, StageName
 
 __all__ = ["PretrainJob"]
 
@@ -19,12 +20,7 @@ class PretrainJob:
 
     output: Path = Path("runs/pocket")
     """Folder of the base, which every worker must see; a base that is there is continued."""
-    stages: tuple[Literal["autoencoder", "towers", "unet", "judge"], ...] = (
-        "autoencoder",
-        "towers",
-        "unet",
-        "judge",
-    )
+    stages: tuple[StageName, ...] = STAGES
     """Stages to run, in this order."""
     seconds: float | None = None
     """Stop after so much training, to be continued; unset, all stages run to their end."""

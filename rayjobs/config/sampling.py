@@ -1,15 +1,18 @@
 """The configuration of sampling as a user writes it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.errors import ConfigError
+from cdcore.files import read_texts
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.profiles import SamplerName
 
 __all__ = ["SampleJob"]
 
 DEFAULT_BASE = "pocket"
+_SEEDS = 2**64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +68,19 @@ class SampleJob:
             raise ConfigError("give either --prompt TEXT or --prompts FILE, and not both")
         if self.count < 1:
             raise ConfigError(f"--count is {self.count}, expected 1 or more")
+        if not 0 < self.penalty < math.inf:
+            raise ConfigError(
+                f"the penalty is {self.penalty}, expected a number above 0; near 0 gives the "
+                "concepts all their way, as 'constrained' does"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"--steps is {self.steps}, expected 1 or more")
+        if not 0 <= self.seed < _SEEDS:
+            raise ConfigError(f"--seed is {self.seed}, expected 0 to 2**64 - 1")
+        if self.guidance is not None and not self.guidance >= 1:
+            raise ConfigError(
+                f"--guidance is {self.guidance}, expected a number of at least 1 (off)"
+            )
 
     @property
     def merging(self) -> MergeSettings:
@@ -87,12 +103,11 @@ class SampleJob:
         if self.prompts is None:
             return (self.prompt or "",)
         try:
-            lines = self.prompts.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-            raise ConfigError(f"--prompts {self.prompts}: cannot be read ({reason})") from error
-        stripped = [line.strip() for line in lines]
-        prompts = tuple(line for line in stripped if line and not line.startswith("#"))
+            prompts = read_texts(self.prompts)
+        except OSError as error:
+            raise ConfigError(
+                f"--prompts {self.prompts}: cannot be read ({error.strerror})"
+            ) from error
         if not prompts:
             raise ConfigError(f"--prompts {self.prompts}: no prompt in it; write one on each line")
         return prompts

@@ -1,5 +1,6 @@
 """The configuration of the training job as a user writes it, and how it is resolved."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +12,9 @@ from rayjobs.config.concept_source import ConceptSource
 
 if TYPE_CHECKING:
     from cdcore.model.base import Base
+    from cdcore.model.profiles import Profile
 
-__all__ = ["FIELD_GROUPS", "STAND_INS", "TrainJob", "resolve"]
+__all__ = ["FIELD_GROUPS", "STAND_INS", "TrainJob", "configured", "resolve"]
 
 
 FIELD_GROUPS = {
@@ -193,6 +195,23 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
         ConfigError: A value is impossible.
         TokenError: The tokenizer cannot use the class noun or a token.
     """
+    return configured(job, base.profile, base.text_encoder.word_ids)
+
+
+def configured(
+    job: TrainJob, profile: "Profile", check_word: Callable[[str], object]
+) -> TrainingConfig:
+    """Fill in the defaults of a profile, and check the words.
+
+    Args:
+        job: As the user wrote it.
+        profile: The settings that suit the base.
+        check_word: Refuses a word that the base's tokenizer cannot use.
+
+    Raises:
+        ConfigError: A value is impossible.
+        TokenError: The tokenizer cannot use the class noun or a token.
+    """
     subjects = tuple(
         SubjectConfig(
             class_noun=source.class_noun.strip(),
@@ -202,7 +221,7 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
         for source in job.sources
     )
     config = TrainingConfig.of_profile(
-        base.profile,
+        profile,
         name=job.name,
         subjects=subjects,
         steps=job.steps,
@@ -219,7 +238,7 @@ def resolve(job: TrainJob, base: "Base") -> TrainingConfig:
     )
     for subject in subjects:
         for word in (subject.class_noun, subject.initializer_token):
-            base.text_encoder.word_ids(word)
+            check_word(word)
     if job.workers > config.rows_per_step:
         raise ConfigError(
             f"{job.workers} workers for {config.rows_per_step} rows_per_step: some would have no "

@@ -20,11 +20,11 @@ from rayjobs.config.evaluation import EvaluateJob
 if TYPE_CHECKING:
     from cdcore.model.base import Base
 
-__all__ = ["Lesson", "Teacher", "TeacherTask", "find_concept", "lesson_for"]
+__all__ = ["ConceptTraining", "ConceptTrainer", "TrainerTask", "find_concept", "training_for"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
+class ConceptTraining:
     """A concept to train.
 
     Attributes:
@@ -48,8 +48,8 @@ class Lesson:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TeacherTask:
-    """What all lessons share.
+class TrainerTask:
+    """What all trainings share.
 
     Attributes:
         base: Name of the base.
@@ -60,31 +60,27 @@ class TeacherTask:
     cache: Path
 
 
-class Teacher:
+class ConceptTrainer:
     """Trains concepts; see `rayjobs.cluster.actor_pool.Worker`."""
 
-    def __init__(self, task: TeacherTask) -> None:
+    def __init__(self, task: TrainerTask) -> None:
         from cdcore.model.loading import load_local_base
 
         self._task = task
         self._base = load_local_base(task.base)
 
-    def work(self, items: Sequence[Lesson]) -> list[str]:
-        """Train each lesson and write its file; return their names."""
-        return [self._teach(lesson) for lesson in items]
+    def work(self, items: Sequence[ConceptTraining]) -> list[str]:
+        """Train each training and write its file; return their names."""
+        return [self._train(training) for training in items]
 
-    def _teach(self, lesson: Lesson) -> str:
+    def _train(self, training: ConceptTraining) -> str:
         from cdcore.concepts.storage import save_concept
-        from cdcore.training.engine import ConceptParameters, LocalEngine
         from cdcore.training.preparation import prepare
-        from cdcore.training.trainer import Trainer, trained_concept
+        from cdcore.training.trainer import train_alone
 
-        base, config = self._base, lesson.config
-        data = prepare(base, config, lesson.pictures(), self._task.cache, lambda *_: None)
-        parameters = ConceptParameters.initial(base, config).to(base.device)
-        engine = LocalEngine(parameters, config.learning_rate)
-        Trainer(base, config, data, parameters, engine).run(0, lambda _: None)
-        save_concept(trained_concept(base, config, parameters), lesson.file, base)
+        base, config = self._base, training.config
+        data = prepare(base, config, training.pictures(), self._task.cache, lambda *_: None)
+        save_concept(train_alone(base, config, data), training.file, base)
         return config.name
 
 
@@ -101,9 +97,9 @@ def find_concept(folder: Path | None, name: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def lesson_for(
+def training_for(
     job: EvaluateJob, base: "Base", concepts: Sequence[SetConcept], output: Path
-) -> tuple[Path, Lesson | None]:
+) -> tuple[Path, ConceptTraining | None]:
     """Return the file of a concept, or of several that are trained together.
 
     Args:
@@ -113,7 +109,7 @@ def lesson_for(
         output: Folder of the evaluation.
 
     Returns:
-        Where the file is, or will be; and the lesson that makes it, None where it is there.
+        Where the file is, or will be; and the training that makes it, None where it is there.
 
     Raises:
         ConfigError: It is not there, and nothing is to be trained.
@@ -144,7 +140,7 @@ def lesson_for(
             f"there is no concept {name}.safetensors in {job.concepts or '--concepts (unset)'}; "
             "give the folder that has it, or leave out --no-train"
         )
-    return file, Lesson(config=config, picture_files=files, file=file)
+    return file, ConceptTraining(config=config, picture_files=files, file=file)
 
 
 def _decoded(files: Sequence[tuple[str, bytes]]) -> list[Picture]:

@@ -1,6 +1,5 @@
 """The driver of an evaluation: plan, train what is missing, sample what is not done, report."""
 
-import hashlib
 import os
 import sys
 import time
@@ -12,10 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cdcore.concepts.storage import load_merge_inputs
-from cdcore.errors import ConfigError
 from cdcore.evaluation.cell import Cell
-from cdcore.evaluation.dataset import SetConcept, read_concept_set
+from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.embeddings import CellRows, load_rows
 from cdcore.evaluation.embeddings import is_done as is_cell_done
 from cdcore.evaluation.panel import Panel, PanelSources, load_panel
@@ -24,15 +21,22 @@ from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
 from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
+from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cluster.actor_pool import results
 from rayjobs.cluster.connection import connected, scaling, silent_errors, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.evaluation import EvaluateJob, SamplingSettings
-from rayjobs.evaluation.concept_training import Lesson, Teacher, TeacherTask, lesson_for
+from rayjobs.evaluation.concept_training import (
+    ConceptTrainer,
+    ConceptTraining,
+    TrainerTask,
+    training_for,
+)
+from rayjobs.evaluation.orders import Names, cell_orders, check_nouns, needed_concepts
 from rayjobs.evaluation.references import reference_rows
 from rayjobs.evaluation.report import print_table, save_grids, save_prompts, save_tables
-from rayjobs.evaluation.worker import CellTask, CellWorker, Order
+from rayjobs.evaluation.worker import CellOrder, CellTask, CellWorker
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
 
@@ -44,7 +48,6 @@ _FILE_COLUMNS = 150
 """Width of the table where there is no terminal to fold it."""
 _PLAIN_LINE_S = 10.0
 """Seconds between lines where there is no terminal."""
-_MERGES = ("constrained", "ridge", "sum", "masked")
 
 
 def evaluate(job: EvaluateJob) -> dict[str, Any]:
@@ -58,9 +61,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
         OSError: A folder cannot be written.
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _FILE_COLUMNS
+    console = plain_console(soft_wrap=True, file_width=_FILE_COLUMNS)
     whole = read_concept_set(absolute(job.dataset))
     for note in whole.notes:
         console.print(f"note: {note}")
@@ -133,61 +134,38 @@ class _Run:
         seconds = time.monotonic() - started
         return self._report([order.cell for order in orders], references, seconds)
 
-    def _taught(self) -> dict[tuple[str, ...], Path]:
+    def _taught(self) -> dict[Names, Path]:
         """Return the concept files by the names of what they teach, training those not there."""
-        wanted: dict[tuple[str, ...], tuple[SetConcept, ...]] = {}
-        methods = set(self.plan.methods)
-        for entry in self.selection.singles if "single" in methods else ():
-            wanted[entry.name,] = entry.concepts
-        for pair in self.selection.pairs:
-            if methods & set(_MERGES):
-                wanted |= {(concept.name,): (concept,) for concept in pair.concepts}
-            if "joint" in methods:
-                wanted[tuple(concept.name for concept in pair.concepts)] = pair.concepts
-        files: dict[tuple[str, ...], Path] = {}
-        lessons: list[Lesson] = []
-        for names, concepts in wanted.items():
-            files[names], lesson = lesson_for(self.job, self.base, concepts, self.output)
-            if lesson is None:
-                _check_nouns(files[names], concepts)
+        files: dict[Names, Path] = {}
+        untrained: list[ConceptTraining] = []
+        for names, concepts in needed_concepts(self.selection, self.plan.methods).items():
+            files[names], training = training_for(self.job, self.base, concepts, self.output)
+            if training is None:
+                check_nouns(files[names], concepts)
             else:
-                lessons.append(lesson)
-        if lessons:
-            task = TeacherTask(base=self.base.name, cache=self.cache)
-            steps = sum(lesson.config.steps for lesson in lessons)
-            self.console.print(f"training {len(lessons)} concepts, {steps} steps in all")
-            self._follow("training", "concepts", len(lessons), self._pooled(lessons, Teacher, task))
+                untrained.append(training)
+        if untrained:
+            task = TrainerTask(base=self.base.name, cache=self.cache)
+            steps = sum(training.config.steps for training in untrained)
+            self.console.print(f"training {len(untrained)} concepts, {steps} steps in all")
+            lines = self._pooled(untrained, ConceptTrainer, task)
+            self._follow("training", "concepts", len(untrained), lines)
         return files
 
-    def _orders(self, files: Mapping[tuple[str, ...], Path]) -> list[Order]:
-        entries = {entry.name: entry for entry in (*self.selection.singles, *self.selection.pairs)}
-        digests: dict[Path, str] = {}
-        orders = []
-        for cell in self.plan.cells(self.selection):
-            names = tuple(concept.name for concept in entries[cell.entry].concepts)
-            needed: list[tuple[str, ...]] = []
-            if cell.method in ("single", "joint"):
-                needed = [names]
-            elif cell.method in _MERGES:
-                needed = [(name,) for name in names]
-            own = tuple(files[key] for key in needed)
-            for file in own:
-                if file not in digests:
-                    digests[file] = hashlib.sha256(file.read_bytes()).hexdigest()
-            settings = {
-                "base": self.base.fingerprint,
-                "concepts": [digests[file] for file in own],
-                "sampling": asdict(self.sampling),
-                "embedders": asdict(self.sources),
-                "penalty": self.job.penalty if cell.method == "ridge" else None,
-            }
-            orders.append(Order(cell=cell, files=own, digest=cell.digest(settings)))
-        return orders
+    def _orders(self, files: Mapping[Names, Path]) -> list[CellOrder]:
+        settings = {
+            "base": self.base.fingerprint,
+            "sampling": asdict(self.sampling),
+            "embedders": asdict(self.sources),
+        }
+        return cell_orders(
+            self.plan, self.selection, files, settings=settings, penalty=self.job.penalty
+        )
 
-    def _is_done(self, order: Order) -> bool:
+    def _is_done(self, order: CellOrder) -> bool:
         return is_cell_done(order.cell.file(self.output), order.digest)
 
-    def _sample(self, pending: Sequence[Order]) -> None:
+    def _sample(self, pending: Sequence[CellOrder]) -> None:
         task = CellTask(
             base=self.base.name,
             sources=self.sources,
@@ -298,13 +276,3 @@ class _Run:
             "DINO column": self.sources.dino,
             "KID": f"{self.plan.kid_pictures} pictures of captions, features of the CLIP column",
         }
-
-
-def _check_nouns(file: Path, concepts: Sequence[SetConcept]) -> None:
-    taught = [subject.class_noun for subject in load_merge_inputs(file).subjects]
-    wanted = [concept.class_noun for concept in concepts]
-    if taught != wanted:
-        raise ConfigError(
-            f"{file} teaches {' and '.join(taught)}, the data set has {' and '.join(wanted)} under "
-            "that name; give the concepts that were trained on its pictures"
-        )

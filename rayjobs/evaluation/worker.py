@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from cdcore.model.update import Update
     from cdcore.sampling.request import Request
 
-__all__ = ["CellWorker", "CellTask", "Order", "Taught"]
+__all__ = ["CellWorker", "CellTask", "CellOrder", "Taught"]
 
 _KEPT = 4
 """Concepts and merges that are kept for the next cell; cells that share one follow each other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class CellOrder:
     """A cell to do.
 
     Attributes:
@@ -86,7 +86,7 @@ class CellWorker:
         self._panel = load_panel(task.sources, self._base)
         self._known: OrderedDict[tuple[str, tuple[Path, ...]], Taught] = OrderedDict()
 
-    def work(self, items: Sequence[Order]) -> list[str]:
+    def work(self, items: Sequence[CellOrder]) -> list[str]:
         """Sample some cells in common batches, and write each; return their keys."""
         from cdcore.sampling.pipeline import sample
 
@@ -96,7 +96,7 @@ class CellWorker:
             self._write(order, own)
         return [order.cell.key for order in items]
 
-    def _requests(self, order: Order) -> "list[Request]":
+    def _requests(self, order: CellOrder) -> "list[Request]":
         from cdcore.sampling.request import Request
 
         taught, settings = self._taught(order), self._task.sampling
@@ -116,7 +116,7 @@ class CellWorker:
             )
         ]
 
-    def _write(self, order: Order, pixels: "Tensor") -> None:
+    def _write(self, order: CellOrder, pixels: "Tensor") -> None:
         from cdcore.pictures.png import save_picture
 
         cell, is_shown = order.cell, order.cell.part == "prompts"
@@ -129,7 +129,7 @@ class CellWorker:
         # Last: with this file the cell is done.
         rows.save(cell.file(self._task.output), order.digest)
 
-    def _taught(self, order: Order) -> Taught:
+    def _taught(self, order: CellOrder) -> Taught:
         key = order.cell.method, order.files
         if key not in self._known:
             self._known[key] = self._make(order)
@@ -138,7 +138,7 @@ class CellWorker:
         self._known.move_to_end(key)
         return self._known[key]
 
-    def _make(self, order: Order) -> Taught:
+    def _make(self, order: CellOrder) -> Taught:
         from dataclasses import replace
 
         from cdcore.concepts.storage import load_concept

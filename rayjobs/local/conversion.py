@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cdcore.concepts.rank_rule import Rule
-from cdcore.errors import ConfigError
+from cdcore.errors import ConceptFileError, ConfigError
+from cdcore.formats.exports.tool_names import TOOLS
 from rayjobs.cli.output_checks import check_file, check_folder
+from rayjobs.config.conversion import LOW_RANK, SUFFIXES, ConvertJob
 from rayjobs.local.file_compression import error_table
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from cdcore.formats.format import Format
     from cdcore.formats.source import Source
     from cdcore.formats.tensors.kv_base import KVBase
-from rayjobs.config.conversion import ConvertJob
 
 __all__ = ["run"]
 
@@ -29,15 +30,14 @@ def run(job: ConvertJob, console: Console) -> None:
         CustomDiffusionError: A file or a setting cannot be used.
         OSError: A file cannot be written.
     """
-    # Model libraries take seconds to import: bad input and --help should not wait for them.
+    _check(job)
+    # Model libraries take seconds to import: what needs none should not wait for them.
     from cdcore.formats.exports.export import export_for_tool
-    from cdcore.formats.exports.tools import TOOLS
     from cdcore.formats.known_formats import FORMATS
     from cdcore.formats.source import read_source
     from cdcore.formats.tensors.kv_base import KVBase
 
     format_ = FORMATS.get(job.to)
-    _check(job, format_)
     if job.to == "concept":
         _to_concept(job, console)
         return
@@ -61,31 +61,29 @@ def run(job: ConvertJob, console: Console) -> None:
             _list([made.folder / file for file in made.files], console)
 
 
-def _check(job: ConvertJob, format_: "Format | None") -> None:
-    """Find out before anything is read what cannot be written.
+def _check(job: ConvertJob) -> None:
+    """Find out before anything is read what cannot be read or written.
 
     Raises:
         ConfigError: The output does not suit the format or cannot be written, or something would
             be lost.
+        ConceptFileError: There is no source.
     """
-    suffixes = (".safetensors",) if job.to == "concept" else format_.suffixes if format_ else ()
-    if suffixes and job.output.suffix not in suffixes:
-        raise ConfigError(
-            f"--output is {job.output}, but {job.to} is a file in {' or '.join(suffixes)}"
-        )
-    if not suffixes and job.output.is_file():
+    suffix = SUFFIXES.get(job.to)
+    if suffix is not None and job.output.suffix != suffix:
+        raise ConfigError(f"--output is {job.output}, but {job.to} is a file in {suffix}")
+    if suffix is None and job.output.is_file():
         raise ConfigError(f"--output is {job.output}, a file, but {job.to} is a folder of files")
     _check_apart(job)
-    check = check_file if suffixes else check_folder
+    check = check_folder if suffix is None else check_file
     check(job.output, overwrite=job.overwrite)
-    is_low_rank = job.to in ("comfyui", "a1111", "diffusers", "peft") or (
-        format_ is not None and format_.holds == "factors"
-    )
-    if job.rule is not None and not is_low_rank:
+    if job.rule is not None and job.to not in LOW_RANK:
         raise ConfigError(
             f"--{job.rule.name} is for formats of low rank, which {job.to} is not; compress.py "
             "makes smaller concept files"
         )
+    if not job.source.exists():
+        raise ConceptFileError(f"{job.source}: no such file")
 
 
 def _check_apart(job: ConvertJob) -> None:

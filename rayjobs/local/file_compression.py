@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from cdcore.concepts.low_rank import BYTES_PER_VALUE, Compressed, compress
 from cdcore.concepts.rank_rule import Rule
 from cdcore.errors import ConfigError
+from rayjobs.config.file_compression import RULES, CompressJob
+from rayjobs.refusals.concepts import headers_of, shaped_base
 
 if TYPE_CHECKING:
     from cdcore.concepts.concept import Concept
-from rayjobs.config.file_compression import RULES, CompressJob
+    from cdcore.concepts.low_rank import Compressed
 
 __all__ = ["error_table", "run"]
 
@@ -27,7 +28,10 @@ def run(job: CompressJob, console: Console) -> None:
         CustomDiffusionError: A file or a setting cannot be used.
         OSError: The file cannot be written.
     """
-    # Model libraries take seconds to import: bad input and --help should not wait for them.
+    (header,) = headers_of([job.source])
+    shaped_base(job.base or header.base_name, [header])
+    # Model libraries take seconds to import: what needs none should not wait for them.
+    from cdcore.concepts.low_rank import compress
     from cdcore.concepts.storage import load_concept, save_concept
     from cdcore.model.loading import load_base
 
@@ -51,7 +55,7 @@ def run(job: CompressJob, console: Console) -> None:
     console.print(f"{before:.2f} MB -> {after:.2f} MB: {job.output}", soft_wrap=True)
 
 
-def error_table(made: Compressed) -> Table:
+def error_table(made: "Compressed") -> Table:
     """Return the table of what each matrix kept and lost."""
     table = Table(title="||Delta - Delta_r|| / ||Delta|| of each matrix", title_justify="left")
     table.add_column("matrix", overflow="fold")
@@ -66,6 +70,7 @@ def _rule(job: CompressJob, concept: "Concept", pairs: int) -> Rule:
     if job.size is None:
         name = next(name for name in RULES if getattr(job, name) is not None)
         return Rule(name=name, value=getattr(job, name))
+    from cdcore.concepts.low_rank import BYTES_PER_VALUE
     from cdcore.concepts.storage import load_merge_inputs
 
     of_update = sum(part.numel() for part in concept.update.tensors().values()) * BYTES_PER_VALUE

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from rayjobs.cli.output_checks import check_place
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.weighted_file import weighted_files
+from rayjobs.config.sampling import DEFAULT_BASE, SampleJob
+from rayjobs.refusals.concepts import check_one_base, check_prompts, headers_of, shaped_base
 
 if TYPE_CHECKING:
     from cdcore.concepts.concept import Concept
     from cdcore.concepts.subject import Subject
     from cdcore.model.base import Base
     from cdcore.sampling.request import Request
-from rayjobs.config.sampling import DEFAULT_BASE, SampleJob
 
 __all__ = ["run"]
 
@@ -29,14 +30,20 @@ def run(job: SampleJob) -> None:
     prompts = job.read_prompts()
     files = weighted_files(job.concepts)
     check_place(job.output)
-    # Model libraries take seconds to import: bad input and --help should not wait for them.
+    headers = headers_of([file for file, _ in files])
+    if len(headers) > 1 and not job.allow_other_base:
+        check_one_base(headers)
+    base_name = job.base or (headers[0].base_name if headers else DEFAULT_BASE)
+    check_prompts([*prompts, job.negative_prompt], headers)
+    shaped_base(base_name, headers)
+    # Model libraries take seconds to import: what needs none should not wait for them.
     from cdcore.concepts.storage import load_concept
     from cdcore.model.loading import load_local_base
     from cdcore.sampling.pipeline import sample
     from rayjobs.local.sample_grid import sheets
 
     concepts = [load_concept(file) for file, _ in files]
-    base = load_local_base(job.base or (concepts[0].base_name if concepts else DEFAULT_BASE))
+    base = load_local_base(base_name)
     for concept in concepts:
         concept.check_base(base, allow_other_base=job.allow_other_base)
     first, subjects = _first_request(job, base, concepts, files)

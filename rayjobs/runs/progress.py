@@ -46,6 +46,7 @@ class RunProgress:
         self._tasks: dict[str, TaskID] = {}
         self._printed_at = 0.0
         self._printed = ""
+        self._named = ""
 
     def __enter__(self) -> "RunProgress":
         self._run.phase_file.unlink(missing_ok=True)
@@ -101,15 +102,13 @@ class RunProgress:
         self._bar.update(self._tasks[name], completed=done, figures=figures)
 
     def _show_line(self, name: str, done: int, total: int, figures: str) -> None:
-        is_new = name != self._printed
-        is_last = done == total
-        if not (is_new or is_last or time.monotonic() - self._printed_at > _PLAIN_LINE_S):
-            return
+        is_late = time.monotonic() - self._printed_at > _PLAIN_LINE_S
         line = f"{name} {done}/{total} {figures}".rstrip()
-        key = line if is_last else name
-        if key != self._printed or not is_last:
-            self._console.print(line, highlight=False)
-        self._printed, self._printed_at = key, time.monotonic()
+        # A step may take longer than the time between lines: then there is nothing to tell.
+        if line == self._printed or not (name != self._named or done == total or is_late):
+            return
+        self._console.print(line, highlight=False)
+        self._named, self._printed, self._printed_at = name, line, time.monotonic()
 
 
 def _figures(metrics: list[dict[str, Any]]) -> str:

@@ -13,7 +13,8 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.errors import first_line
+from cdcore.formats.exports.tool_names import TOOLS, tools_named
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
     Picture,
@@ -24,6 +25,7 @@ from cdcore.pictures.picture_folder import (
 )
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
+from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected, scaling, tell_if_busy
 from rayjobs.cluster.failures import mendable
 from rayjobs.cluster.shared_storage import check_shared
@@ -61,9 +63,7 @@ def train(job: TrainJob) -> dict[str, Any]:
         KeyboardInterrupt: The user, or a signal, has ended it; the same job goes on from there.
     """
     started = time.monotonic()
-    console = Console(highlight=False, markup=False, emoji=False)
-    # In a file lines stay whole.
-    console.soft_wrap = not console.is_terminal
+    console = plain_console()
     if job.dry_run:
         return dry_run(job, console)
     task, asked = checked(job, console)
@@ -184,8 +184,7 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
     run = task.run
     summary = {"name": run.name, "status": "interrupted"}
     if not isinstance(error, KeyboardInterrupt):
-        text = str(error).splitlines()[0] if str(error) else ""
-        summary |= {"status": "failed", "error": text or type(error).__name__}
+        summary |= {"status": "failed", "error": first_line(error)}
     # A full disk must not hide what went wrong. What was being written goes first: on a full disk
     # there is no room for anything else.
     with suppress(OSError):

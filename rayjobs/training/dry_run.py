@@ -12,7 +12,7 @@ import torch
 import yaml
 from rich.console import Console
 
-from cdcore.formats.exports.tools import tools_named
+from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.meta_base import outline_base
 from cdcore.pictures.picture_folder import read_pictures, split_holdout

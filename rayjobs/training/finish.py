@@ -20,7 +20,7 @@ from cdcore.pocket.networks.judge_embedders import embedder_of
 from cdcore.scoring.base_pictures import load_base_pictures
 from cdcore.scoring.before_after import Evaluation, evaluate_concept, evaluate_pair, joint_metrics
 from cdcore.scoring.targets import picture_pixels
-from cdcore.training.inputs_grid import inputs_sheet
+from cdcore.training.inputs_grid import inputs_grid
 from rayjobs.runs.loss_curves import plot_curves
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _file_part(label: str) -> str:
 
 def _save_inputs(base: Base, task: "TrainTask") -> str:
     path = task.run.samples / "inputs.png"
-    sheet = inputs_sheet(
+    sheet = inputs_grid(
         task.pictures,
         task.config,
         resolution=base.profile.resolution,

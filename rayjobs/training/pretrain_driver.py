@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cdcore.errors import ConfigError
+from cdcore.pocket.pretraining.checks import check_piece
+from cdcore.pocket.pretraining.piece import Piece, completed_steps
+from rayjobs.cli.console import plain_console
 from rayjobs.runs.result_paths import result_folder
 
 if TYPE_CHECKING:
     from ray.train import ScalingConfig
 
-    from cdcore.pocket.pretraining.pretrain import Piece
     from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.config.pretraining import PretrainJob
 
@@ -31,14 +33,6 @@ def run(job: PretrainJob) -> bool:
         CustomDiffusionError: A setting, the folder or the cluster cannot be used.
         OSError: A folder cannot be written.
     """
-    # Torch and Ray take seconds to import: --help should not wait for them.
-    from cdcore.pocket.pretraining.checks import check_piece
-    from cdcore.pocket.pretraining.pretrain import Piece, completed_steps
-    from rayjobs.cluster.connection import connected
-    from rayjobs.runs.progress import RunProgress
-    from rayjobs.runs.run_directory import RunDirectory
-    from rayjobs.training.pretrain_worker import SAMPLES_FILE
-
     folder = result_folder(job.output, "--output")
     piece = Piece(
         folder=folder,
@@ -50,8 +44,14 @@ def run(job: PretrainJob) -> bool:
         seed=job.seed,
     )
     check_piece(piece)
+    # Torch and Ray take seconds to import: what needs neither should not wait.
+    from rayjobs.cluster.connection import connected
+    from rayjobs.runs.progress import RunProgress
+    from rayjobs.runs.run_directory import RunDirectory
+    from rayjobs.training.pretrain_worker import SAMPLES_FILE
+
     notes = RunDirectory(folder / _RUN_FOLDER)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True)
     try:
         with connected(), RunProgress(notes, console):
             finished = _fit(job, piece, notes, console)
@@ -67,7 +67,7 @@ def run(job: PretrainJob) -> bool:
     return finished
 
 
-def _fit(job: PretrainJob, piece: "Piece", notes: "RunDirectory", console: Console) -> bool:
+def _fit(job: PretrainJob, piece: Piece, notes: "RunDirectory", console: Console) -> bool:
     from ray.train import RunConfig
     from ray.train.torch import TorchTrainer
 

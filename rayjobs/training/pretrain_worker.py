@@ -17,7 +17,8 @@ from cdcore.pictures.png import save_picture
 from cdcore.pocket.examination.showcase import showcase
 from cdcore.pocket.pretraining.album import open_album
 from cdcore.pocket.pretraining.checks import is_complete
-from cdcore.pocket.pretraining.pretrain import Piece, StepReport, pretrain
+from cdcore.pocket.pretraining.piece import Piece
+from cdcore.pocket.pretraining.pretrain import StepReport, pretrain
 from rayjobs.runs.run_directory import RunDirectory
 
 __all__ = ["SAMPLES_FILE", "pretrain_worker"]

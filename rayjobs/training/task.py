@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdcore.formats.exports.tools import ToolName
+from cdcore.formats.exports.tool_names import ToolName
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.config import TrainingConfig
 from rayjobs.runs.run_directory import RunDirectory
@@ -22,12 +22,14 @@ class ScorePlan:
         seeds: How many of the run's sample seeds, from the first on.
         base_pictures: File of `cdcore.scoring.base_pictures` for these seeds; None samples them
             here.
+        awaits_verdict: Whether a run waits after each score on the way until it may go on.
     """
 
     every: int
     prompts: int
     seeds: int
     base_pictures: Path | None = None
+    awaits_verdict: bool = False
 
     def is_due(self, step: int, steps: int) -> bool:
         """Whether a run of ``steps`` steps is scored on the way after ``step`` of them."""

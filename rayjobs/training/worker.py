@@ -17,6 +17,7 @@ from cdcore.training.engine import ConceptParameters
 from cdcore.training.preparation import prepare
 from cdcore.training.trainer import StepMetrics, Trainer, trained_concept
 from rayjobs.runs.checkpoints import finish_checkpoint, last_checkpoint, step_of, writing_folder
+from rayjobs.runs.verdict import await_verdict
 from rayjobs.training.finish import finish_run
 from rayjobs.training.task import TrainTask
 from rayjobs.training.validation import Validation, flat_scores
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from rayjobs.training.deepspeed_engine import DeepSpeedEngine
 
 __all__ = ["train_worker"]
+
+_PATIENCE_S = 600.0
+"""How long a run waits for a verdict on its score; the other workers wait for it as long."""
 
 
 def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
@@ -74,6 +78,8 @@ def _scorer(
         # Ray's own wait for the others complains after a while, this one does not.
         dist.barrier()
         ray.train.report({"step": step, **scores})
+        if validation is not None and plan.awaits_verdict:
+            await_verdict(task.run, step, session=task.session, patience_s=_PATIENCE_S)
 
     return score
 

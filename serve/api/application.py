@@ -59,7 +59,7 @@ async def _check_query(request: Request) -> None:
     A misspelled ``?version=`` would otherwise delete every version of a concept.
 
     Raises:
-        ConfigError: It has one.
+        ConfigError: The request has such a parameter.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)

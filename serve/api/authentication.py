@@ -26,8 +26,8 @@ def is_local(scope: Scope, host: str) -> bool:
     """Whether a request has not left this machine.
 
     Args:
-        scope: Of the request.
-        host: Its Host header.
+        scope: The request's scope, with the addresses of both ends.
+        host: The request's Host header.
     """
     named = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     ends = (scope.get("client"), scope.get("server"))

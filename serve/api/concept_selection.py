@@ -10,9 +10,10 @@ from serve.catalogue.caller import Caller
 from serve.catalogue.catalogue import Catalogue
 from serve.catalogue.listed_concept import ListedConcept
 from serve.concepts.mix import ConceptMix
+from serve.engine.request import MAX_CONCEPTS
 from serve.gateway.facts import ServiceFacts
 
-__all__ = ["mix_of", "choose"]
+__all__ = ["choose", "mix_of"]
 
 _VERSION_MARK = "@"
 
@@ -25,8 +26,8 @@ def choose(
     Args:
         request: Names concepts in ``concepts``; or in ``model``, as "mycat", "mycat@2" or
             "mycat+mychair"; or in its prompts, by their tokens.
-        facts: Of the base.
-        catalogue: All concepts.
+        facts: What the HTTP side knows of the base.
+        catalogue: Holds all concepts.
         caller: Who asks.
 
     Raises:
@@ -82,10 +83,8 @@ def _mixed(
     caller: Caller,
 ) -> tuple[ConceptMix, list[ListedConcept]]:
     """Return chosen concepts as the engine takes them, and as they are in the versions chosen."""
-    if len(choices) > facts.max_concepts:
-        raise ConfigError(
-            f"{len(choices)} concepts are asked for, at most {facts.max_concepts} at once"
-        )
+    if len(choices) > MAX_CONCEPTS:
+        raise ConfigError(f"{len(choices)} concepts are asked for, at most {MAX_CONCEPTS} at once")
     parts = [
         (catalogue.reference(choice.name, choice.version, caller), choice.weight)
         for choice in choices

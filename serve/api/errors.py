@@ -43,7 +43,7 @@ _STATUSES: tuple[tuple[type[CustomDiffusionError], int, str], ...] = (
     (ConceptFileError, 400, "invalid_concept"),
     (CustomDiffusionError, 400, "invalid_value"),
 )
-"""By the first class that fits."""
+"""The status and code of an error are those of the first class that it is an instance of."""
 
 _CODES = {
     400: "invalid_value",

@@ -29,6 +29,7 @@ from serve.api.schemas import (
 )
 from serve.api.service import Service
 from serve.catalogue.caller import Caller
+from serve.concepts.mix import ConceptMix
 from serve.engine.request import Done, Event, Picture, PictureRequest, Preview
 from serve.gateway.facts import ServiceFacts
 from serve.payloads.event_stream import admitted
@@ -49,8 +50,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Order:
-    """A request in all its parts."""
+class _Generation:
+    """A client's request, what the engine is asked for it, and how its pictures are made."""
 
     body: ImageRequest
     wanted: PictureRequest
@@ -63,9 +64,9 @@ class _Order:
         return PictureFile(kind=self.body.output_format, quality=self.body.output_compression)
 
     def settings(self, seed: int) -> dict[str, Any]:
-        """Return what a picture tells of itself."""
-        told = self.provenance.model_dump(exclude={"residuals"})
-        return {"prompt": self.body.prompt, "seed": seed, **told}
+        """Return how a picture was made, as it is written into its file."""
+        provenance = self.provenance.model_dump(exclude={"residuals"})
+        return {"prompt": self.body.prompt, "seed": seed, **provenance}
 
 
 @router.post(
@@ -84,19 +85,19 @@ async def generate(
 ) -> Any:
     """Draw pictures, of the base, of concepts, or of a merge of them."""
     facts = await service.facts()
-    order = await _order(body, facts, service, caller)
-    charge = len(order.wanted.seeds) * order.wanted.steps
+    generation = await _generation_of(body, facts, service, caller)
+    charge = len(generation.wanted.seeds) * generation.wanted.steps
     limit = caller.row_steps_per_minute
     service.quotas.take(caller.owner, charge, limit, time.monotonic())
     try:
-        told = await admitted(request, service.gateway, order.wanted)
+        events = await admitted(request, service.gateway, generation.wanted)
     except CustomDiffusionError:
         service.quotas.give_back(caller.owner, charge, limit)
         raise
     if body.stream:
-        return StreamingResponse(_stream(told, order), media_type="text/event-stream")
-    async with aclosing(told):
-        return await _answer(told, order, service, str(request.base_url))
+        return StreamingResponse(_stream(events, generation), media_type="text/event-stream")
+    async with aclosing(events):
+        return await _answer(events, generation, service, str(request.base_url))
 
 
 @router.get(
@@ -112,19 +113,32 @@ async def linked_picture(name: str, service: ServiceDependency) -> Response:
     return Response(linked.data, media_type=linked.media_type)
 
 
-async def _order(
+async def _generation_of(
     body: ImageRequest, facts: ServiceFacts, service: Service, caller: Caller
-) -> _Order:
-    longest = max(len(body.prompt), len(body.negative_prompt))
-    if longest > service.settings.prompt_chars:
-        raise ConfigError(
-            f"a prompt has {longest} characters, at most {service.settings.prompt_chars} are read"
-        )
+) -> _Generation:
+    """Complete what a client asks for; errors as for `choose`, and for a size or a prompt."""
+    _check_prompts(body, service.settings.prompt_chars)
     size = _size(body.size, facts)
     # Versions that are not current are looked up in the store.
     mix = await asyncio.to_thread(choose, body, facts, service.catalogue, caller)
+    wanted = _picture_request(body, facts, mix, size, caller.owner or body.user or "")
+    return _Generation(
+        body=body, wanted=wanted, size=size, provenance=_provenance_of(wanted, facts)
+    )
+
+
+def _check_prompts(body: ImageRequest, most: int) -> None:
+    longest = max(len(body.prompt), len(body.negative_prompt))
+    if longest > most:
+        raise ConfigError(f"a prompt has {longest} characters, at most {most} are read")
+
+
+def _picture_request(
+    body: ImageRequest, facts: ServiceFacts, mix: ConceptMix, size: tuple[int, int], client: str
+) -> PictureRequest:
+    """Return what the engine is asked for; what the body leaves open is as the base has it."""
     first = secrets.randbits(32) if body.seed is None else body.seed
-    wanted = PictureRequest(
+    return PictureRequest(
         prompt=body.prompt,
         seeds=tuple((first + number) % 2**64 for number in range(body.n)),
         steps=body.num_inference_steps or facts.steps,
@@ -133,20 +147,24 @@ async def _order(
         negative_prompt=body.negative_prompt,
         mix=mix,
         size=size,
-        client=caller.owner or body.user or "",
+        client=client,
         deadline_s=body.deadline_s,
         deterministic=body.deterministic,
         previews=body.partial_images if body.stream else 0,
     )
-    provenance = Provenance(
+
+
+def _provenance_of(wanted: PictureRequest, facts: ServiceFacts) -> Provenance:
+    """Return how pictures are made, whose merge has not reported its errors yet."""
+    return Provenance(
         request_id=request_id(),
         base=facts.base_name,
         base_fingerprint=facts.base_fingerprint,
         concepts=[
             UsedConcept(name=reference.name, version=reference.version, weight=weight)
-            for reference, weight in mix.parts
+            for reference, weight in wanted.mix.parts
         ],
-        merge=mix.method or None,
+        merge=wanted.mix.method or None,
         residuals={},
         steps=wanted.steps,
         guidance_scale=wanted.guidance_scale,
@@ -154,7 +172,6 @@ async def _order(
         negative_prompt=wanted.negative_prompt,
         deterministic=wanted.deterministic,
     )
-    return _Order(body=body, wanted=wanted, size=size, provenance=provenance)
 
 
 def _size(text: str, facts: ServiceFacts) -> tuple[int, int]:
@@ -168,71 +185,77 @@ def _size(text: str, facts: ServiceFacts) -> tuple[int, int]:
 
 
 async def _answer(
-    told: AsyncIterator[Event], order: _Order, service: Service, address: str
+    events: AsyncIterator[Event], generation: _Generation, service: Service, address: str
 ) -> ImageAnswer:
     data: dict[int, ImageData] = {}
     residuals: Mapping[str, float] = {}
-    async for event in told:
+    async for event in events:
         if isinstance(event, Done):
             residuals = event.residuals
         elif isinstance(event, Picture):
             file = await asyncio.to_thread(
-                encode, event.pixels, order.settings(event.seed), order.file
+                encode, event.pixels, generation.settings(event.seed), generation.file
             )
-            data[event.number] = ImageData(seed=event.seed, **_held(file, order, service, address))
-    order.provenance.residuals = json_safe(dict(residuals))
+            data[event.number] = ImageData(
+                seed=event.seed, **_held(file, generation, service, address)
+            )
+    generation.provenance.residuals = json_safe(dict(residuals))
     return ImageAnswer(
         created=int(time.time()),
         data=[data[number] for number in sorted(data)],
-        output_format=order.body.output_format,
-        size="x".join(map(str, order.size)),
-        provenance=order.provenance,
+        output_format=generation.body.output_format,
+        size="x".join(map(str, generation.size)),
+        provenance=generation.provenance,
     )
 
 
-def _held(file: bytes, order: _Order, service: Service, address: str) -> dict[str, str]:
+def _held(file: bytes, generation: _Generation, service: Service, address: str) -> dict[str, str]:
     """Return a picture in the form that was asked for."""
-    if order.body.response_format == "b64_json":
+    if generation.body.response_format == "b64_json":
         return {"b64_json": base64.b64encode(file).decode()}
-    kind = order.body.output_format
+    kind = generation.body.output_format
     name = service.links.put(file, MEDIA_TYPES[kind])
     return {"url": f"{address}v1/images/files/{name}.{kind}"}
 
 
-async def _stream(told: AsyncGenerator[Event, None], order: _Order) -> AsyncIterator[str]:
+async def _stream(
+    events: AsyncGenerator[Event, None], generation: _Generation
+) -> AsyncIterator[str]:
     """Yield server-sent events: previews, each finished picture, and an error if there is one."""
-    previews = dict.fromkeys(range(len(order.wanted.seeds)), 0)
+    previews = dict.fromkeys(range(len(generation.wanted.seeds)), 0)
     last: Picture | None = None
     try:
-        async with aclosing(told):
-            async for event in told:
+        async with aclosing(events):
+            async for event in events:
                 if isinstance(event, Preview):
                     number = previews[event.number]
                     previews[event.number] += 1
-                    yield await _partial(event, number, order)
+                    yield await _partial(event, number, generation)
                     continue
                 # The merge's errors are known at the end: the last picture has them.
                 if isinstance(event, Done):
-                    order.provenance.residuals = json_safe(dict(event.residuals))
+                    generation.provenance.residuals = json_safe(dict(event.residuals))
                 if last is not None:
-                    yield await _completed(last, order)
+                    yield await _completed(last, generation)
                 last = event if isinstance(event, Picture) else None
     except CustomDiffusionError as error:
         status, code = status_of(error)
         yield _event("error", error_body(status, str(error), code))
 
 
-async def _partial(event: Preview, number: int, order: _Order) -> str:
-    file = replace(order.file, size=order.size)
+async def _partial(event: Preview, number: int, generation: _Generation) -> str:
+    file = replace(generation.file, size=generation.size)
     data = await asyncio.to_thread(encode, event.pixels, {"preview": True}, file)
-    told = {"partial_image_index": number, "image_index": event.number}
-    return _event("image_generation.partial_image", {**_common(data, order), **told})
+    place = {"partial_image_index": number, "image_index": event.number}
+    return _event("image_generation.partial_image", {**_common(data, generation), **place})
 
 
-async def _completed(event: Picture, order: _Order) -> str:
-    data = await asyncio.to_thread(encode, event.pixels, order.settings(event.seed), order.file)
-    provenance = order.provenance.model_dump()
-    told = {"seed": event.seed, "image_index": event.number, "provenance": provenance}
+async def _completed(event: Picture, generation: _Generation) -> str:
+    data = await asyncio.to_thread(
+        encode, event.pixels, generation.settings(event.seed), generation.file
+    )
+    provenance = generation.provenance.model_dump()
+    origin = {"seed": event.seed, "image_index": event.number, "provenance": provenance}
     # OpenAI's pictures cost tokens; its clients expect the numbers.
     usage = {
         "input_tokens": 0,
@@ -240,22 +263,24 @@ async def _completed(event: Picture, order: _Order) -> str:
         "output_tokens": 0,
         "total_tokens": 0,
     }
-    return _event("image_generation.completed", {**_common(data, order), **told, "usage": usage})
+    return _event(
+        "image_generation.completed", {**_common(data, generation), **origin, "usage": usage}
+    )
 
 
-def _common(data: bytes, order: _Order) -> dict[str, Any]:
+def _common(data: bytes, generation: _Generation) -> dict[str, Any]:
     return {
         "b64_json": base64.b64encode(data).decode(),
         "created_at": int(time.time()),
-        "size": "x".join(map(str, order.size)),
+        "size": "x".join(map(str, generation.size)),
         "quality": "auto",
         "background": "opaque",
-        "output_format": order.body.output_format,
+        "output_format": generation.body.output_format,
     }
 
 
 def _event(
     kind: Literal["image_generation.partial_image", "image_generation.completed", "error"],
-    told: Mapping[str, Any],
+    fields: Mapping[str, Any],
 ) -> str:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}\n\n"
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n"

@@ -36,8 +36,8 @@ class HttpGuard:
         """Stand before an application.
 
         Args:
-            app: It.
-            max_body: The most bytes that a request's body may have.
+            app: The application.
+            max_body: Returns the most bytes that a request's body may have.
         """
         self._app = app
         self._max_body = max_body
@@ -47,54 +47,66 @@ class HttpGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get(_ID_HEADER, "")
-        is_given = bool(_ID.fullmatch(given))
-        own = given if is_given else uuid.uuid4().hex
-        token = _current.set(own)
-        told: dict[str, Any] = {"status": 0, "bytes": 0}
-        started = time.monotonic()
-
-        async def send_noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                told["status"] = message["status"]
-                answer = MutableHeaders(scope=message)
-                # Who gave it knows it; Ray's proxy both gives it and adds it to the answer.
-                if not is_given:
-                    answer[_ID_HEADER] = own
-                answer["x-content-type-options"] = "nosniff"
-            elif message["type"] == "http.response.body":
-                told["bytes"] += len(message.get("body", b""))
-            await send(message)
-
+        exchange = _Exchange(scope, send)
+        token = _current.set(exchange.id)
         try:
-            most = self._max_body(scope)
-            length = headers.get("content-length", "0")
-            if length.isdecimal() and int(length[:20]) > most:
-                await error_answer(413, _too_large(most), "body_too_large")(
-                    scope, receive, send_noted
-                )
-            else:
-                await self._app(scope, _Limited(receive, most), send_noted)
+            await self._answer(scope, receive, exchange.send)
         except Exception:
-            told["status"] = 500
+            exchange.status = 500
             raise
         finally:
             _current.reset(token)
-            _log.info(
-                "%s",
-                json.dumps(
-                    {
-                        "request_id": own,
-                        "method": scope["method"],
-                        "path": scope["path"],
-                        "status": told["status"],
-                        "bytes": told["bytes"],
-                        "ms": round(1000 * (time.monotonic() - started), 1),
-                        **scope.get("state", {}).get("noted", {}),
-                    }
-                ),
-            )
+            _log.info("%s", json.dumps(exchange.line()))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer, unless the body is announced as too large."""
+        most = self._max_body(scope)
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > most:
+            await error_answer(413, _too_large(most), "body_too_large")(scope, receive, send)
+        else:
+            await self._app(scope, _Limited(receive, most), send)
+
+
+class _Exchange:
+    """A request and what was answered to it: its id, its headers, its line in the log."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        given = Headers(scope=scope).get(_ID_HEADER, "")
+        self._is_given = bool(_ID.fullmatch(given))
+        self.id = given if self._is_given else uuid.uuid4().hex
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._bytes = 0
+        self._started = time.monotonic()
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on, noting its status and its size."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._set_headers(MutableHeaders(scope=message))
+        elif message["type"] == "http.response.body":
+            self._bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    def _set_headers(self, headers: MutableHeaders) -> None:
+        # Who gave the id knows it; Ray's proxy both gives one and adds it to the answer.
+        if not self._is_given:
+            headers[_ID_HEADER] = self.id
+        headers["x-content-type-options"] = "nosniff"
+
+    def line(self) -> dict[str, Any]:
+        """Return what the log says of the exchange."""
+        return {
+            "request_id": self.id,
+            "method": self._scope["method"],
+            "path": self._scope["path"],
+            "status": self.status,
+            "bytes": self._bytes,
+            "ms": round(1000 * (time.monotonic() - self._started), 1),
+            **self._scope.get("state", {}).get("noted", {}),
+        }
 
 
 class _Limited:

@@ -39,9 +39,9 @@ class Service:
         """Put the parts together.
 
         Args:
-            settings: With absolute paths.
-            gateway: To engines of the settings' base.
-            registry: Of the settings.
+            settings: The service's settings, with absolute paths.
+            gateway: The way to engines of the settings' base.
+            registry: The registry that the settings name.
             examples: Concept files to publish where their names are free.
 
         Raises:
@@ -66,7 +66,7 @@ class Service:
         """Return what the engines serve, once one has answered.
 
         Raises:
-            EngineStoppedError: None does.
+            EngineStoppedError: No engine answers.
         """
         if self._facts is None:
             try:

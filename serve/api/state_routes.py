@@ -22,7 +22,7 @@ _POLICY = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'"
 )
-"""Of the page, which puts nothing of others into itself but texts and pictures."""
+"""The policy of the page, which puts nothing of others into itself but texts and pictures."""
 
 
 class Alive(BaseModel):

@@ -14,10 +14,10 @@ class Caller:
     """Whoever a key stands for.
 
     Attributes:
-        owner: Of concepts; empty where keys are not asked for.
+        owner: The owner that the caller's concepts have; empty where keys are not asked for.
         is_admin: Whether every concept is theirs.
-        row_steps_per_minute: Pictures times steps, or None for no limit.
-        max_concepts: Concepts that may be kept, or None for no limit.
+        row_steps_per_minute: How many pictures times steps they may ask for, or None for no limit.
+        max_concepts: How many concepts they may keep, or None for no limit.
     """
 
     owner: str

@@ -35,7 +35,7 @@ class Catalogue:
         """Follow a registry, from the first `refresh` on.
 
         Args:
-            registry: To follow.
+            registry: The registry to follow.
             poll_s: Time between two looks, seconds.
         """
         self._registry = registry
@@ -110,8 +110,8 @@ class Catalogue:
         """Return what names a version's content; reads the store for one that is not current.
 
         Args:
-            name: Of the concept.
-            version: As `versions` has it, or its number; None for the current one.
+            name: The concept's name.
+            version: A version as `versions` has it, or its number; None for the current one.
             caller: Who asks.
 
         Raises:
@@ -165,7 +165,7 @@ class Catalogue:
             RegistryError: The name is impossible.
             UnknownConceptError: The name is another owner's.
             ConfigError: The caller has too many concepts.
-            ConceptFileError: It is no concept file.
+            ConceptFileError: The data is no concept file.
             OSError: The registry cannot be written.
         """
         is_new = self._claim(check_name(name), caller)

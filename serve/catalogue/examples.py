@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = (_ROOT / "examples" / "concepts", _ROOT / "rayjobs" / "examples" / "concepts")
-"""Of a checkout, and of an installed package, whose examples lie in ``rayjobs.examples``."""
+"""The folders in a checkout and in an installed package, where ``rayjobs.examples`` has them."""
 
 
 def shipped_examples() -> list[Path]:
@@ -28,9 +28,9 @@ def publish_examples(registry: Registry, files: Sequence[Path], base_fingerprint
     """Publish concept files of a base under their own names, where nobody has those.
 
     Args:
-        registry: Where to.
+        registry: Where the concepts are published.
         files: Concept files; those of other bases are left out.
-        base_fingerprint: Of the base.
+        base_fingerprint: The base's fingerprint.
 
     Returns:
         The names that are new.
@@ -42,10 +42,8 @@ def publish_examples(registry: Registry, files: Sequence[Path], base_fingerprint
     for file in files:
         try:
             name = check_name(file.stem)
-            if (
-                registry.versions(name)
-                or load_merge_inputs(file).base_fingerprint != base_fingerprint
-            ):
+            is_taken = bool(registry.versions(name))
+            if is_taken or load_merge_inputs(file).base_fingerprint != base_fingerprint:
                 continue
             registry.publish(file, name)
         except CustomDiffusionError as error:

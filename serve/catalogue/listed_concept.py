@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdcore.concepts.storage import METADATA_KEY
+from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.subject import Subject
 from cdcore.errors import RegistryError
 from cdcore.registry.entry import RegistryEntry
@@ -23,9 +23,9 @@ class ListedConcept:
         base_name: The base it was trained on, as the user named it.
         base_fingerprint: That base's fingerprint.
         metrics: Figures of its quality.
-        parents: Of a merge: name and weight of each concept it was made of.
-        created_at: When it was trained or merged.
-        owner: Whose it is, or None for everybody's.
+        parents: Name and weight of each concept that a merge was made of.
+        created_at: When the concept was trained or merged.
+        owner: Whose the concept is, or None for everybody's.
     """
 
     entry: RegistryEntry
@@ -42,21 +42,21 @@ class ListedConcept:
         """Read what a pointer holds of its concept file.
 
         Raises:
-            RegistryError: That is damaged.
+            RegistryError: What the pointer holds is damaged.
         """
         try:
-            told = json.loads(entry.metadata[METADATA_KEY])
+            described = json.loads(entry.metadata[METADATA_KEY])
             return cls(
                 entry=entry,
-                subjects=tuple(Subject(**described) for described in told["subjects"]),
-                base_name=str(told["base_name"]),
-                base_fingerprint=str(told["base_fingerprint"]),
-                metrics=dict(told["metrics"]),
+                subjects=tuple(Subject(**subject) for subject in described["subjects"]),
+                base_name=str(described["base_name"]),
+                base_fingerprint=str(described["base_fingerprint"]),
+                metrics=dict(described["metrics"]),
                 parents=tuple(
                     {"name": str(parent["name"]), "weight": float(parent["weight"])}
-                    for parent in told["parents"]
+                    for parent in described["parents"]
                 ),
-                created_at=str(told["created_at"]),
+                created_at=str(described["created_at"]),
                 owner=owner,
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -67,17 +67,17 @@ class ListedConcept:
 
     @property
     def name(self) -> str:
-        """In the registry."""
+        """The concept's name in the registry."""
         return self.entry.name
 
     @property
     def version(self) -> str:
-        """The current one."""
+        """The version that is current."""
         return self.entry.version
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Its modifier tokens."""
+        """The modifier tokens of its subjects."""
         return tuple(subject.token for subject in self.subjects if subject.token is not None)
 
     @property

@@ -1,7 +1,6 @@
 """The merge of the engine: the closed form of `cdcore.merging.merge`."""
 
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 import torch
 
@@ -10,7 +9,7 @@ from cdcore.errors import ConfigError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.report import MergeReport
-from cdcore.merging.settings import MergeMethod
+from cdcore.merging.settings import MERGE_METHODS, MergeMethod
 from cdcore.model.update import Update
 from serve.concepts.mix import ConceptRef
 from serve.concepts.preparation import Merged, MergePart
@@ -24,11 +23,10 @@ def method_named(name: str) -> MergeMethod:
     Raises:
         ConfigError: There is none of that name.
     """
-    known: tuple[MergeMethod, ...] = get_args(MergeMethod)
-    for method in known:
+    for method in MERGE_METHODS:
         if method == name:
             return method
-    raise ConfigError(f"merge is {name[:40]!r}, expected one of {', '.join(known)}")
+    raise ConfigError(f"merge is {name[:40]!r}, expected one of {', '.join(MERGE_METHODS)}")
 
 
 def figures_of(report: MergeReport) -> dict[str, float]:
@@ -50,7 +48,7 @@ class ConceptMerger:
         """Take what every merge needs.
 
         Args:
-            statistics: Of the base's captions.
+            statistics: Statistics of the captions that merges leave alone.
             inputs_of: Finds the merge inputs of a concept; may raise `CustomDiffusionError`.
         """
         self._statistics = statistics
@@ -83,8 +81,8 @@ class ConceptMerger:
         Args:
             weighted: The concepts and their weights.
             method: "constrained", "ridge" or "sum".
-            updates: Of each concept, float32 on the CPU; only "sum" needs them.
-            name: Of the result; None joins the concepts' names.
+            updates: Each concept's update, float32 on the CPU; only "sum" needs them.
+            name: The result's name; None joins the concepts' names.
 
         Raises:
             ConfigError: There is no such method.

@@ -14,7 +14,7 @@ class ConceptRef:
     """A concept at one version, whose content never changes.
 
     Attributes:
-        name: Of the concept.
+        name: The concept's name.
         version: Names the content, as a registry does.
     """
 
@@ -57,10 +57,10 @@ class ConceptMix:
 
     @property
     def references(self) -> tuple[ConceptRef, ...]:
-        """The concepts."""
+        """The concepts without their weights, in the same order."""
         return tuple(reference for reference, _ in self.parts)
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a concept as it was taught, or none: nothing has to be computed."""
+        """Whether the mix is one concept as it was taught, or none: nothing is to be computed."""
         return not self.parts or (len(self.parts) == 1 and self.parts[0][1] == 1)

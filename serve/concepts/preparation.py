@@ -33,7 +33,7 @@ class Merged(NamedTuple):
     """What concepts with weights come to.
 
     Attributes:
-        update: Of the K/V stack, on the CPU.
+        update: The change of the K/V stack, on the CPU; None where there is none.
         tokens: The embedding row (d,) of each modifier token.
         residuals: What the merge reports of its own errors, by name.
     """
@@ -47,9 +47,9 @@ class MergePart(NamedTuple):
     """A concept in a merge.
 
     Attributes:
-        reference: Names its content.
-        concept: What it is.
-        weight: Factor on what it was taught.
+        reference: Names the concept's content.
+        concept: The content.
+        weight: A factor on what the concept was taught.
     """
 
     reference: ConceptRef
@@ -63,15 +63,15 @@ Merge = Callable[[Sequence[MergePart], str], Merged]
 
 @dataclass(slots=True, eq=False)
 class Preparation:
-    """What one request needs before it can join; to be released in any case.
+    """The loading and merging of one request's concepts; to be released in any case.
 
     Attributes:
-        mix: Of the request.
-        on_settled: Called once, when it is ready or never will be, by the thread that starts the
-            preparation or by one that loads; perhaps not at all when it is released before.
-        merged: What to project with, or None as long as it is not ready.
-        error: Why it never will be.
-        lease: On the concepts that ``merged`` uses, or waits for.
+        mix: The concepts that the request is drawn with.
+        on_settled: Is called once, when the concepts are ready or never will be, by the thread that
+            starts the preparation or by one that loads; perhaps never when it is released before.
+        merged: What texts are projected with, or None as long as the concepts are not ready.
+        error: Why the concepts never will be ready.
+        lease: A lease on the concepts that ``merged`` uses, or waits for.
     """
 
     mix: ConceptMix
@@ -81,7 +81,7 @@ class Preparation:
     lease: Lease | None = None
 
     def settle(self, outcome: Merged | CustomDiffusionError) -> None:
-        """Note how it ended, and tell."""
+        """Note how the preparation ended, and tell whoever waits."""
         if isinstance(outcome, Merged):
             self.merged = outcome
         else:
@@ -98,9 +98,9 @@ class Preparer:
         """Take over the parts.
 
         Args:
-            store: Where concepts come from.
-            merge: How several become one, or None where they cannot.
-            executor: Its threads merge.
+            store: Loads and holds concepts.
+            merge: How several concepts become one, or None where they cannot.
+            executor: Lends the threads that merge.
             merge_bytes: Budget for merges, in memory.
         """
         self.merges: ByteLRU[Merged] = ByteLRU(merge_bytes)

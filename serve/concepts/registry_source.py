@@ -7,6 +7,7 @@ was published a moment ago is served by every replica at once, and nothing cache
 import logging
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from cdcore.concepts.merge_inputs import MergeInputs
@@ -23,13 +24,15 @@ __all__ = ["RegistrySource"]
 _log = logging.getLogger(__name__)
 
 _MAX_SIZES = 100_000
-_CARD_BYTES = 256 * 2**20
+_MERGE_INPUTS_BYTES = 256 * 2**20
 
 
 class RegistrySource:
     """A `serve.concepts.store.ConceptSource`; for several threads."""
 
-    def __init__(self, registry: Registry, *, merge_inputs_bytes: int = _CARD_BYTES) -> None:
+    def __init__(
+        self, registry: Registry, *, merge_inputs_bytes: int = _MERGE_INPUTS_BYTES
+    ) -> None:
         """Read from a registry.
 
         Args:
@@ -38,7 +41,7 @@ class RegistrySource:
         """
         self.registry = registry
         self._sizes: ByteLRU[int] = ByteLRU(_MAX_SIZES)
-        self._all_inputs: ByteLRU[MergeInputs] = ByteLRU(merge_inputs_bytes)
+        self._merge_inputs: ByteLRU[MergeInputs] = ByteLRU(merge_inputs_bytes)
 
     def locate(self, references: Iterable[ConceptRef]) -> None:
         """Find concepts that nobody has asked for yet; reads the store, so it may take a while.
@@ -67,9 +70,9 @@ class RegistrySource:
         """Copy a concept's file, checked against its version's hash, and keep its merge inputs.
 
         Raises:
-            UnknownConceptError: It was deleted.
-            RegistryError: It is damaged.
-            OSError: It cannot be read, or ``path`` not written.
+            UnknownConceptError: The concept was deleted.
+            RegistryError: The file is damaged.
+            OSError: The file cannot be read, or ``path`` not written.
         """
         shutil.copyfile(self.registry.resolve(reference.name, reference.version), path)
         try:
@@ -84,20 +87,19 @@ class RegistrySource:
         Raises:
             ConceptFileError: The file has none.
             UnknownConceptError: There is no such concept or version.
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
-        inputs = self._all_inputs.get(reference)
+        inputs = self._merge_inputs.get(reference)
         if inputs is None:
             inputs = load_merge_inputs(self.registry.resolve(reference.name, reference.version))
             inputs = self._keep(reference, inputs)
         return inputs
 
     def _keep(self, reference: ConceptRef, inputs: MergeInputs) -> MergeInputs:
-        fields = {name: value for name, value in vars(inputs).items() if name != "digest"}
-        named = MergeInputs(**fields | {"name": reference.name})
+        named = replace(inputs, name=reference.name)
         # Hashing takes longer than a merge: here nobody waits for it.
         _ = named.digest
-        self._all_inputs.put(reference, named, tensor_bytes(named))
+        self._merge_inputs.put(reference, named, tensor_bytes(named))
         return named
 
     def _listed_bytes(self, reference: ConceptRef) -> int:

@@ -44,7 +44,7 @@ class ConceptSource(Protocol):
 
         Raises:
             CustomDiffusionError: There is no such concept.
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
 
 
@@ -58,15 +58,15 @@ class Lease:
 
         Args:
             references: Concepts, each once.
-            on_settled: Called once, when it settles, by the thread that asks or by one that loads;
-                not at all when it is released before.
+            on_settled: Is called once, when the lease settles, by the thread that asks or by one
+                that loads; not at all when it is released before.
         """
         self.references = tuple(references)
         self.on_settled = on_settled
         self.concepts: Mapping[ConceptRef, Concept] | None = None
-        """What was asked for, or None as long as it is not all there."""
+        """The concepts asked for, or None as long as not all of them are there."""
         self.error: CustomDiffusionError | None = None
-        """Why it never will be."""
+        """Why the concepts never will be there."""
 
 
 class ConceptStore:
@@ -87,8 +87,8 @@ class ConceptStore:
         Args:
             base: Concepts of other bases are refused.
             source: Where files come from.
-            folder: For copies of files, of this store alone; what lies there is deleted.
-            executor: Its threads load.
+            folder: Takes copies of files, of this store alone; what lies there is deleted.
+            executor: Lends the threads that load.
             host_bytes: Budget in memory.
             disk_bytes: Budget of the folder.
         """
@@ -108,7 +108,7 @@ class ConceptStore:
 
     @property
     def leases(self) -> int:
-        """Leases that are asked for or given, and not returned."""
+        """How many leases are asked for or given, and not returned."""
         return self._policy.tickets
 
     @property
@@ -118,14 +118,14 @@ class ConceptStore:
 
     @property
     def used_bytes(self) -> tuple[int, int]:
-        """Bytes in memory and on disk."""
+        """How many bytes the concepts take in memory and on disk."""
         return self._policy.host.used_bytes, self._policy.disk.used_bytes
 
     def request(self, lease: Lease) -> None:
         """Ask for concepts; the lease settles now or later, and is to be released in any case.
 
         Raises:
-            ConfigError: They do not fit into memory together.
+            ConfigError: The concepts do not fit into memory together.
             CustomDiffusionError: The source does not know one.
         """
         needs = {}

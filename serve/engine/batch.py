@@ -33,10 +33,10 @@ class BatchRow:
     """A picture on its way.
 
     Attributes:
-        row: Its state.
-        conditioning: Its keys and values.
-        guidance_scale: At least 1; 1 where there is no negative conditioning.
-        is_deterministic: Whether its bits must not depend on its neighbours.
+        row: The picture's state.
+        conditioning: The keys and values that the row reads.
+        guidance_scale: A number of at least 1; 1 where there is no negative conditioning.
+        is_deterministic: Whether the row's bits must not depend on its neighbours.
     """
 
     row: Row
@@ -53,8 +53,8 @@ class _Stacked:
         index: Which of the N rows each row of the U-Net is, negative ones first.
         negatives: How many are negative.
         guided: The rows that the first negative ones belong to.
-        guidance_scale: Of each row, (N,).
-        text_kv: Of each row of the U-Net.
+        guidance_scale: The guidance scale of each row, (N,).
+        text_kv: The keys and values of each row of the U-Net.
     """
 
     index: Tensor
@@ -130,7 +130,7 @@ class Batch:
         """Fill the empty batch and tick twice; returns how long the second tick took, seconds.
 
         Args:
-            shape: Of a latent, (C, h, w).
+            shape: The shape (C, h, w) of a picture's latents.
         """
         text_kv = condition(self._base, "")
         conditioning = Conditioning(positive=text_kv, negative=text_kv, residuals={})

@@ -26,8 +26,8 @@ class Conditioning:
 
     Attributes:
         positive: Keys and values of the prompt.
-        negative: Of what guidance leads away from; None when guidance is off.
-        residuals: What the merge reports of itself.
+        negative: Keys and values of what guidance leads away from; None when guidance is off.
+        residuals: What the merge reports of its errors.
     """
 
     positive: TextKV
@@ -81,7 +81,7 @@ class Conditioner:
 
         Args:
             request: The request.
-            merged: What its mix comes to.
+            merged: What the request's mix comes to.
 
         Raises:
             TokenError: A text names a modifier token that no concept of the request has.

@@ -1,11 +1,14 @@
-"""How large an engine is: rows, sizes, budgets and waits."""
+"""How large an engine is: rows, sizes and budgets."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdcore.errors import ConfigError
-from cdcore.model.base import Base
 from serve.policies.job import Limits
+
+if TYPE_CHECKING:
+    # Settings are read on a command line too, which should not wait for torch.
+    from cdcore.model.base import Base
 
 __all__ = ["EngineConfig", "latent_shape", "limits_of", "native_size"]
 
@@ -22,31 +25,19 @@ class EngineConfig:
         sizes: Other picture sizes that are served, (width, height) in pixels; a batch of larger
             ones has fewer slots.
         backlog: Row-steps that may be admitted and not yet done.
-        joins_per_turn: Requests that may join between two ticks.
-        max_pictures: Of one request.
-        max_concepts: Of one request.
         prompt_bytes: Budget on the device for finished prompts' keys and values.
         device_bytes: Budget on the device for updates.
         host_bytes: Budget in memory for concepts.
-        merge_bytes: Budget in memory for merges.
         disk_bytes: Budget on the local disk for concept files.
-        loader_threads: Threads that load and merge.
-        stall_s: A turn that takes longer is no sign of health.
     """
 
     slots: int = 8
     sizes: tuple[tuple[int, int], ...] = ()
     backlog: int = 20_000
-    joins_per_turn: int = 4
-    max_pictures: int = 10
-    max_concepts: int = 8
     prompt_bytes: int = _GIB
     device_bytes: int = 2 * _GIB
     host_bytes: int = 8 * _GIB
-    merge_bytes: int = _GIB // 4
     disk_bytes: int = 32 * _GIB
-    loader_threads: int = 2
-    stall_s: float = 60.0
 
     def __post_init__(self) -> None:
         """Refuse what could do nothing.
@@ -54,23 +45,23 @@ class EngineConfig:
         Raises:
             ConfigError: A number is too small.
         """
-        for name in ("slots", "backlog", "joins_per_turn", "max_pictures", "loader_threads"):
+        for name in ("slots", "backlog"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
 
-def native_size(base: Base) -> tuple[int, int]:
+def native_size(base: "Base") -> tuple[int, int]:
     """Return the (width, height) that a base was made for."""
     return base.profile.resolution, base.profile.resolution
 
 
-def latent_shape(base: Base, size: tuple[int, int]) -> tuple[int, int, int]:
+def latent_shape(base: "Base", size: tuple[int, int]) -> tuple[int, int, int]:
     """Return the shape (C, h, w) of the latents of a picture size."""
     width, height = size
     return base.latent_shape[0], height // base.latent_factor, width // base.latent_factor
 
 
-def limits_of(base: Base, config: EngineConfig) -> Limits:
+def limits_of(base: "Base", config: EngineConfig) -> Limits:
     """Work out how many rows a batch of each size has.
 
     Raises:
@@ -89,4 +80,4 @@ def limits_of(base: Base, config: EngineConfig) -> Limits:
             )
         share = native[0] * native[1] / (width * height)
         slots[width, height] = max(1, int(config.slots * share))
-    return Limits(slots=slots, backlog=config.backlog, joins_per_turn=config.joins_per_turn)
+    return Limits(slots=slots, backlog=config.backlog)

@@ -16,13 +16,12 @@ alone, so what a client hears is in order, and nothing follows the end.
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from cdcore.errors import CustomDiffusionError, EngineStoppedError, ServingError
 from cdcore.model.base import Base
@@ -33,6 +32,7 @@ from serve.concepts.store import ConceptSource, ConceptStore
 from serve.engine.batch import Batch, BatchRow
 from serve.engine.conditioning import Conditioner
 from serve.engine.config import EngineConfig, latent_shape, limits_of, native_size
+from serve.engine.decoder import PictureDecoder
 from serve.engine.inbox import Inbox, StepPlan
 from serve.engine.preview import PreviewMap
 from serve.engine.request import Event, Failed, Picture, PictureRequest, Preview, Sink
@@ -43,6 +43,12 @@ __all__ = ["Engine"]
 
 _log = logging.getLogger(__name__)
 _CLOSED = "this engine was closed; send the request to another one"
+_LOADER_THREADS = 2
+"""Threads that load and merge."""
+_MERGE_BYTES = 2**28
+"""Budget in memory for merges."""
+_STALL_S = 60.0
+"""A turn that takes longer is no sign of health."""
 
 
 class Engine:
@@ -63,8 +69,8 @@ class Engine:
         Args:
             base: The base model, used by the engine's thread alone from the start on.
             source: Where concepts come from.
-            folder: For copies of concept files, of this engine alone.
-            config: Its size.
+            folder: Takes copies of concept files, of this engine alone.
+            config: How large the engine is.
             merge: How several concepts become one, or None where they cannot.
             preview: The map for previews, or None to fit it at the start.
 
@@ -74,9 +80,9 @@ class Engine:
         self.base = base
         self.config = config or EngineConfig()
         self.counts: Counter[str] = Counter()
-        """"ticks"; "rows" and different "mixes" in them, added up; "pictures"."""
+        """"ticks"; "rows" and different "blends" in them, added up; "pictures"."""
         limits = limits_of(base, self.config)
-        self._loaders = ThreadPoolExecutor(self.config.loader_threads, "concept-loader")
+        self._loaders = ThreadPoolExecutor(_LOADER_THREADS, "concept-loader")
         self.store = ConceptStore(
             base,
             source,
@@ -85,16 +91,14 @@ class Engine:
             host_bytes=self.config.host_bytes,
             disk_bytes=self.config.disk_bytes,
         )
-        self.preparer = Preparer(
-            self.store, merge, self._loaders, merge_bytes=self.config.merge_bytes
-        )
+        self.preparer = Preparer(self.store, merge, self._loaders, merge_bytes=_MERGE_BYTES)
         self.conditioner = Conditioner(
             base, prompt_bytes=self.config.prompt_bytes, device_bytes=self.config.device_bytes
         )
-        self.inbox = Inbox(limits, self.config, self.preparer, self.conditioner)
+        self.inbox = Inbox(limits, self.preparer, self.conditioner)
         self._preview = preview
         self._batches = {size: Batch(base, slots) for size, slots in limits.slots.items()}
-        self._undecoded: deque[tuple[RowKey, Work, Tensor]] = deque()
+        self._decoder = PictureDecoder(base, self.inbox.is_open)
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -109,7 +113,7 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is warm, and has not stopped."""
+        """Whether the engine is warm, and has not stopped."""
         return self._is_ready.is_set() and self.inbox.error is None
 
     def submit(self, request: PictureRequest, sink: Sink) -> str:
@@ -123,9 +127,9 @@ class Engine:
             The key of the request, for `cancel`.
 
         Raises:
-            ConfigError: It can never be done here: steps, sampler, size or width are impossible.
-            OverloadedError: There is too much work; it says when to come again.
-            DeadlineError: It cannot be done by its deadline.
+            ConfigError: The request can never be done here: steps, sampler or size are impossible.
+            OverloadedError: There is too much work; the error says when to come again.
+            DeadlineError: The request cannot be done by its deadline.
             EngineStoppedError: The engine drains, was closed, or has failed.
         """
         steps = plan(self.base.noise_schedule, request.sampler, request.steps, eta=request.eta)
@@ -146,20 +150,20 @@ class Engine:
         """Pass if the engine works, or waits for work.
 
         Raises:
-            EngineStoppedError: It has stopped, or is in one turn for too long.
+            EngineStoppedError: The engine has stopped, or is in one turn for too long.
         """
         if self.inbox.error is not None:
             raise EngineStoppedError(str(self.inbox.error))
         age_s = self.turn_age_s
-        if age_s > self.config.stall_s:
+        if age_s > _STALL_S:
             raise EngineStoppedError(
                 f"the engine has been in one turn for {age_s:.0f} s, expected at most "
-                f"{self.config.stall_s:.0f} s; restart it"
+                f"{_STALL_S:.0f} s; restart it"
             )
 
     @property
     def turn_age_s(self) -> float:
-        """How long the turn it is in has lasted, seconds; 0 while it waits for work."""
+        """How long the present turn has lasted, seconds; 0 while the engine waits for work."""
         started = self.inbox.turn_started_at
         return 0.0 if started is None else time.monotonic() - started
 
@@ -181,7 +185,7 @@ class Engine:
                 self._warm_up()
                 self._is_ready.set()
                 while True:
-                    step_plan = self.inbox.await_turn(has_other_work=bool(self._undecoded))
+                    step_plan = self.inbox.await_turn(has_other_work=len(self._decoder) > 0)
                     if step_plan is None:
                         break
                     self._take(step_plan)
@@ -210,32 +214,17 @@ class Engine:
             self._tick(step_plan.size, step_plan.active[step_plan.size])
 
     def _decode_one(self) -> None:
-        while self._undecoded:
-            key, work, latents = self._undecoded.popleft()
-            if self.inbox.is_open(work.key):
-                break
-        else:
+        decoded = self._decoder.decode_one()
+        if decoded is None:
             return
-        number = key[1]
-        try:
-            pixels = self.base.decode_latents(latents.unsqueeze(0))[0].cpu()
-        except Exception as error:
-            _log.exception("a picture could not be decoded")
-            self._fail(work.key, ServingError(f"the picture could not be decoded: {error!r}"))
-            return
-        if not pixels.isfinite().all():
-            self._fail(
-                work.key,
-                ServingError(
-                    "the picture has values that are no numbers; lower the guidance scale or the "
-                    "weights of the concepts"
-                ),
-            )
+        row, work, outcome = decoded
+        if isinstance(outcome, ServingError):
+            self._fail(work.key, outcome)
             return
         self.counts["pictures"] += 1
-        seed = work.request.seeds[number]
-        self._tell(work, Picture(number=number, seed=seed, pixels=pixels))
-        if self.inbox.decoded(key) is not None:
+        seed = work.request.seeds[row[1]]
+        self._tell(work, Picture(number=row[1], seed=seed, pixels=outcome))
+        if self.inbox.decoded(row) is not None:
             self._tell(work, work.done)
 
     def _seat(self, batch: Batch, active: Mapping[RowKey, Work]) -> None:
@@ -275,7 +264,7 @@ class Engine:
         batch.tick()
         self.counts["ticks"] += 1
         self.counts["rows"] += len(batch)
-        self.counts["mixes"] += len({active[key].request.mix for key in batch.rows})
+        self.counts["blends"] += len({active[key].request.mix for key in batch.rows})
         for key, row in batch.rows.items():
             is_due = row.row.index in active[key].request.preview_steps
             if is_due and self.inbox.is_open(key[0]):
@@ -286,7 +275,7 @@ class Engine:
         for key, work in self.inbox.ticked(size):
             done = batch.leave(key).row
             assert done.finished
-            self._undecoded.append((key, work, done.z))
+            self._decoder.put(key, work, done.z)
 
     def _fail(self, key: str, error: CustomDiffusionError) -> None:
         self._tell_failed(self.inbox.fail(key, error))

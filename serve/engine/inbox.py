@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cdcore.errors import (
-    ConfigError,
     CustomDiffusionError,
     DeadlineError,
     EngineStoppedError,
@@ -21,7 +20,6 @@ from cdcore.errors import (
 from cdcore.sampling.solvers import Plan
 from serve.concepts.preparation import Preparation, Preparer
 from serve.engine.conditioning import Conditioner
-from serve.engine.config import EngineConfig
 from serve.engine.request import PictureRequest, Sink
 from serve.engine.work import Work
 from serve.policies.job import Job, Limits, RowKey, Size
@@ -50,15 +48,12 @@ class StepPlan:
 class Inbox:
     """The books of one engine."""
 
-    def __init__(
-        self, limits: Limits, config: EngineConfig, preparer: Preparer, conditioner: Conditioner
-    ) -> None:
+    def __init__(self, limits: Limits, preparer: Preparer, conditioner: Conditioner) -> None:
         """Open the inbox.
 
         Args:
-            limits: Of the scheduler.
-            config: Of the engine.
-            preparer: Loads and merges.
+            limits: How much the scheduler does at once.
+            preparer: Loads and merges concepts.
             conditioner: Knows finished prompts.
         """
         self.counts: Counter[str] = Counter()
@@ -71,7 +66,6 @@ class Inbox:
         self.error: EngineStoppedError | None = None
         """Why nothing is accepted any more."""
         self._scheduler = Scheduler(limits)
-        self._config = config
         self._preparer = preparer
         self._conditioner = conditioner
         self._work: dict[str, Work] = {}
@@ -89,12 +83,11 @@ class Inbox:
             sink: Where events go.
 
         Returns:
-            Its key.
+            The key of the request.
 
         Raises:
-            CustomDiffusionError: As for `Scheduler.offer`; or the request is too wide.
+            CustomDiffusionError: As for `Scheduler.offer`.
         """
-        self._check_width(request)
         now = time.monotonic()
         key = uuid.uuid4().hex
         job = Job(
@@ -250,14 +243,6 @@ class Inbox:
                 "active_rows": sum(len(scheduler.active(s)) for s in scheduler.limits.slots),
                 **{name: self.counts[name] for name in _COUNTED},
             }
-
-    def _check_width(self, request: PictureRequest) -> None:
-        for name, count, most in (
-            ("pictures", len(request.seeds), self._config.max_pictures),
-            ("concepts", len(request.mix.parts), self._config.max_concepts),
-        ):
-            if count > most:
-                raise ConfigError(f"{count} {name} are asked for, at most {most} at once")
 
     def _has_work(self) -> bool:
         scheduler = self._scheduler

@@ -9,12 +9,12 @@ def figures(engine: Engine) -> dict[str, float]:
     """Return all figures of an engine, by name.
 
     Those of the inbox are of one moment, and count requests and row-steps; the others are the
-    device's ("ticks", and "rows" and different "mixes" in them, added up), the caches', in bytes
+    device's ("ticks", and "rows" and different "blends" in them, added up), the caches', in bytes
     and in how often each tier had what was looked for, and times in seconds.
     """
     host, disk = engine.store.used_bytes
     found = engine.inbox.figures()
-    found |= {name: engine.counts[name] for name in ("ticks", "rows", "mixes", "pictures")}
+    found |= {name: engine.counts[name] for name in ("ticks", "rows", "blends", "pictures")}
     found |= {f"concepts_from_{tier}": count for tier, count in engine.store.lookups.items()}
     found |= {f"prompts_{name}": count for name, count in engine.conditioner.lookups.items()}
     merges_s = list(engine.preparer.merge_s)

@@ -1,4 +1,4 @@
-"""What a client asks of the engine, and what it is told."""
+"""What a client asks of the engine, and what the client hears in answer."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,9 +10,22 @@ from cdcore.errors import ConfigError, CustomDiffusionError
 from cdcore.model.profiles import SamplerName
 from serve.concepts.mix import ConceptMix
 
-__all__ = ["Done", "Event", "Failed", "Picture", "PictureRequest", "Preview", "Sink"]
+__all__ = [
+    "MAX_CONCEPTS",
+    "Done",
+    "Event",
+    "Failed",
+    "Picture",
+    "PictureRequest",
+    "Preview",
+    "Sink",
+]
 
-MAX_PREVIEWS = 10
+MAX_CONCEPTS = 8
+"""Concepts in one request."""
+_MAX_PICTURES = 10
+"""Pictures in one request."""
+_MAX_PREVIEWS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,14 +33,14 @@ class PictureRequest:
     """Some pictures of one prompt.
 
     Attributes:
-        prompt: May name the modifier tokens of the concepts.
-        seeds: In [0, 2**64), one for each picture.
+        prompt: The text to draw, which may name the modifier tokens of the concepts.
+        seeds: One number in [0, 2**64) for each picture, at most 10.
         steps: Network evaluations for each picture.
-        guidance_scale: At least 1; 1 is off, and halves the work.
-        sampler: Which solver.
+        guidance_scale: A number of at least 1; 1 is off, and halves the work.
+        sampler: The solver of the sampling equation.
         eta: Share of fresh noise per step, "ddim" only.
         negative_prompt: What guidance leads away from.
-        mix: The concepts.
+        mix: The concepts and their weights, at most 8.
         size: (width, height) in pixels, or None for the base's own.
         client: Who asks; clients get equal shares.
         deadline_s: Seconds from now until all must be done, or None.
@@ -62,10 +75,16 @@ class PictureRequest:
             raise ConfigError(
                 f"guidance_scale is {self.guidance_scale}, expected a number of at least 1 (off)"
             )
-        if not 0 <= self.previews <= MAX_PREVIEWS:
-            raise ConfigError(f"previews is {self.previews}, expected 0 to {MAX_PREVIEWS}")
+        if not 0 <= self.previews <= _MAX_PREVIEWS:
+            raise ConfigError(f"previews is {self.previews}, expected 0 to {_MAX_PREVIEWS}")
         if self.deadline_s is not None and not 0 < self.deadline_s < math.inf:
             raise ConfigError(f"deadline_s is {self.deadline_s}, expected seconds above 0")
+        for name, count, most in (
+            ("pictures", len(self.seeds), _MAX_PICTURES),
+            ("concepts", len(self.mix.parts), MAX_CONCEPTS),
+        ):
+            if count > most:
+                raise ConfigError(f"{count} {name} are asked for, at most {most} at once")
 
     @property
     def preview_steps(self) -> frozenset[int]:
@@ -96,7 +115,7 @@ class Picture:
 
     Attributes:
         number: Which picture of the request.
-        seed: What it was made of.
+        seed: The number that its noise was made of.
         pixels: (3, H, W) float32 in [-1, 1] on the CPU.
     """
 
@@ -110,10 +129,10 @@ class Done:
     """All pictures of a request are finished; nothing follows.
 
     Attributes:
-        residuals: What the merge reports of itself; empty without one.
-        found_free_row: Whether a row was free and nobody waited when it came.
-        turns_waited: Turns of the engine that ended between its coming and its first row's joining.
-        waited_s: Seconds until its first row joined.
+        residuals: What the merge reports of its errors; empty without a merge.
+        found_free_row: Whether a row was free and nobody waited when the request came.
+        turns_waited: How many turns of the engine ended before the request's first row joined.
+        waited_s: Seconds until the request's first row joined.
     """
 
     residuals: Mapping[str, float]
@@ -132,5 +151,5 @@ class Failed:
 Event = Preview | Picture | Done | Failed
 
 Sink = Callable[[Event], None]
-"""Is called by the engine's thread, so it must return at once; one that raises has its request
+"""The engine's thread calls a sink, so it must return at once; one that raises has its request
 cancelled."""

@@ -21,18 +21,18 @@ class Work:
     """What the engine knows of a request.
 
     Attributes:
-        key: Unique.
+        key: The request's unique name.
         request: What is asked for.
         plan: The steps of each picture.
         size: (width, height) in pixels.
         sink: Where events go.
-        offered_at: When it came.
-        offered_turn: How many turns had ended then.
-        found_free_row: Whether a row was free and nobody waited then.
-        preparation: While it waits for its concepts, and until it has its conditioning.
-        conditioning: From then on.
+        offered_at: When the request came.
+        offered_turn: How many turns had ended when it came.
+        found_free_row: Whether a row was free and nobody waited when it came.
+        preparation: The loading and merging of its concepts, until there is a conditioning.
+        conditioning: Its keys and values, once they are known.
         joined_at: When its first row joined.
-        joined_turn: How many turns had ended then.
+        joined_turn: How many turns had ended when its first row joined.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Work:
 
     @property
     def done(self) -> Done:
-        """What is told at the end."""
+        """What the client hears at the end."""
         assert self.conditioning is not None
         return Done(
             residuals=self.conditioning.residuals,
@@ -66,8 +66,8 @@ class Result:
 
     Attributes:
         pictures: (3, H, W) float32 in [-1, 1] on the CPU, in the order of the seeds.
-        previews: In the order they came.
-        done: What was told at the end.
+        previews: All previews, in the order they came.
+        done: What the client heard at the end.
     """
 
     pictures: tuple[Tensor, ...]
@@ -82,10 +82,10 @@ class Ticket:
         """Make one before the request is submitted, with `inbox.put` as its sink.
 
         Args:
-            cancel: Takes back the request of a key.
+            cancel: Takes back the request that has a key.
         """
         self.key = ""
-        """Of the request, once it was submitted."""
+        """The request's key, once the request was submitted."""
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancel = cancel
 
@@ -100,7 +100,7 @@ class Ticket:
             timeout_s: How long to wait for all of it, or None for ever.
 
         Raises:
-            ServingError: It took longer.
+            ServingError: The request took longer.
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:

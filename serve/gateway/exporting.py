@@ -12,7 +12,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.formats.exports.export import export_for_tools
 from cdcore.formats.exports.factored import factored
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tool_names import TOOLS, tools_named
 from cdcore.formats.format import Format
 from cdcore.formats.known_formats import FORMATS
 from cdcore.formats.tensors.kv_base import KVBase
@@ -23,7 +23,7 @@ CONCEPT = "concept"
 """The format that this project reads."""
 
 EXPORTS: tuple[str, ...] = (CONCEPT, *FORMATS, *TOOLS)
-"""All that can be asked for."""
+"""All formats that can be asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +31,9 @@ class Download:
     """A file for a client.
 
     Attributes:
-        file_name: Made of the concept's name and the format.
-        media_type: Of its content.
-        data: Its content.
+        file_name: A name made of the concept's name and the format.
+        media_type: The media type of the content.
+        data: The content.
     """
 
     file_name: str
@@ -61,9 +61,9 @@ def export(concept: Concept, base: KVBase, name: str) -> Download:
     """Write a concept in another tool's format.
 
     Args:
-        concept: Under the name that its files get.
-        base: Its base, with weights where `needs_weights` says so.
-        name: Of the format or the tool; not `CONCEPT`, whose file exists.
+        concept: The concept, under the name that its files get.
+        base: The concept's base, with weights where `needs_weights` says so.
+        name: The format or the tool; not `CONCEPT`, whose file exists.
 
     Raises:
         ConfigError: There is no such format, or it cannot hold the concept.

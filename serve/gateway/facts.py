@@ -12,21 +12,17 @@ __all__ = ["ServiceFacts"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceFacts:
-    """Of one base, as its engines serve it.
+    """One base, as its engines serve it.
 
     Attributes:
-        base_name: A folder's last part, so that no client learns a path.
-        base_fingerprint: As concept files have it.
-        widths: Rows of each matrix of the K/V stack.
-        text_width: Columns of the stack, and length of a token's row.
+        base_name: The base's name; of a folder the last part, so that no client learns a path.
+        base_fingerprint: The base's fingerprint, as concept files have it.
+        widths: How many rows each matrix of the K/V stack has.
+        text_width: How many columns the stack has, and how long a token's row is.
         sizes: (width, height) in pixels of the pictures, the base's own first.
-        steps: Network evaluations where a request says nothing.
-        max_steps: The most there can be.
-        guidance_scale: Where a request says nothing.
-        sampler: Where a request says nothing.
-        slots: Pictures of the base's own size in one batch.
-        max_pictures: Of one request.
-        max_concepts: Of one request.
+        steps: Network evaluations for each picture where a request says nothing.
+        guidance_scale: The guidance scale where a request says nothing.
+        sampler: The sampler where a request says nothing.
     """
 
     base_name: str
@@ -35,19 +31,15 @@ class ServiceFacts:
     text_width: int
     sizes: tuple[tuple[int, int], ...]
     steps: int
-    max_steps: int
     guidance_scale: float
     sampler: SamplerName
-    slots: int
-    max_pictures: int
-    max_concepts: int
 
     @classmethod
     def of(cls, base: Base, config: EngineConfig) -> "ServiceFacts":
         """Ask a base.
 
         Raises:
-            ConfigError: It cannot draw one of the configured sizes.
+            ConfigError: The base cannot draw one of the configured sizes.
         """
         profile, layout = base.profile, base.seam.layout
         return cls(
@@ -57,15 +49,11 @@ class ServiceFacts:
             text_width=layout.text_width,
             sizes=tuple(dict.fromkeys((native_size(base), *limits_of(base, config).slots))),
             steps=profile.sampling_steps,
-            max_steps=base.noise_schedule.alphas_cumprod.numel(),
             guidance_scale=profile.guidance_scale,
             sampler=profile.sampler,
-            slots=config.slots,
-            max_pictures=config.max_pictures,
-            max_concepts=config.max_concepts,
         )
 
     @property
     def dense_bytes(self) -> int:
-        """Size of a dense update in half precision."""
+        """How many bytes a dense update takes in half precision."""
         return 2 * sum(self.widths) * self.text_width

@@ -50,11 +50,11 @@ class EngineHost:
         Args:
             base: The base model, for this engine alone.
             registry: Where concepts are published.
-            folder: For copies of concept files, of this engine alone.
-            config: Of the engine.
-            captions: What merges leave alone.
+            folder: Takes copies of concept files, of this engine alone.
+            config: How large the engine is.
+            captions: The captions that merges leave alone.
             cache: Root of the caches of caption statistics, or None.
-            preview: As for `Engine`.
+            preview: The map for previews, or None to fit it at the start.
 
         Raises:
             ConfigError: The base cannot draw one of the sizes.
@@ -75,7 +75,7 @@ class EngineHost:
         """Start the engine and wait until it is warm.
 
         Raises:
-            EngineStoppedError: It has failed, or takes longer.
+            EngineStoppedError: The engine has failed, or takes longer.
         """
         self.engine.start()
         if not self.engine.wait_ready(timeout_s):
@@ -89,11 +89,11 @@ class EngineHost:
         self.engine.close()
 
     async def facts(self) -> ServiceFacts:
-        """As for `Gateway.facts`."""
+        """Return the facts at once, as for `Gateway.facts`."""
         return self._facts
 
     async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
-        """As for `Gateway.draw`."""
+        """Ask the engine for pictures, as for `Gateway.draw`."""
         inbox: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -121,15 +121,15 @@ class EngineHost:
             self.engine.cancel(key)
 
     async def merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge:
-        """As for `Gateway.merge`."""
+        """Merge on another thread, as for `Gateway.merge`."""
         return await asyncio.to_thread(self._merge, weighted, method, name)
 
     async def export(self, reference: ConceptRef, format_name: str) -> Download:
-        """As for `Gateway.export`."""
+        """Export on another thread, as for `Gateway.export`."""
         return await asyncio.to_thread(self._export, reference, format_name)
 
     async def figures(self) -> Mapping[str, float]:
-        """As for `Gateway.figures`."""
+        """Return the engine's figures, as for `Gateway.figures`."""
         self.check_health()
         return figures(self.engine)
 
@@ -137,7 +137,7 @@ class EngineHost:
         """Pass if the engine works.
 
         Raises:
-            EngineStoppedError: It has stopped, or its turn takes too long.
+            EngineStoppedError: The engine has stopped, or its turn takes too long.
         """
         self.engine.check_health()
 

@@ -9,7 +9,7 @@ from serve.engine.request import Event, PictureRequest
 from serve.gateway.exporting import Download
 from serve.gateway.facts import ServiceFacts
 
-__all__ = ["Accepted", "Gateway", "KeptMerge", "EngineEvent", "Weighted"]
+__all__ = ["Accepted", "EngineEvent", "Gateway", "KeptMerge", "Weighted"]
 
 Weighted = Sequence[tuple[ConceptRef, float]]
 """Concepts and their weights."""
@@ -28,8 +28,8 @@ class KeptMerge:
     """A merge as a concept file.
 
     Attributes:
-        data: The file.
-        report: What was kept, as `cdcore.merging.report.MergeReport` says it in JSON.
+        data: The file's content.
+        report: The merge's report, as `cdcore.merging.report.MergeReport` says it in JSON.
     """
 
     data: bytes
@@ -37,7 +37,7 @@ class KeptMerge:
 
 
 class Gateway(Protocol):
-    """Engines of one base; any of them answers."""
+    """A way to the engines of one base; any of them answers."""
 
     async def facts(self) -> ServiceFacts:
         """Return what the engines serve; waits until one is warm."""
@@ -68,5 +68,5 @@ class Gateway(Protocol):
         """Return the figures of an engine that works.
 
         Raises:
-            EngineStoppedError: It does not.
+            EngineStoppedError: The engine does not work.
         """

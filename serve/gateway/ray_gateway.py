@@ -1,20 +1,43 @@
 """The gateway to engines behind Ray Serve: each request goes to one replica, whichever is free."""
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cdcore.errors import CustomDiffusionError, EngineStoppedError
-from serve.concepts.mix import ConceptRef
 from serve.engine.request import Failed, PictureRequest
-from serve.gateway.exporting import Download
-from serve.gateway.facts import ServiceFacts
-from serve.gateway.protocol import EngineEvent, KeptMerge, Weighted
+from serve.gateway.protocol import EngineEvent, Gateway
 
 __all__ = ["RayGateway"]
+
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
+
+
+def _asked_of_a_replica(
+    method: Callable[Concatenate[Any, _Arguments], Awaitable[_Answer]],
+) -> Callable[Concatenate["RayGateway", _Arguments], Coroutine[Any, Any, _Answer]]:
+    """Make a method of a gateway that asks a replica's method of the same name."""
+
+    @wraps(method)
+    async def ask(
+        self: "RayGateway", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Answer:
+        try:
+            answer: _Answer | Failed = await getattr(self._handle, method.__name__).remote(
+                *args, **kwargs
+            )
+        except (RayError, RayServeException) as error:
+            raise _known(error) from error
+        if isinstance(answer, Failed):
+            raise answer.error
+        return answer
+
+    return ask
 
 
 class RayGateway:
@@ -24,51 +47,26 @@ class RayGateway:
         """Talk to the replicas of `serve.gateway.replica.EngineReplica`.
 
         Args:
-            handle: Of their deployment.
+            handle: Stands for their deployment.
         """
         self._handle = handle
 
-    async def facts(self) -> ServiceFacts:
-        """As for `Gateway.facts`."""
-        facts: ServiceFacts = await _answer(self._handle.facts.remote())
-        return facts
+    facts = _asked_of_a_replica(Gateway.facts)
+    merge = _asked_of_a_replica(Gateway.merge)
+    export = _asked_of_a_replica(Gateway.export)
+    figures = _asked_of_a_replica(Gateway.figures)
 
     async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
-        """As for `Gateway.draw`."""
-        told: Any = self._handle.options(stream=True).draw.remote(request)
+        """Ask a replica for pictures, as for `Gateway.draw`."""
+        events: Any = self._handle.options(stream=True).draw.remote(request)
         try:
-            async for one in told:
-                yield one
+            async for event in events:
+                yield event
         except (RayError, RayServeException) as error:
             yield Failed(_known(error))
         finally:
             # Harmless at the end; before it, this frees the rows.
-            told.cancel()
-
-    async def merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge:
-        """As for `Gateway.merge`."""
-        kept: KeptMerge = await _answer(self._handle.merge.remote(tuple(weighted), method, name))
-        return kept
-
-    async def export(self, reference: ConceptRef, format_name: str) -> Download:
-        """As for `Gateway.export`."""
-        download: Download = await _answer(self._handle.export.remote(reference, format_name))
-        return download
-
-    async def figures(self) -> Mapping[str, float]:
-        """As for `Gateway.figures`."""
-        figures: Mapping[str, float] = await _answer(self._handle.figures.remote())
-        return figures
-
-
-async def _answer(response: Any) -> Any:
-    try:
-        answer = await response
-    except (RayError, RayServeException) as error:
-        raise _known(error) from error
-    if isinstance(answer, Failed):
-        raise answer.error
-    return answer
+            events.cancel()
 
 
 def _known(error: Exception) -> CustomDiffusionError:

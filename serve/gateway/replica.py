@@ -3,8 +3,7 @@
 import logging
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,15 +16,14 @@ from cdcore.model.loading import load_base
 from cdcore.registry.registry import Registry
 from serve.concepts.mix import ConceptRef
 from serve.engine.metrics import figures
-from serve.engine.request import Failed, PictureRequest
+from serve.engine.request import Failed
 from serve.gateway.exporting import Download
-from serve.gateway.facts import ServiceFacts
 from serve.gateway.host import EngineHost
-from serve.gateway.protocol import EngineEvent, KeptMerge, Weighted
+from serve.gateway.protocol import KeptMerge, Weighted
 from serve.gateway.telemetry import Telemetry
 from serve.settings import ServiceSettings
 
-__all__ = ["EngineReplica"]
+__all__ = ["EngineReplica", "log_requests"]
 
 _Answer = TypeVar("_Answer")
 
@@ -37,7 +35,7 @@ class EngineReplica:
         """Load the base and warm the engine up.
 
         Args:
-            settings: With absolute paths.
+            settings: The service's settings, with absolute paths.
 
         Raises:
             CustomDiffusionError: The base, the captions or a setting cannot be used.
@@ -47,7 +45,7 @@ class EngineReplica:
         base = load_base(settings.base, device=device, dtype=compute_dtype(device))
         self._drain_s = settings.drain_s
         self._folder = tempfile.TemporaryDirectory(prefix="customdiffusion-")
-        self._host = EngineHost(
+        self._host = host = EngineHost(
             base,
             Registry(settings.registry),
             Path(self._folder.name),
@@ -57,37 +55,21 @@ class EngineReplica:
             else read_captions(Path(settings.captions)),
             cache=Path(settings.cache),
         )
-        self._host.start(settings.start_s)
-        self._telemetry = Telemetry(
-            lambda: figures(self._host.engine), metrics.Counter, metrics.Gauge
-        )
+        host.start(settings.start_s)
+        # Ray Serve finds methods by name: these are the host's own, `check_health` among them,
+        # by which it replaces a replica whose engine has stopped or hangs.
+        self.facts, self.draw, self.figures = host.facts, host.draw, host.figures
+        self.check_health = host.check_health
+        self._telemetry = Telemetry(lambda: figures(host.engine), metrics.Counter, metrics.Gauge)
         self._telemetry.start()
 
-    async def facts(self) -> ServiceFacts:
-        """As for `serve.gateway.protocol.Gateway.facts`."""
-        return await self._host.facts()
-
-    async def draw(self, request: PictureRequest) -> AsyncGenerator[EngineEvent, None]:
-        """As for `serve.gateway.protocol.Gateway.draw`."""
-        async with aclosing(self._host.draw(request)) as told:
-            async for one in told:
-                yield one
-
     async def merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge | Failed:
-        """As for `serve.gateway.protocol.Gateway.merge`, but a refusal is returned."""
-        return await _told(self._host.merge(weighted, method, name))
+        """Merge as for `serve.gateway.protocol.Gateway.merge`, but return a refusal."""
+        return await _answer_or_refusal(self._host.merge(weighted, method, name))
 
     async def export(self, reference: ConceptRef, format_name: str) -> Download | Failed:
-        """As for `serve.gateway.protocol.Gateway.export`, but a refusal is returned."""
-        return await _told(self._host.export(reference, format_name))
-
-    async def figures(self) -> Mapping[str, float]:
-        """As for `serve.gateway.protocol.Gateway.figures`."""
-        return await self._host.figures()
-
-    def check_health(self) -> None:
-        """Tell Ray Serve, which replaces a replica whose engine has stopped or hangs."""
-        self._host.check_health()
+        """Export as for `serve.gateway.protocol.Gateway.export`, but return a refusal."""
+        return await _answer_or_refusal(self._host.export(reference, format_name))
 
     def __del__(self) -> None:
         """Finish what is in work; Ray Serve calls this when no request is left, or time is up."""
@@ -97,7 +79,7 @@ class EngineReplica:
             self._folder.cleanup()
 
 
-async def _told(answer: Awaitable[_Answer]) -> _Answer | Failed:
+async def _answer_or_refusal(answer: Awaitable[_Answer]) -> _Answer | Failed:
     """Return a refusal: what is raised Ray Serve logs as a defect, with its traceback."""
     try:
         return await answer

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 _PREFIX = "customdiffusion_"
 _GROWING = (
-    *("ticks", "tick_seconds", "rows", "mixes", "pictures", "turns", "cancelled_steps"),
+    *("ticks", "tick_seconds", "rows", "blends", "pictures", "turns", "cancelled_steps"),
     *("offered", "refused", "done", "failed", "cancelled"),
     *("prompts_hit", "prompts_miss"),
 )
@@ -25,14 +25,14 @@ class CounterLike(Protocol):
     """A metric that grows."""
 
     def inc(self, value: float) -> None:
-        """Add."""
+        """Add to the count."""
 
 
 class GaugeLike(Protocol):
     """A metric that is set."""
 
     def set(self, value: float) -> None:
-        """Set."""
+        """Take a new value."""
 
 
 class Telemetry:
@@ -49,9 +49,9 @@ class Telemetry:
         """Publish nothing yet.
 
         Args:
-            figures: Reads them.
-            counter: Makes a counter of a name.
-            gauge: Makes a gauge of a name.
+            figures: Reads the engine's figures.
+            counter: Makes a counter that has a name.
+            gauge: Makes a gauge that has a name.
             every_s: Time between two looks, seconds.
         """
         self._figures = figures
@@ -65,11 +65,11 @@ class Telemetry:
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to publish."""
         self._thread.start()
 
     def close(self) -> None:
-        """End, with one last look."""
+        """Publish once more and stop."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()

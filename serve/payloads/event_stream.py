@@ -24,20 +24,20 @@ async def admitted(
     """Ask for pictures.
 
     Args:
-        request: Of the client; when it is gone, so are the rows of its pictures.
-        gateway: To the engines.
+        request: The client's request; when the client is gone, so are the rows of its pictures.
+        gateway: The way to the engines.
         wanted: What to draw.
 
     Returns:
         What happens after the admission, up to `Done`. Whoever does not read to the end closes it.
 
     Raises:
-        CustomDiffusionError: It was refused. Reading may raise it too, for what fails later.
+        CustomDiffusionError: The request was refused. Reading raises what fails later.
     """
-    told = _checked(while_heard(request, gateway.draw(wanted)))
-    first = await anext(told)
+    events = _checked(while_heard(request, gateway.draw(wanted)))
+    first = await anext(events)
     assert isinstance(first, Accepted)
-    return told
+    return events
 
 
 async def while_heard(request: Request, source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
@@ -69,9 +69,9 @@ async def while_heard(request: Request, source: AsyncIterator[T]) -> AsyncGenera
             await closing()
 
 
-async def _checked(told: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    async with aclosing(told):
-        async for event in told:
+async def _checked(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async with aclosing(events):
+        async for event in events:
             if isinstance(event, Failed):
                 raise event.error
             yield event

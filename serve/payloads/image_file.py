@@ -16,7 +16,7 @@ from cdcore.pictures.png import SETTINGS_KEY
 __all__ = ["MEDIA_TYPES", "PictureFile", "encode"]
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-"""By output format."""
+"""The media type of each output format."""
 
 _DESCRIPTION = 0x010E
 """EXIF's ImageDescription."""
@@ -27,9 +27,9 @@ class PictureFile:
     """How a picture is written.
 
     Attributes:
-        kind: File format.
-        quality: Of "jpeg" and "webp", 0 to 100.
-        size: (width, height) to enlarge to, or None; for previews.
+        kind: The file format.
+        quality: The quality of "jpeg" and "webp", 0 to 100.
+        size: (width, height) to enlarge a preview to, or None.
     """
 
     kind: Literal["png", "jpeg", "webp"] = "png"
@@ -41,10 +41,10 @@ def encode(pixels: Tensor, settings: Mapping[str, Any], file: PictureFile) -> by
     """Return the file of a picture.
 
     Args:
-        pixels: (3, H, W) in [-1, 1].
-        settings: How it was made: JSON in a PNG's text "parameters", as `rayjobs/sample.py` writes
-            it, and in the EXIF description of the others.
-        file: How it is written.
+        pixels: The picture, (3, H, W) in [-1, 1].
+        settings: How the picture was made: JSON in a PNG's text "parameters", as
+            `rayjobs/sample.py` writes it, and in the EXIF description of the others.
+        file: How the picture is written.
     """
     image = to_image(pixels)
     if file.size is not None and image.size != file.size:

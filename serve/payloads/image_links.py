@@ -28,8 +28,8 @@ class PictureLinks:
 
         Args:
             keep_s: How long a picture is kept.
-            budget_bytes: Of all pictures; over it the oldest go first.
-            clock: Seconds, from any origin.
+            budget_bytes: What all pictures may take together; over it the oldest go first.
+            clock: Returns the time in seconds, from any origin.
         """
         self.keep_s = keep_s
         self._budget_bytes = budget_bytes

@@ -18,8 +18,9 @@ def json_safe(value: Any, depth: int = _MAX_DEPTH) -> Any:
     """Return a JSON value without numbers that are none, lone surrogates, or endless depth.
 
     Args:
-        value: Of mappings, lists, texts, numbers, booleans and None; all else becomes a text.
-        depth: What lies deeper becomes None.
+        value: A value of mappings, lists, texts, numbers, booleans and None; all else becomes a
+            text.
+        depth: How many levels are kept; what lies deeper becomes None.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cdcore.concepts.merge_inputs import MERGE_PARTS
-from cdcore.concepts.storage import METADATA_KEY, load_concept, load_merge_inputs
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import load_concept, load_merge_inputs
+from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from serve.gateway.facts import ServiceFacts
 
@@ -23,11 +24,11 @@ __all__ = ["check_upload", "max_upload_bytes"]
 
 _BYTES = {"F16": 2, "F32": 4, "BF16": 2}
 _MAX_HEADER = 2**20
-_MAX_CARD_ROWS = 4096
+_MAX_MERGE_ROWS = 4096
 _MAX_SUBJECTS = 16
 _MAX_NAME = 100
 _ROOM = 2**20
-"""For the header, tokens and features."""
+"""Bytes that the header, tokens and features may take."""
 
 _Text = Annotated[str, Field(max_length=_MAX_NAME)]
 _Noun = Annotated[str, Field(max_length=_MAX_NAME, pattern=r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$")]
@@ -78,8 +79,8 @@ def check_upload(data: bytes, facts: ServiceFacts) -> None:
     """Pass if data is the file of a concept of a base.
 
     Raises:
-        BaseMismatchError: It is of another base.
-        ConceptFileError: It is no concept file, or not one that may be kept.
+        BaseMismatchError: The concept is of another base.
+        ConceptFileError: The data is no concept file, or not one that may be kept.
     """
     most = max_upload_bytes(facts)
     if len(data) > most:
@@ -199,8 +200,8 @@ def _check_shapes(tensors: Mapping[str, _Tensor], tokens: int, facts: ServiceFac
         if part != "constraint" and f"{part}.features" not in shapes.left:
             continue
         count = shapes.take(f"{part}.features", None, width)
-        if not 1 <= count <= _MAX_CARD_ROWS:
-            raise ConceptFileError(f"{part} has {count} rows, expected 1 to {_MAX_CARD_ROWS}")
+        if not 1 <= count <= _MAX_MERGE_ROWS:
+            raise ConceptFileError(f"{part} has {count} rows, expected 1 to {_MAX_MERGE_ROWS}")
         if "update.weight" in tensors:
             shapes.take(f"{part}.values", count, rows)
     if shapes.left:

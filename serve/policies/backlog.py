@@ -20,6 +20,8 @@ _SMOOTHING = 0.1
 """Share of the newest tick in the running mean of tick times."""
 _HOPE = 0.5
 """A deadline is given up when it could not be met at this share of the measured tick time."""
+_FIRST_TICK_S = 0.5
+"""What a tick is taken to last before one was measured."""
 _MAX_RETRY_S = 600.0
 
 
@@ -36,11 +38,11 @@ class Backlog:
 
     @property
     def work(self) -> float:
-        """All of it, row-steps of the smallest size."""
+        """All admitted work that is not done, row-steps of the smallest size."""
         return sum(self._weights[size] * steps for size, steps in self._steps.items())
 
     def work_of(self, client: str) -> float:
-        """Return a client's part of it."""
+        """Return a client's part of the work, in the same unit."""
         return sum(self._weights[size] * self._client_steps[client, size] for size in self._weights)
 
     def cost(self, job: Job, steps: int | None = None) -> float:
@@ -91,10 +93,10 @@ class Backlog:
         known = self._tick_s.get(size)
         if known is not None:
             return known
-        return max(self._tick_s.values(), default=self._limits.first_tick_s)
+        return max(self._tick_s.values(), default=_FIRST_TICK_S)
 
     def drain_s(self) -> float:
-        """Return how long all of it should take, seconds."""
+        """Return how long all the work should take, seconds."""
         return sum(
             math.ceil(steps / self._limits.slots[size]) * self.tick_s(size)
             for size, steps in self._steps.items()

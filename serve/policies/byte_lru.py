@@ -25,8 +25,6 @@ class ByteLRU(Generic[Value]):
             budget_bytes: What the values may take together; with 0 none is kept.
         """
         self.budget_bytes = budget_bytes
-        self.hits = 0
-        self.misses = 0
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._used_bytes = 0
         self._lock = threading.Lock()
@@ -45,9 +43,7 @@ class ByteLRU(Generic[Value]):
         with self._lock:
             found = self._values.get(key)
             if found is None:
-                self.misses += 1
                 return None
-            self.hits += 1
             self._values.move_to_end(key)
             return found[0]
 
@@ -63,9 +59,9 @@ class ByteLRU(Generic[Value]):
         """Return a value, made when it is not here.
 
         Args:
-            key: Of the value.
-            size_bytes: What it takes, or will take.
-            make: Makes it; there is room in the budget before it is called.
+            key: What the value is kept under.
+            size_bytes: What the value takes, or will take.
+            make: Makes the value; there is room in the budget before it is called.
         """
         value = self.get(key)
         if value is None:

@@ -36,7 +36,7 @@ class CacheTier(Generic[Key]):
 
     @property
     def pinned(self) -> frozenset[Key]:
-        """Keys that must stay."""
+        """The keys that must stay."""
         return frozenset(self._pins)
 
     def size_bytes(self, key: Key) -> int:

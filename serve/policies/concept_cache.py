@@ -94,7 +94,7 @@ class ConceptCache(Generic[Key]):
 
     @property
     def tickets(self) -> int:
-        """Tickets that wait, or hold a lease."""
+        """How many tickets wait, or hold a lease."""
         return len(self._waiting) + len(self._leased)
 
     def request(self, ticket: Hashable, needs: Mapping[Key, Sizes]) -> list[Action]:
@@ -119,8 +119,8 @@ class ConceptCache(Generic[Key]):
         """Note that a load is done.
 
         Args:
-            key: What was loaded.
-            host_bytes: What it takes in memory; more than was promised is a failure.
+            key: The key that was loaded.
+            host_bytes: What its value takes in memory; more than was promised is a failure.
         """
         if host_bytes > self.host.size_bytes(key):
             return self.failed(key)

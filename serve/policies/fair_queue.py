@@ -49,10 +49,10 @@ class FairQueue(Generic[Item]):
         """Let an item wait.
 
         Args:
-            lane: Its kind.
-            client: Whose it is.
-            item: Anything; equal items are different ones.
-            cost: What it uses up of the client's share, above 0.
+            lane: The item's kind.
+            client: Whose item it is.
+            item: Any object; equal items are different ones.
+            cost: What the item uses up of the client's share, above 0.
             due: The client's items go in this order, equal ones as they came.
         """
         if not self._waiting[client]:
@@ -69,8 +69,8 @@ class FairQueue(Generic[Item]):
         """Take the next item of a lane, and charge its client.
 
         Args:
-            lane: Its kind.
-            allowed: Clients that may have a turn.
+            lane: The kind of item to take.
+            allowed: Tells which clients may have a turn.
 
         Returns:
             The item and its start on the axis of work, or None when no allowed client waits.

@@ -17,12 +17,12 @@ class Job:
     """A request as the scheduler sees it: some pictures of one size, each a row of a batch.
 
     Attributes:
-        key: Unique.
-        client: Whose it is; clients get equal shares.
+        key: The job's unique name.
+        client: Whose job it is; clients get equal shares.
         size: One of the sizes of `Limits`.
-        rows: Pictures, at least 1.
-        steps: Of each picture, at least 1.
-        deadline: When it must be done, seconds of the scheduler's clock, or None.
+        rows: How many pictures it asks for, at least 1.
+        steps: How many steps each picture takes, at least 1.
+        deadline: When the job must be done, seconds of the scheduler's clock, or None.
     """
 
     key: str
@@ -38,15 +38,9 @@ class Limits:
     """How much is done at once.
 
     Attributes:
-        slots: Rows of one batch, for each size.
+        slots: How many rows one batch of each size has.
         backlog: Row-steps of the smallest size that may be admitted and not yet done.
-        joins_per_turn: Jobs that may join between two ticks; what they cost delays the others.
-        patience_s: When a job without a deadline counts as due, after its arrival.
-        first_tick_s: What a tick is taken to last before one was measured.
     """
 
     slots: Mapping[Size, int]
     backlog: int
-    joins_per_turn: int = 4
-    patience_s: float = 60.0
-    first_tick_s: float = 0.5

@@ -28,13 +28,13 @@ class Quotas:
 
         Args:
             owner: Who asks.
-            cost: Row-steps.
-            per_minute: The owner's allowance; None is no limit.
-            now: Seconds of one clock.
+            cost: How many row-steps are asked for.
+            per_minute: The owner's allowance of row-steps; None is no limit.
+            now: The time, seconds of one clock.
 
         Raises:
-            ConfigError: It is more than a minute's allowance.
-            OverloadedError: It is more than what is left; says when there will be enough.
+            ConfigError: The cost is more than a minute's allowance.
+            OverloadedError: The cost is more than what is left; says when there will be enough.
         """
         if per_minute is None:
             return

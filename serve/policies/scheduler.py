@@ -7,7 +7,7 @@ states; the engine reports what has happened and is told what to do:
 
 - **Admission** is that of `serve.policies.backlog`.
 - **Fairness** between clients is that of `serve.policies.fair_queue`; within a client the earliest
-  deadline goes first, and a job without one counts as due after ``patience_s``.
+  deadline goes first, and a job without one counts as due a minute after it came.
 - **Preparation** (concepts, merges) starts for few jobs of each size, in the fair order, so that
   waiting jobs hold nothing; no client takes more than half of these places.
 - **Sizes** have rows of their own, so no size waits for another; sizes with active rows take turns.
@@ -26,7 +26,12 @@ from serve.policies.backlog import Backlog
 from serve.policies.fair_queue import FairQueue
 from serve.policies.job import Job, Limits, RowKey, Size
 
-__all__ = ["Scheduler"]
+__all__ = ["JOINS_PER_TURN", "Scheduler"]
+
+JOINS_PER_TURN = 4
+"""Jobs that may join between two ticks; what they cost delays the others."""
+_PATIENCE_S = 60.0
+"""When a job without a deadline counts as due, after its arrival."""
 
 
 class _State(Enum):
@@ -46,17 +51,17 @@ class _Entry:
 
     @property
     def holds_place(self) -> bool:
-        """Whether it is being prepared, or waits for a free row after that."""
+        """Whether the job is being prepared, or waits for a free row after that."""
         return self.state is not _State.WAITING and self.joined < self.job.rows
 
     @property
     def undone(self) -> int:
-        """Row-steps still to do."""
+        """How many row-steps are still to do."""
         return (self.job.rows - self.joined) * self.job.steps + sum(self.steps_left.values())
 
     @property
     def longest(self) -> int:
-        """Steps until its last row is through, should all join now."""
+        """How many steps its last row is away from the end, should all rows join now."""
         if self.joined < self.job.rows:
             return self.job.steps
         return max(self.steps_left.values(), default=0)
@@ -81,7 +86,7 @@ class Scheduler:
         self._arrivals = 0
 
     def __len__(self) -> int:
-        """Jobs that are not done."""
+        """How many jobs are not done."""
         return len(self._entries)
 
     def __contains__(self, key: str) -> bool:
@@ -90,12 +95,12 @@ class Scheduler:
 
     @property
     def undecoded(self) -> int:
-        """Pictures whose steps are done and that wait to be decoded."""
+        """How many pictures have done their steps and wait to be decoded."""
         return self._undecoded
 
     @property
     def without_row(self) -> int:
-        """Jobs of which no row has joined yet."""
+        """How many jobs have no row that has joined yet."""
         return sum(entry.joined == 0 for entry in self._entries.values())
 
     @property
@@ -125,7 +130,7 @@ class Scheduler:
             raise EngineStoppedError("this engine is shutting down; send the request again")
         self.backlog.admit(job, now)
         entry = self._entries[job.key] = _Entry(job)
-        due = now + self.limits.patience_s if job.deadline is None else job.deadline
+        due = now + _PATIENCE_S if job.deadline is None else job.deadline
         self._queue.push(job.size, job.client, entry, cost=self.backlog.cost(job), due=due)
 
     def start_preparing(self) -> list[str]:
@@ -163,7 +168,7 @@ class Scheduler:
             while self._has_room(size) and self._ready[size]:
                 entry = self._ready[size][0][2]
                 newcomers += entry.joined == 0
-                if newcomers > self.limits.joins_per_turn:
+                if newcomers > JOINS_PER_TURN:
                     return joining
                 del self._ready[size][0]
                 joining.append(self._activate(entry))
@@ -178,8 +183,8 @@ class Scheduler:
         """Count one step of every active row of a size.
 
         Args:
-            size: The size.
-            seconds: How long it took.
+            size: The size whose batch took the step.
+            seconds: How long the step took.
 
         Returns:
             The rows whose steps are all done; each must be decoded.
@@ -212,7 +217,7 @@ class Scheduler:
         """Take a job out, in whatever state; its rows are free at once.
 
         Returns:
-            Row-steps that were not done; 0 for a job that is not here.
+            How many row-steps were not done; 0 for a job that is not here.
         """
         entry = self._entries.get(key)
         if entry is None:

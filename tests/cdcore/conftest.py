@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3 import s3_server
-from tests.tiny import random_update
 
 if TYPE_CHECKING:
     from cdcore.model.base import Base
@@ -39,20 +38,10 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def concept_files(tiny_base: "Base", tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Four files of one concept ``mycat``, trained differently."""
-    from cdcore.concepts.concept import Concept
-    from cdcore.concepts.storage import save_concept
-    from cdcore.concepts.subject import Subject
+    from tests.cdcore.concept_case import write_concept
 
-    folder, files = tmp_path_factory.mktemp("concepts"), []
-    for seed in range(4):
-        concept = Concept(
-            name="mycat",
-            update=random_update(tiny_base.seam.layout.shape, seed=seed),
-            tokens={"<mycat>": tiny_base.text_encoder.initial_embedding("cat")},
-            subjects=(Subject(class_noun="cat", token="<mycat>"),),
-            base_name="tiny",
-            base_fingerprint=tiny_base.fingerprint,
-        )
-        files.append(folder / str(seed) / "mycat.safetensors")
-        save_concept(concept, files[-1], tiny_base)
-    return files
+    folder = tmp_path_factory.mktemp("concepts")
+    return [
+        write_concept(tiny_base, folder / str(seed), seed=seed, base_name="tiny")
+        for seed in range(4)
+    ]

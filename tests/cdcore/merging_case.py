@@ -1,4 +1,4 @@
-"""Cards of drawn concepts for the tests of merging."""
+"""Merge inputs of drawn concepts for the tests of merging."""
 
 from collections.abc import Sequence
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,9 +69,9 @@ class Tally:
         killed: Tests failed.
         timed_out: Tests took far longer than usual, so they failed too.
         equivalent: No input can tell them from the module.
-        harmless: They change speed, memory or wording alone.
+        harmless: They change nothing that a user asked for.
         survived: The others, as ``file:line``, line before and line after.
-        stale: Entries of ``spared.toml`` that fit no mutant any more.
+        stale: Entries of ``spared.toml`` that fit no mutant that tests do not find.
     """
 
     module: str
@@ -95,8 +96,9 @@ def main() -> None:
     for module in arguments.modules or MODULES:
         started = time.monotonic()
         # A process of its own, since it imports modules that another run is to mutate.
-        with multiprocessing.get_context("fork").Pool(1) as pool:
-            tally, loaded = pool.apply(_tried, (module, arguments.share, arguments.seed))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            tried = pool.submit(_tried, module, arguments.share, arguments.seed)
+            tally, loaded = tried.result()
         _load(name for name in loaded if not name.startswith(OWN))
         tallies.append(tally)
         sys.stdout.writelines(f"stale in spared.toml: {entry}\n" for entry in tally.stale)
@@ -124,22 +126,13 @@ def _tried(module: str, share: float, seed: int) -> tuple[Tally, list[str]]:
     limit_s = 20 + 4 * (time.monotonic() - started)
     watched = json.loads(report.read_text())
     _load_all_but(module, watched["modules"])
-    spared = {
-        (entry["before"], entry["after"]): kind
-        for kind, entries in tomllib.loads(_spared_text()).items()
-        for entry in entries
-        if entry["file"] == path.relative_to(ROOT).as_posix()
-    }
+    spared = _spared(path)
     tally, draw, met = Tally(module=module), random.Random(seed), set()
     for mutant in mutants_of(source):
-        kind = spared.get((mutant.before, mutant.after))
-        met.add((mutant.before, mutant.after))
         if draw.random() >= share:
+            met.add((mutant.before, mutant.after))
             continue
         tally.mutants += 1
-        if kind is not None:
-            setattr(tally, kind, getattr(tally, kind) + 1)
-            continue
         lines = set(range(mutant.first, mutant.last + 1))
         reached = [
             test for test, numbers in watched["lines"].items() if lines.intersection(numbers)
@@ -147,7 +140,11 @@ def _tried(module: str, share: float, seed: int) -> tuple[Tally, list[str]]:
         passed: bool | None = True
         if reached:
             passed = trial(mutant.source, plugin=partial(Order, reached), limit_s=limit_s)
-        if passed:
+        kind = spared.get((mutant.before, mutant.after))
+        if passed and kind is not None:
+            met.add((mutant.before, mutant.after))
+            setattr(tally, kind, getattr(tally, kind) + 1)
+        elif passed:
             place = f"{path.relative_to(ROOT)}:{mutant.first}"
             tally.survived.append((place, mutant.before, mutant.after))
             sys.stdout.write(f"survived {place}\n  - {mutant.before}\n  + {mutant.after}\n")
@@ -159,8 +156,15 @@ def _tried(module: str, share: float, seed: int) -> tuple[Tally, list[str]]:
     return tally, watched["modules"]
 
 
-def _spared_text() -> str:
-    return (Path(__file__).parent / "spared.toml").read_text(encoding="utf-8")
+def _spared(path: Path) -> dict[tuple[str, str], str]:
+    """Return the kind of each mutant of a file that may survive, by the lines before and after."""
+    text = (Path(__file__).parent / "spared.toml").read_text(encoding="utf-8")
+    return {
+        (entry["before"], entry["after"]): kind
+        for kind, entries in tomllib.loads(text).items()
+        for entry in entries
+        if entry["file"] == path.relative_to(ROOT).as_posix()
+    }
 
 
 def _tests_of(path: Path, module: str) -> list[str]:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from rayjobs.cli.parser import run_command
+from cdcore.command_line.parser import run_command
 
 
 def command(monkeypatch: pytest.MonkeyPatch, script: ModuleType, *argv: object) -> int:

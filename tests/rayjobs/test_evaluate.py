@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cdcore.command_line.parser import run_command
 from rayjobs import evaluate
-from rayjobs.cli.parser import run_command
 from tests.rayjobs.evaluate_case import job
 from tests.rayjobs.forked_script import ForkedScript
 from tests.rayjobs.train_case import flags

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cdcore.command_line.parser import run_command
 from cdcore.evaluation.dataset import read_concept_set
 from rayjobs import pocket_set
-from rayjobs.cli.parser import run_command
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *argv: object) -> object:

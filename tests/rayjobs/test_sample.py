@@ -87,7 +87,7 @@ def test_the_help_has_every_flag(
         (("--prompt", "a", "--base", "no-such-base"), "base 'no-such-base' cannot be loaded"),
         (("--prompt", "a <dog> dog", "--base", "TINY"), "names <dog>"),
         (("--prompt", "a", "--negative-prompt", "<dog>", "--base", "TINY"), "names <dog>"),
-        (("--prompt", "a", "--base", "TINY", "--guidance", "0.5"), "guidance_scale is 0.5"),
+        (("--prompt", "a", "--base", "TINY", "--guidance", "0.5"), "--guidance is 0.5"),
         (("--prompt", "a", "--base", "TINY", "--steps", "0"), "steps is 0"),
         (("--prompt", "a", "--base", "TINY", "--seed", "-1"), "seed is -1"),
     ],

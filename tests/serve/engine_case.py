@@ -33,7 +33,7 @@ FILES = {ALICE: None, BORIS: None, CLARA: 2}
 """The rank of each concept's update, with factors for each matrix; None is dense."""
 
 SLOTS = 3
-CONFIG = EngineConfig(slots=SLOTS, backlog=2000, max_concepts=3)
+CONFIG = EngineConfig(slots=SLOTS, backlog=2000)
 
 SIMPLE = PictureRequest(
     prompt="a red cat", seeds=(7,), steps=4, guidance_scale=2.0, deterministic=True

@@ -59,9 +59,9 @@ def test_broken_files_are_named(path: Path) -> None:
     path.write_text(json.dumps({"keys": [{"sha256": "12", "owner": "alice"}]}))
     with pytest.raises(ConfigError, match="sha256"):
         ApiKeys(path)
-    with pytest.raises(SystemExit, match="sha256"):
+    with pytest.raises(ConfigError, match="sha256"):
         main(["--file", str(path), "--owner", "alice"])
     path.unlink()
-    with pytest.raises(SystemExit, match="owner"):
+    with pytest.raises(ConfigError, match="owner"):
         main(["--file", str(path), "--owner", "../alice"])
     assert not path.exists()

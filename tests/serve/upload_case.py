@@ -41,9 +41,9 @@ def mutations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
                 _change(header, rng)
                 yield joined(header, rest)
             case 3:
-                told = json.loads(header["__metadata__"][key])
-                _change(told, rng)
-                header["__metadata__"][key] = json.dumps(told)
+                metadata = json.loads(header["__metadata__"][key])
+                _change(metadata, rng)
+                header["__metadata__"][key] = json.dumps(metadata)
                 yield joined(header, rest)
             case _:
                 text = list(json.dumps(header))

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cdcore.command_line.fields import Setting, closest, settings_of
 from cdcore.errors import ConfigError
 from cdcore.training.config import TrainingConfig
-from rayjobs.cli.fields import Setting, closest, settings_of
 from rayjobs.config.training import FIELD_GROUPS, TrainJob
 
 __all__ = ["SEARCHABLE", "Dimension", "check_space", "grid_size", "parse_space"]

@@ -1,13 +1,14 @@
 """The driver of a sweep: check everything, prepare what trials share, run Ray Tune, report."""
 
 import shutil
-import sys
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
+from cdcore.errors import first_line
 from cdcore.model.meta_base import outline_base
+from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import resolve
@@ -58,12 +59,7 @@ def sweep(job: SweepJob) -> dict[str, Any]:
         OSError: A folder cannot be written.
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
-    # Its file is given, because that of the process is taken from Ray while trials run.
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        # In a file lines and rows stay whole.
-        console.soft_wrap = True
-        console.width = _FILE_WIDTH
+    console = plain_console(file_width=_FILE_WIDTH)
     if job.dry_run:
         config = resolve(job.training, outline_base(base_name(job.base)))
         check_space(job.space, config, job.workers)
@@ -112,6 +108,7 @@ def _planned(job: SweepJob, console: Console) -> tuple[TrialPlan, int]:
         prompts=job.score_prompts,
         seeds=job.score_seeds,
         base_pictures=folder.base_pictures,
+        awaits_verdict=job.early_stopping,
     )
     made = replace(task, run=folder.run, exports=(), scoring=scoring)
     return TrialPlan(folder=folder, task=made, asked=asked, goal=job.goal), steps
@@ -166,8 +163,7 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
         console.print("the same command goes on; trials that have ended are kept")
         raise
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        summary = {"name": folder.name, "status": "failed", "error": first}
+        summary = {"name": folder.name, "status": "failed", "error": first_line(error)}
         folder.run.write_summary(summary)
         raise
     finally:

@@ -17,6 +17,8 @@ from ray import tune as ray_tune
 from ray.train import Checkpoint, ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from cdcore.errors import first_line
+from rayjobs.runs.verdict import allow
 from rayjobs.training.driver import fit
 from rayjobs.training.identity import digest
 from rayjobs.training.task import TrainTask
@@ -79,12 +81,24 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class _EndsItsWorkers:
-    """Mixed into what Ray Tune makes of `run_trial`: lets a trial that is stopped end by itself.
+class _LeadsItsWorkers:
+    """Mixed into what Ray Tune makes of `run_trial`: passes its decisions on to the workers.
 
-    Ray Tune would end the driver alone. Its workers would go too, but Ray Train would keep their
-    place in the cluster, and the next trial would wait for it until the sweep ends.
+    Ray Tune decides after each result, and asks for the next one only where a trial may go on: so
+    that question is the verdict that the first worker waits for. A trial that is stopped ends by
+    itself. Ray Tune would end the driver alone. Its workers would go too, but Ray Train would keep
+    their place in the cluster, and the next trial would wait for it until the sweep ends.
     """
+
+    _told_step: int | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Return the next result; called when the trial may go on after the last one."""
+        if _current is not None and self._told_step is not None:
+            allow(_current.folder.run, self._told_step)
+        result: dict[str, Any] = super().step()  # type: ignore[misc]
+        self._told_step = result.get("step")
+        return result
 
     def cleanup(self) -> None:
         """Called when a trial has ended, or is to end."""
@@ -144,13 +158,13 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         folder.end("finished")
     except Exception as error:
         if not current.is_told_to_stop:
-            folder.end("failed", (str(error) or type(error).__name__).splitlines()[0])
+            folder.end("failed", first_line(error))
             raise
     finally:
         current.has_ended.set()
 
 
-run_trial.__mixins__ = (_EndsItsWorkers,)  # type: ignore[attr-defined]
+run_trial.__mixins__ = (_LeadsItsWorkers,)  # type: ignore[attr-defined]
 
 
 def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) -> None:

@@ -16,7 +16,8 @@ from cdcore.files import write_text
 from cdcore.formats.embedding import EMBEDDING
 from cdcore.formats.exports.factored import factored
 from cdcore.formats.exports.folder import USE_FILE, clear_export
-from cdcore.formats.exports.tools import TOOL_FOLDERS, TOOLS, ToolName
+from cdcore.formats.exports.tool_names import TOOLS, ToolName
+from cdcore.formats.exports.tools import TOOL_FOLDERS
 from cdcore.formats.exports.use_page import use_page
 from cdcore.formats.format import Format
 from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
@@ -32,7 +33,7 @@ class ToolExport:
 
     Attributes:
         tool: Which.
-        folder: Where.
+        folder: The folder that was written.
         files: Relative to the folder, USE.md among them.
         error: ``||Delta - Delta_r|| / ||Delta||`` of the update; 0 where it is exact.
     """
@@ -85,8 +86,8 @@ def export_for_tool(
             compressed where it reads LoRA alone.
         base: Its base; no weights are needed.
         tool: Which.
-        folder: Of this tool.
-        dtype: Of what is stored.
+        folder: The folder of this tool.
+        dtype: The dtype of what is stored.
 
     Raises:
         UpdateShapeError: The concept is not of this base.
@@ -100,7 +101,7 @@ def clear_exports(folder: Path, *, kept: Sequence[ToolName] = ()) -> None:
     """Delete what `export_for_tools` has left in ``folder``, and nothing else.
 
     Args:
-        folder: As there.
+        folder: The folder that holds one folder for each tool.
         kept: Tools whose files stay.
 
     Raises:

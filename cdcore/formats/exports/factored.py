@@ -20,7 +20,7 @@ def factored(
 
     Args:
         concept: In any form.
-        layout: Of its base.
+        layout: The layout of its base.
         rule: How far to compress; None leaves factors alone, and takes `DEFAULT_RULE` for a dense
             update.
 

@@ -1,22 +1,14 @@
-"""The tools that exports are written for: their folders, and how a prompt names a concept there."""
+"""The folders of the tools that exports are written for, and how a prompt names a concept there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from cdcore.concepts.concept import Concept
-from cdcore.errors import ConfigError
 from cdcore.formats.embedding import embedding_stems
 from cdcore.formats.file_names import file_stem
 from cdcore.formats.tensors.kv_base import KVBase
 
-__all__ = ["TOOLS", "TOOL_FOLDERS", "ToolFolders", "ToolName", "tools_named"]
-
-ToolName = Literal["comfyui", "a1111", "diffusers", "peft"]
-
-
-TOOLS: tuple[ToolName, ...] = get_args(ToolName)
-"""All that can be exported for."""
+__all__ = ["TOOL_FOLDERS", "ToolFolders"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,31 +23,6 @@ class ToolFolders:
     prefix: Callable[[str], str]
     """What comes before the prompt, from the weights' file name."""
     usage: Callable[[Concept, KVBase], str]
-
-
-def tools_named(text: str | None, *, default: Sequence[ToolName] = ()) -> tuple[ToolName, ...]:
-    """Return the tools that a list such as ``comfyui,a1111`` names.
-
-    Args:
-        text: Names with commas between them; ``none`` for none, ``all`` for all.
-        default: Taken when the text is None.
-
-    Raises:
-        ConfigError: A name is unknown.
-    """
-    if text is None:
-        return tuple(default)
-    words = [word.strip().lower() for word in text.split(",") if word.strip()]
-    if words == ["none"]:
-        return ()
-    if words == ["all"]:
-        return TOOLS
-    unknown = [word for word in words if word not in TOOLS]
-    if unknown or not words:
-        raise ConfigError(
-            f"export is {text!r}, expected some of {','.join(TOOLS)}, or 'all' or 'none'"
-        )
-    return tuple(tool for tool in TOOLS if tool in words)
 
 
 def _webui_usage(lora: str, embeddings: str, how: str) -> Callable[[Concept, KVBase], str]:

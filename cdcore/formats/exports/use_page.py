@@ -22,7 +22,7 @@ def use_page(
     Args:
         concept: What was exported.
         base: Its base.
-        places: Where the tool looks for files.
+        places: The folders in which the tool looks for files.
         files: Names of what was written, relative to the folder.
         error: ``||Delta - Delta_r|| / ||Delta||`` of the update; 0 where it is exact.
     """

@@ -1,1 +1,1 @@
-"""Tensors of files: containers, families of bases, and the names that keys have."""
+"""Tensors of files: containers, the bases they are of, and the names that keys have."""

@@ -16,14 +16,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cdcore.errors import ConceptFileError
+from cdcore.errors import ConceptFileError, first_line
 
 __all__ = ["MAX_BYTES", "Content", "open_content", "read_selected"]
 
 MAX_BYTES = 4 * 2**30
-"""Of a file, and of all tensors in it; all cross-attention of SDXL in float32 takes 2.2 GB."""
+"""The most of a file and of all its tensors; cross-attention of SDXL in float32 takes 2.2 GB."""
 _MAX_BASE_BYTES = 16 * 2**30
-"""Of a base's U-Net, of which little is read."""
+"""The most bytes of a base's U-Net, of which little is read."""
 _MAX_ENTRIES = 20_000
 _MAX_DEPTH = 4
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -34,7 +34,7 @@ class Content:
     """What a file holds.
 
     Attributes:
-        path: Of the file.
+        path: The path of the file.
         tree: Mappings, and lists, of tensors.
         metadata: Texts of a safetensors file.
     """
@@ -48,7 +48,7 @@ def open_content(path: Path) -> Content:
     """Read a file of tensors.
 
     Raises:
-        ConceptFileError: It cannot be read, is too large, or holds anything but tensors.
+        ConceptFileError: The file cannot be read, is too large, or holds anything but tensors.
     """
     _check_size(path, MAX_BYTES)
     with path.open("rb") as file:
@@ -62,7 +62,7 @@ def read_selected(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, Ten
     """Read the tensors of a model file whose names are wanted, and no others.
 
     Raises:
-        ConceptFileError: It cannot be read, or is too large.
+        ConceptFileError: The file cannot be read, or is too large.
     """
     _check_size(path, _MAX_BASE_BYTES)
     with path.open("rb") as file:
@@ -97,7 +97,7 @@ def _safetensors(
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ConceptFileError(
             f"{path}: neither a safetensors file nor a torch file of today "
-            f"({_first_line(error)}); is it whole? A file of a very old torch must be saved again"
+            f"({_reason(error)}); is it whole? A file of a very old torch must be saved again"
         ) from error
 
 
@@ -106,7 +106,7 @@ def _unpickled(path: Path, most: int) -> Mapping[str, Any]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
-        raise ConceptFileError(f"{path}: a damaged torch file ({_first_line(error)})") from error
+        raise ConceptFileError(f"{path}: a damaged torch file ({_reason(error)})") from error
     is_packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if is_packed or len(entries) > _MAX_ENTRIES or sum(e.file_size for e in entries) > most:
         raise ConceptFileError(
@@ -118,17 +118,16 @@ def _unpickled(path: Path, most: int) -> Mapping[str, Any]:
     # A hostile pickle can make the unpickler raise anything.
     except Exception as error:
         raise ConceptFileError(
-            f"{path}: not read, because it is damaged or holds more than tensors "
-            f"({_first_line(error)})"
+            f"{path}: not read, because it is damaged or holds more than tensors ({_reason(error)})"
         ) from error
     if not isinstance(tree, Mapping):
         raise ConceptFileError(f"{path}: holds a {type(tree).__name__}, expected named tensors")
     return tree
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].split(". ")[0].rstrip(".")[:200]
+def _reason(error: BaseException) -> str:
+    """Return the first sentence of an error, short: torch explains itself at length."""
+    return first_line(error).split(". ")[0][:200]
 
 
 def _check_tree(path: Path, tree: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ b ``output_blocks.{b (L + 1) + a}.1``, and the middle one ``middle_block.1``.
 import re
 from collections.abc import Iterable
 
-from cdcore.formats.tensors.families import family_of_layout
+from cdcore.model.families import family_of_layout
 from cdcore.model.seam import KVLayout
 
 __all__ = [

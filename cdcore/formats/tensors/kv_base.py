@@ -18,10 +18,10 @@ from torch import Tensor
 
 from cdcore.errors import BaseModelError, ConceptFileError, ConfigError
 from cdcore.formats.tensors.container import read_selected
-from cdcore.formats.tensors.families import FAMILIES, Family, family_of_layout
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.families import PUBLISHED_FAMILIES, Family, family_of_layout
+from cdcore.model.location import named_folder
 from cdcore.model.seam import KVLayout
 
 __all__ = ["KVBase"]
@@ -38,9 +38,9 @@ class KVBase:
     """A base, as far as formats know it.
 
     Attributes:
-        name: As the user named it, or the family's title.
-        layout: Of the K/V stack.
-        encoder_widths: Of each text encoder; side by side they are the text width.
+        name: What the user calls it, or the family's title.
+        layout: The layout of the K/V stack.
+        encoder_widths: The width of each text encoder; side by side they are the text width.
         is_v_prediction: Whether it predicts velocity.
         stack: W0 (D, d) float32 on the CPU, or None where only the layout is known.
     """
@@ -83,9 +83,7 @@ class KVBase:
         try:
             if path.is_file():
                 return _of_checkpoint(name, path)
-            if name == "pocket":
-                return _of_folder(name, POCKET_FOLDER)
-            return _of_folder(name, base_folder(ALIASES.get(name, str(path))))
+            return _of_folder(name, named_folder(str(path) if name.startswith("~") else name))
         except (ConceptFileError, OSError, ValueError, KeyError) as error:
             raise BaseModelError(f"base {name!r} cannot be read: {error}") from error
 
@@ -99,7 +97,7 @@ class KVBase:
         """W0, (D, d).
 
         Raises:
-            ConfigError: It is not known.
+            ConfigError: The weights are not known.
         """
         if self.stack is None:
             raise ConfigError(
@@ -146,7 +144,7 @@ def _config(folder: Path, name: str) -> Mapping[str, Any]:
 
 def _of_checkpoint(name: str, path: Path) -> KVBase:
     tensors = read_selected(path, _is_cross_attention)
-    for family in FAMILIES:
+    for family in PUBLISHED_FAMILIES:
         plain = {COMPVIS_PREFIX + sgm: name for name, sgm in sgm_names(family.layout).items()}
         found = {plain[key]: tensor for key, tensor in tensors.items() if key in plain}
         base = _of_plain(name, found) if len(found) == len(plain) else None

@@ -46,8 +46,8 @@ def update_of_weights(path: object, weights: Mapping[str, Any], base: KVBase) ->
     """Return the difference to a base of absolute weights, and a note or nothing.
 
     Args:
-        path: Of the file, for messages.
-        weights: By plain name.
+        path: The path of the file, for messages.
+        weights: The weights by plain name.
         base: With weights.
 
     Raises:
@@ -75,9 +75,9 @@ def update_of_factors(path: object, factors: Mapping[str, Any], layout: KVLayout
     """Return the update of the original implementation's compressed entries, ``u @ v`` each.
 
     Args:
-        path: Of the file, for messages.
+        path: The path of the file, for messages.
         factors: ``u`` (D_n, r_n) and ``v`` (r_n, d) by plain name; r_n may be 0.
-        layout: Of the stack.
+        layout: The layout of the stack.
 
     Raises:
         ConceptFileError: A key is foreign or missing, a shape is wrong, or a value not finite.
@@ -178,7 +178,7 @@ def _checked(path: object, name: str, tensor: Any, shape: tuple[int, ...]) -> Te
     """Return a tensor of the file in float32.
 
     Raises:
-        ConceptFileError: It is no tensor, of another shape, or not finite.
+        ConceptFileError: This is no tensor, or one of another shape, or not finite.
     """
     if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
         found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__

@@ -72,7 +72,7 @@ class Report:
     """The figures.
 
     Attributes:
-        base_fingerprint: Of the base.
+        base_fingerprint: The fingerprint of the base.
         sampling: How the pictures were sampled.
         world: Seed of the exam's world.
         extent: How much was asked.
@@ -179,7 +179,7 @@ def single_scores(logits: SceneLogits, scenes: Sequence[Scene]) -> Scores:
     """Return the shares of pictures of one thing whose kind, place and colour are seen right.
 
     Args:
-        logits: Of B pictures, on the CPU.
+        logits: The logits of B pictures, on the CPU.
         scenes: What the B pictures should show, one thing each.
     """
     labels = label_scenes(list(scenes))
@@ -197,7 +197,7 @@ def pair_scores(logits: SceneLogits, scenes: Sequence[Scene]) -> Scores:
     """Return the shares of pictures of two things whose kinds, colours and place are seen right.
 
     Args:
-        logits: Of B pictures, on the CPU.
+        logits: The logits of B pictures, on the CPU.
         scenes: What the B pictures should show, two things of different kinds each.
     """
     labels = label_scenes(list(scenes))

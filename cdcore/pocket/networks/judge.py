@@ -31,7 +31,7 @@ __all__ = ["Judge", "SceneLabels", "SceneLogits", "label_scenes"]
 _HEADS_FILE = "heads.safetensors"
 _TOWERS = ("picture_tower", "text_tower")
 _INITIAL_LOGIT_SCALE = 2.6592
-"""Of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.5: the logarithm of 1 / 0.07."""
+"""log(1 / 0.07): the start of Radford et al. 2021 (CLIP, arXiv 2103.00020), section 2.5."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +112,11 @@ class Judge(nn.Module):
         texts = CLIPTextConfig(**text_settings(tokenizer, layers))
         return cls(ResNetModel(pictures), CLIPTextModelWithProjection(texts), tokenizer)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the judge lives; pixels from elsewhere are brought there."""
+        return self.logit_scale.device
+
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed (B, 3, 64, 64) pixels in [-1, 1] as (B, d) rows of length 1."""
         return self.see(pixels)[0]
@@ -120,13 +125,13 @@ class Judge(nn.Module):
         """Embed texts as (B, d) rows of length 1."""
         tokens = self.tokenizer(
             texts, padding="max_length", truncation=True, return_tensors="pt"
-        ).to(self.logit_scale.device)
+        ).to(self.device)
         rows = self.text_tower(input_ids=tokens.input_ids).text_embeds
         return nn.functional.normalize(rows, dim=-1)
 
     def see(self, pixels: Tensor) -> tuple[Tensor, SceneLogits]:
         """Return embeddings (B, d) and scene logits of (B, 3, 64, 64) pixels in [-1, 1]."""
-        pooled = self.picture_tower(pixel_values=pixels).pooler_output.flatten(1)
+        pooled = self.picture_tower(pixel_values=pixels.to(self.device)).pooler_output.flatten(1)
         embedding = nn.functional.normalize(self.projection(pooled), dim=-1)
         kinds, colors, places = self.verdict(self.hidden(pooled)).split(
             [len(KINDS), len(KINDS) * len(COLORS), len(PLACES)], dim=-1
@@ -163,7 +168,7 @@ class Judge(nn.Module):
         Args:
             pixels: (B, 3, 64, 64) in [-1, 1].
         """
-        pooled = self.picture_tower(pixel_values=pixels).pooler_output.flatten(1)
+        pooled = self.picture_tower(pixel_values=pixels.to(self.device)).pooler_output.flatten(1)
         return nn.functional.normalize(pooled, dim=-1)
 
     def save(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ class Towers:
     """Embeds pictures and texts in one space, as Radford et al. 2021 (CLIP, arXiv 2103.00020).
 
     Attributes:
-        tokenizer: Of the base.
+        tokenizer: The tokenizer of the base.
         text_tower: The base's text encoder.
         picture_tower: With its projection.
         text_projection: (d, d) float32.

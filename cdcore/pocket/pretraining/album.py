@@ -31,7 +31,7 @@ class Album:
     """Rendered pictures and the scenes they show.
 
     Attributes:
-        name: Of the file, without its ending; differs where the pictures do.
+        name: The file's name without its ending; it differs where the pictures do.
         images_u8: (N, 64, 64, 3) uint8, memory-mapped.
         scenes: What each picture shows.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cdcore.pocket.pretraining.album import Album
-from cdcore.pocket.pretraining.stage import Stage, draw_pixels, open_autoencoder, save_half
+from cdcore.pocket.pretraining.stage import Stage, open_autoencoder, save_half
 
 __all__ = ["AutoencoderStage"]
 
@@ -27,23 +27,23 @@ class AutoencoderStage(Stage):
     def __init__(
         self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
     ) -> None:
-        self._album, self._device = album, device
+        super().__init__(album, rng, device)
         self.module = open_autoencoder(folder).to(device, memory_format=torch.channels_last)
 
     def loss(self, step: int) -> Tensor:
         """Draw a batch and return its loss."""
         pixels = self._crops()
         posterior = self.module.encode(pixels).latent_dist
-        decoded = self.module.decode(posterior.sample()).sample
+        decoded = self.module.decode(posterior.sample(self.generator)).sample
         divergence = posterior.kl().mean() / posterior.mean[0].numel()
         loss: Tensor = functional.mse_loss(decoded.float(), pixels) + _KL_WEIGHT * divergence
         return loss
 
     def _crops(self) -> Tensor:
         """Draw a part of each of many pictures, which vary more than fewer whole ones."""
-        pixels = draw_pixels(self._album, self.batch, self._device)[1]
+        pixels = self.draw_pixels(self.batch)[1]
         last = pixels.shape[-1] - self.crop
-        corners = torch.randint(last + 1, (self.batch, 2)).tolist()
+        corners = torch.randint(last + 1, (self.batch, 2), generator=self.generator).tolist()
         return torch.stack(
             [
                 picture[:, top : top + self.crop, left : left + self.crop]
@@ -54,7 +54,8 @@ class AutoencoderStage(Stage):
     @torch.no_grad()
     def save(self, module: Any, folder: Path) -> None:
         """Write ``module`` to ``folder`` in half precision."""
-        pixels = draw_pixels(self._album, 256, self._device)[1]
-        latents = torch.cat([module.encode(part).latent_dist.sample() for part in pixels.split(32)])
+        pixels = self.draw_pixels(256)[1]
+        posteriors = [module.encode(part).latent_dist for part in pixels.split(32)]
+        latents = torch.cat([posterior.sample(self.generator) for posterior in posteriors])
         module.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
         save_half(module, folder / "vae")

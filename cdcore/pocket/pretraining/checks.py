@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cdcore.errors import ConfigError, RunError
-from cdcore.pocket.pretraining.pretrain import Piece, completed_steps
+from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from cdcore.pocket.pretraining.stage_names import StageName
 
 __all__ = ["check_piece", "is_complete"]

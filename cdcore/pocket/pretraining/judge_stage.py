@@ -11,7 +11,7 @@ from torch.nn import functional
 from cdcore.pocket.networks.judge import Judge, label_scenes
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.pretraining.album import Album
-from cdcore.pocket.pretraining.stage import Stage, draw_captions, draw_pixels, matching_loss
+from cdcore.pocket.pretraining.stage import Stage, draw_captions, matching_loss
 from cdcore.pocket.scenes.caption import words
 from cdcore.pocket.scenes.scene import KINDS
 
@@ -29,7 +29,7 @@ class JudgeStage(Stage):
     def __init__(
         self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
     ) -> None:
-        self._album, self._rng, self._device = album, rng, device
+        super().__init__(album, rng, device)
         judge_folder = folder / "judge"
         if judge_folder.exists():
             judge = Judge.load(judge_folder).train().requires_grad_(True)
@@ -40,7 +40,7 @@ class JudgeStage(Stage):
 
     def loss(self, step: int) -> Tensor:
         """Draw a batch and return its loss."""
-        indices, pixels = draw_pixels(self._album, self.batch, self._device)
+        indices, pixels = self.draw_pixels(self.batch)
         captions = draw_captions(self._album, indices, self._rng)
         pictures, logits = self.module.see(pixels)
         texts = self.module.embed_texts(captions)

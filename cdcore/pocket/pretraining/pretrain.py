@@ -20,42 +20,17 @@ from torch import distributed as dist
 
 from cdcore.files import write_text
 from cdcore.pocket.pretraining.muon import Muon, is_hidden_matrix
+from cdcore.pocket.pretraining.piece import PROGRESS_FILE, Piece, completed_steps
 from cdcore.pocket.pretraining.stage import Stage
-from cdcore.pocket.pretraining.stage_names import STAGES, StageName
+from cdcore.pocket.pretraining.stage_names import StageName
 from cdcore.pocket.pretraining.stages import open_stage
 
-__all__ = ["Piece", "StepReport", "completed_steps", "pretrain"]
+__all__ = ["StepReport", "pretrain"]
 
-_PROGRESS_FILE = "progress.json"
 _WARM_UP_STEPS = 50
 _FINAL_LEARNING_RATE = 0.05
 _SAVE_EVERY_S = 240.0
 _MAX_GRADIENT_NORM = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """One piece of pretraining.
-
-    Attributes:
-        folder: Where the base is read from and written to.
-        work: Where rendered albums and latents are kept between pieces.
-        stages: The stages to run, in this order.
-        seconds: Stop after so many seconds of training; None runs every stage to its end.
-        steps: Steps to plan for each stage instead of its default, by stage.
-        pictures: Pictures in the training album.
-        seed: Seed of the world and of every draw.
-        device: Torch device.
-    """
-
-    folder: Path
-    work: Path
-    stages: tuple[StageName, ...] = STAGES
-    seconds: float | None = None
-    steps: dict[StageName, int] | None = None
-    pictures: int = 32_000
-    seed: int = 0
-    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +41,7 @@ class StepReport:
         stage: Which stage.
         step: Completed steps of the stage, from 1.
         steps: Planned steps of the stage.
-        loss: Of this step.
+        loss: The loss of this step.
         seconds: This step took.
     """
 
@@ -75,12 +50,6 @@ class StepReport:
     steps: int
     loss: float
     seconds: float
-
-
-def completed_steps(folder: Path) -> dict[str, int]:
-    """Return the completed steps of each stage of the base in ``folder``; empty for a new one."""
-    path = folder / _PROGRESS_FILE
-    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def pretrain(piece: Piece, on_step: Callable[[StepReport], None]) -> bool:
@@ -118,7 +87,7 @@ def _run(
     rates = [group["lr"] for group in groups]
     average = deepcopy(stage.module).requires_grad_(False)
     # Every rank and every piece draws anew: continuing must not repeat the first piece's batches.
-    torch.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
+    stage.generator.manual_seed(hash((piece.seed, first, _rank())) % 2**31)
     saved_at = time.monotonic()
     done = first
     for step in range(first, planned):
@@ -178,7 +147,7 @@ def _save(stage: Stage, average: nn.Module, done: int, folder: Path) -> None:
     if _rank() == 0:
         stage.save(average, folder)
         progress = completed_steps(folder) | {stage.name: done}
-        write_text(folder / _PROGRESS_FILE, json.dumps(progress) + "\n")
+        write_text(folder / PROGRESS_FILE, json.dumps(progress) + "\n")
     if dist.is_initialized():
         dist.barrier()
 

@@ -22,7 +22,6 @@ from cdcore.pocket.scenes.caption import full_caption
 __all__ = [
     "Stage",
     "draw_captions",
-    "draw_pixels",
     "draw_prompts",
     "load_part",
     "matching_loss",
@@ -36,34 +35,50 @@ _ODD_WORD_SHARE = 0.1
 
 
 class Stage(ABC):
-    """One stage: a module to train, its loss, and how the result is stored."""
+    """One stage: a module to train, its loss, and how the result is stored.
+
+    Attributes:
+        name: The stage's name.
+        steps: Planned steps.
+        average_decay: Decay of the running average of the weights, which is what is stored.
+        module: An ``nn.Module`` that holds everything that trains.
+        matrix_learning_rate: The rate of hidden matrices, which Muon updates.
+        learning_rate: The rate of all other parameters, which AdamW updates.
+        generator: Every number of a batch is drawn from it, captions aside. It is on the CPU, so
+            that a seed means the same on every device.
+    """
 
     name: StageName
     steps: int
-    """Planned steps."""
     average_decay = 0.999
-    """Decay of the running average of the weights, which is what is stored."""
     module: Any
-    """An ``nn.Module`` that holds everything that trains."""
     matrix_learning_rate = 0.02
-    """Of hidden matrices, which Muon updates."""
     learning_rate = 2e-3
-    """Of all other parameters, which AdamW updates."""
+
+    def __init__(self, album: Album, rng: random.Random, device: torch.device) -> None:
+        """Take what to train on.
+
+        Args:
+            album: The pictures.
+            rng: Words the captions.
+            device: Where to train.
+        """
+        self._album, self._rng, self._device = album, rng, device
+        self.generator = torch.Generator().manual_seed(rng.getrandbits(62))
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:
         """Draw a batch and return its loss."""
 
+    def draw_pixels(self, count: int) -> tuple[Tensor, Tensor]:
+        """Draw pictures: their indices (count,), and pixels (count, 3, S, S) in [-1, 1]."""
+        indices = torch.randint(len(self._album), (count,), generator=self.generator)
+        pixels = self._album.pixels(indices).to(self._device)
+        return indices, pixels.contiguous(memory_format=torch.channels_last)
+
     @abstractmethod
     def save(self, module: Any, folder: Path) -> None:
         """Write ``module``, a copy with averaged weights, to ``folder`` in half precision."""
-
-
-def draw_pixels(album: Album, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Draw ``count`` pictures: their indices (count,) and pixels (count, 3, S, S) in [-1, 1]."""
-    indices = torch.randint(len(album), (count,))
-    pixels = album.pixels(indices).to(device)
-    return indices, pixels.contiguous(memory_format=torch.channels_last)
 
 
 def draw_captions(album: Album, indices: Tensor, rng: random.Random) -> list[str]:

@@ -1,4 +1,4 @@
-"""The four stages of pretraining: what each one trains, on which loss, and how it is stored."""
+"""All stages of pretraining by name, and how one is opened: with which world, weights and seed."""
 
 import random
 from pathlib import Path
@@ -41,6 +41,8 @@ def open_stage(
     """
     if name == "judge":
         seed, pictures = seed + _JUDGE_SEED_OFFSET, pictures // 2
-    torch.manual_seed(seed)
     album = open_album(work, seed=seed, count=pictures)
-    return STAGE_CLASSES[name](folder, work, album, random.Random(seed), torch.device(device))
+    # Initial weights come from the global generator, which no layer lets one choose.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return STAGE_CLASSES[name](folder, work, album, random.Random(seed), torch.device(device))

@@ -17,7 +17,6 @@ from cdcore.pocket.pretraining.album import Album
 from cdcore.pocket.pretraining.reading import ReadingKey
 from cdcore.pocket.pretraining.stage import (
     Stage,
-    draw_pixels,
     draw_prompts,
     matching_loss,
     open_towers,
@@ -40,14 +39,14 @@ class TowersStage(Stage):
     def __init__(
         self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
     ) -> None:
-        self._album, self._rng, self._device = album, rng, device
+        super().__init__(album, rng, device)
         self._tokenizer = build_tokenizer(words())
         self._key = ReadingKey(self._tokenizer, TEXT_WIDTH)
         self.module = open_towers(folder, self._tokenizer).to(device)
 
     def loss(self, step: int) -> Tensor:
         """Draw a batch and return its loss."""
-        indices, pixels = draw_pixels(self._album, self.batch, self._device)
+        indices, pixels = self.draw_pixels(self.batch)
         captions = draw_prompts(self._album, indices, self._rng)
         tokens = tokenize(self._tokenizer, captions, self._device)
         texts = self.module.text_model(input_ids=tokens)

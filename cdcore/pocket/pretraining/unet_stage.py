@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cdcore.files import replacing
+from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.pocket.networks.architecture import build_noise_scheduler, build_unet
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.pretraining.album import Album
@@ -29,10 +30,7 @@ from cdcore.pocket.scenes.scene import Scene
 __all__ = ["UnetStage"]
 
 _UNCONDITIONAL_SHARE = 0.1
-
-
 _MIN_SNR_GAMMA = 1.0
-
 
 _SMALL_WEIGHT = 6.0
 """How much oftener a picture of a small thing is drawn: its few cells weigh little in the loss."""
@@ -49,21 +47,26 @@ class UnetStage(Stage):
     def __init__(
         self, folder: Path, work: Path, album: Album, rng: random.Random, device: torch.device
     ) -> None:
-        self._album, self._rng, self._device = album, rng, device
+        super().__init__(album, rng, device)
         self._tokenizer = build_tokenizer(words())
         self._autoencoder = open_autoencoder(folder).to(device).requires_grad_(False)
         self._text_tower = open_towers(folder, self._tokenizer).text_model.to(device)
         unet = load_part(UNet2DConditionModel, folder / "unet") or build_unet()
         self.module = unet.to(device, memory_format=torch.channels_last)
-        self._alphas_cumprod = build_noise_scheduler().alphas_cumprod.to(device)
+        self._schedule = NoiseSchedule(
+            alphas_cumprod=build_noise_scheduler().alphas_cumprod.double(),
+            prediction_type="v_prediction",
+        )
         self._latents = _latents(self._autoencoder, album, work, folder)
         self._weights = _draw_weights(album.scenes)
 
     def loss(self, step: int) -> Tensor:
         """Draw a batch and return its loss."""
-        indices = torch.multinomial(self._weights, self.batch, replacement=True)
+        indices = torch.multinomial(
+            self._weights, self.batch, replacement=True, generator=self.generator
+        )
         captions = draw_prompts(self._album, indices, self._rng)
-        dropped = torch.rand(self.batch) < _UNCONDITIONAL_SHARE
+        dropped = torch.rand(self.batch, generator=self.generator) < _UNCONDITIONAL_SHARE
         prompts = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
         with torch.no_grad():
             features = self._text_tower(
@@ -73,15 +76,16 @@ class UnetStage(Stage):
 
     def _denoising_loss(self, indices: Tensor, features: Tensor) -> Tensor:
         mean, std = self._latents[:, indices].to(self._device).float()
-        latents = (mean + std * torch.randn_like(std)) * self._autoencoder.config.scaling_factor
-        noise = torch.randn_like(latents)
-        timesteps = self._draw_timesteps()
-        alpha = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        latents = (mean + std * self._noise(std)) * self._autoencoder.config.scaling_factor
+        noise, timesteps = self._noise(latents), self._draw_timesteps()
+        noisy = self._schedule.add_noise(latents, noise, timesteps)
         prediction = self.module(noisy, timesteps, features).sample
-        loss: Tensor = (prediction - velocity).square().mean()
+        target = self._schedule.target(latents, noise, timesteps)
+        loss: Tensor = (prediction - target).square().mean()
         return loss
+
+    def _noise(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self.generator).to(like)
 
     def _draw_timesteps(self) -> Tensor:
         """Draw a timestep for each picture, the more often the more its loss weighs.
@@ -91,12 +95,14 @@ class UnetStage(Stage):
         SNR + 1. Drawing by the weight costs no step on what hardly counts. Stratified over the
         batch: every step sees the whole range of noise.
         """
-        snr = self._alphas_cumprod / (1 - self._alphas_cumprod)
+        alphas = self._schedule.alphas_cumprod.float()
+        snr = alphas / (1 - alphas)
         weights = (snr.clamp(max=_MIN_SNR_GAMMA) + 1) / (snr + 1)
-        shares = (torch.arange(self.batch) + torch.rand(self.batch)) / self.batch
+        within = torch.rand(self.batch, generator=self.generator)
+        shares = (torch.arange(self.batch) + within) / self.batch
         cumulated = weights.cumsum(0) / weights.sum()
-        drawn = torch.searchsorted(cumulated, shares.to(self._device))
-        return drawn.clamp(max=len(cumulated) - 1)
+        drawn = torch.searchsorted(cumulated, shares)
+        return drawn.clamp(max=len(cumulated) - 1).to(self._device)
 
     def save(self, module: Any, folder: Path) -> None:
         """Write ``module`` to ``folder`` in half precision."""

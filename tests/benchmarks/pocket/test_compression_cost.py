@@ -8,12 +8,12 @@ import torch
 
 from benchmarks.pocket import compression_cost as compression
 from benchmarks.pocket.compression_cost import CompressionBenchmark, points, sizes
+from cdcore.command_line.parser import run_command
 from cdcore.concepts.storage import load_concept, save_concept
 from cdcore.errors import ConfigError
-from cdcore.formats.tensors.families import FAMILIES, Family
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
-from rayjobs.cli.parser import run_command
+from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from tests.cdcore.formats.cases import make_concept
 from tests.cdcore.scoring.test_before_after import Projection
 from tests.rayjobs.train_case import write_pictures
@@ -27,7 +27,7 @@ def concept_file(tiny_base: Base, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", PUBLISHED_FAMILIES, ids=lambda family: family.name)
 def test_sizes_are_counts(family: Family) -> None:
     counted = {size.how: size for size in sizes(family.title, family.layout)}
     height, width = family.layout.shape
@@ -43,7 +43,7 @@ def test_sizes_are_counts(family: Family) -> None:
 
 
 def test_stable_diffusion_1_reaches_the_published_points() -> None:
-    counted = sizes("sd1", FAMILIES[0].layout)
+    counted = sizes("sd1", PUBLISHED_FAMILIES[0].layout)
     assert counted[0].megabytes == pytest.approx(38.3, abs=0.1)
     assert {round(size.megabytes) for size in counted[1:5]} == {15, 5}
 

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from benchmarks.serving.load import Order
+from benchmarks.serving.load import Arrival
 from benchmarks.serving.measures import batch_ratio, latencies, mean_service_s, serve, throughput
 from benchmarks.serving.shelf import Shelf
 from benchmarks.serving.systems import Served, System
@@ -13,16 +13,16 @@ from cdcore.model.base import Base
 
 
 class Clockwork(System):
-    """A server that takes a known time for each order, while the caller waits."""
+    """A server that takes a known time for each arrival, while the caller waits."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.orders: list[Order] = []
+        self.arrivals: list[Arrival] = []
 
-    def submit(self, order: Order, served: Served) -> None:
+    def submit(self, arrival: Arrival, served: Served) -> None:
         time.sleep(self.seconds)
-        self.orders.append(order)
-        served.note(order.number, torch.zeros(3, 1, 1))
+        self.arrivals.append(arrival)
+        served.note(arrival.number, torch.zeros(3, 1, 1))
 
     def close(self) -> None:
         pass
@@ -37,19 +37,19 @@ def test_times_are_those_of_the_system(shelf: Shelf) -> None:
     systems = {"engine": Clockwork(0.02), "swap": Clockwork(0.1)}
     found = {
         row["system"]: row["pictures_per_second"]
-        for row in throughput(systems, shelf, (1,), orders=5, rounds=1)
+        for row in throughput(systems, shelf, (1,), arrivals=5, rounds=1)
     }
     assert found["engine"] <= 50
     assert found["swap"] <= 10
     assert found["engine"] > found["swap"]
-    assert mean_service_s(systems["swap"], systems["swap"].orders[:2]) >= 0.1
+    assert mean_service_s(systems["swap"], systems["swap"].arrivals[:2]) >= 0.1
 
 
 def test_every_system_gets_the_same_orders_and_lateness_counts(shelf: Shelf) -> None:
-    """A server slower than the orders come gets later and later."""
+    """A server slower than the arrivals come gets later and later."""
     systems = {"engine": Clockwork(0.0), "swap": Clockwork(0.1)}
-    rows = latencies(systems, shelf, (3,), orders=6, rate=50.0, rounds=2)
-    assert systems["engine"].orders == systems["swap"].orders
+    rows = latencies(systems, shelf, (3,), arrivals=6, rate=50.0, rounds=2)
+    assert systems["engine"].arrivals == systems["swap"].arrivals
     slow = next(row for row in rows if row["system"] == "swap")
     assert slow["p99"] > 0.4
     assert slow["p50"] > 0.2
@@ -58,8 +58,8 @@ def test_every_system_gets_the_same_orders_and_lateness_counts(shelf: Shelf) -> 
 def test_orders_do_not_come_before_their_time() -> None:
     from serve.concepts.mix import ConceptMix
 
-    order = Order(number=0, arrives_s=0.2, mix=ConceptMix(), prompt="", seed=0)
-    served, started = serve(Clockwork(0.0), [order])
+    arrival = Arrival(number=0, arrives_s=0.2, mix=ConceptMix(), prompt="", seed=0)
+    served, started = serve(Clockwork(0.0), [arrival])
     assert served.finished_at[0] - started >= 0.2
 
 

@@ -1,4 +1,4 @@
-"""A concept of the tiny base, and its file."""
+"""A concept with all that a concept can have, and its file."""
 
 from pathlib import Path
 
@@ -7,12 +7,13 @@ import pytest
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.storage import save_concept
 from cdcore.model.base import Base
-from tests.cdcore.concepts.case import make_concept
+from tests.cdcore.concepts.full_concept import full_concept
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def concept(tiny_base: Base) -> Concept:
-    return make_concept(tiny_base)
+    """The concept."""
+    return full_concept(tiny_base)
 
 
 @pytest.fixture

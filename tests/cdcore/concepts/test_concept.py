@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.storage import save_concept
@@ -16,31 +15,12 @@ from cdcore.errors import BaseMismatchError
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
 from cdcore.model.update import Update
-from tests.cdcore.concepts.case import NOUNS, make_concept
+from tests.cdcore.concepts.full_concept import full_concept
 from tests.tiny import save_tiny_pipeline
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("has_tokens", [False, True])
-@pytest.mark.parametrize("subjects", [1, 3])
-def test_constraint_features_run_from_the_first_word_of_each_subject_to_the_end(
-    tiny_base: Base, tmp_path: Path, subjects: int, has_tokens: bool
-) -> None:
-    concept = make_concept(tiny_base, subjects=subjects, has_tokens=has_tokens)
-    path = tmp_path / "mycat.safetensors"
-    save_concept(concept, path, tiny_base)
-    features = load_file(path)["constraint.features"]
-    encoded = tiny_base.text_encoder.encode(concept.target_prompts, concept.tokens)
-    expected = []
-    for number, noun in enumerate(NOUNS[:subjects]):
-        words = has_tokens + len(noun.split()) + 1  # the token, the noun and the end
-        bare, photo = encoded[2 * number : 2 * number + 2]
-        expected += [bare[1 : 1 + words], photo[4 : 4 + words]]
-    torch.testing.assert_close(features.float(), torch.cat(expected), rtol=1e-3, atol=1e-3)
-
-
 def test_each_subject_has_a_phrase_and_two_target_prompts(tiny_base: Base) -> None:
-    joint = make_concept(tiny_base, subjects=2)
+    joint = full_concept(tiny_base, subjects=2)
     assert joint.phrases == ("<my0> wooden pot", "<my1> cat")
     assert joint.target_prompts == (
         "<my0> wooden pot",

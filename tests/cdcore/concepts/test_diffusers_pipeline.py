@@ -21,7 +21,7 @@ from cdcore.model.base import Base
 from cdcore.model.update import Update
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
-from tests.tiny import random_update
+from tests.cdcore.concept_case import make_concept
 
 PROMPT = "photo of a <mycat> cat, in the snow"
 
@@ -34,17 +34,9 @@ def pipe(tiny_folder: Path) -> Any:
 
 
 def concept(base: Base, *tokens: str, seed: int = 0, rank: int | None = None) -> Concept:
-    width = base.seam.layout.text_width
-    generator = torch.Generator().manual_seed(seed + 1)
     names = tokens or ("<mycat>",)
-    return Concept(
-        name="mycat",
-        update=random_update(base.seam.layout.shape, seed=seed, rank=rank),
-        tokens={name: torch.randn(width, generator=generator) for name in names},
-        subjects=tuple(Subject(class_noun="cat", token=name) for name in names),
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
+    nouns = ["cat"] * len(names)
+    return make_concept(base, *nouns, tokens=names, seed=seed, rank=rank, rows=seed + 1)
 
 
 def state(pipe: Any) -> dict[str, Tensor]:

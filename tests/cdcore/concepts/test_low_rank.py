@@ -15,13 +15,21 @@ from cdcore.model.update import Update
 from tests.tiny import random_update
 
 WIDTHS = (5, 5, 16, 16)
+
+
 LAYOUT = KVLayout(names=("a", "b", "c", "d"), widths=WIDTHS, text_width=12)
+
+
 SHAPE = LAYOUT.shape
+
+
 FORMS = [
     pytest.param({}, id="dense"),
     pytest.param({"rank": 3}, id="factored"),
     pytest.param({"rank": 2, "widths": WIDTHS}, id="blocks"),
 ]
+
+
 HALF = 2e-3
 """Relative error of half-precision factors."""
 

@@ -9,30 +9,19 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, MergeInputs, describe
 from cdcore.concepts.prompt_rows import prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
-from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError
 from cdcore.model.base import Base
+from tests.cdcore.concept_case import make_concept
 from tests.tiny import random_update
 
 
-def make_concept(base: Base, *nouns: str) -> Concept:
-    subjects = tuple(Subject(class_noun=noun, token=f"<{noun}-1>") for noun in nouns)
-    return Concept(
-        name="made",
-        update=random_update(base.seam.layout.shape),
-        tokens={
-            subject.token or "": base.text_encoder.initial_embedding(subject.class_noun)
-            for subject in subjects
-        },
-        subjects=subjects,
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
+def made(base: Base, *nouns: str) -> Concept:
+    return make_concept(base, *nouns, name="made", tokens=[f"<{noun}-1>" for noun in nouns])
 
 
 @pytest.fixture(scope="module")
 def inputs(tiny_base: Base) -> MergeInputs:
-    return describe(make_concept(tiny_base, "cat"), tiny_base)
+    return describe(made(tiny_base, "cat"), tiny_base)
 
 
 def test_sketches_have_the_second_moment_of_many_prompts_in_few_rows(
@@ -59,7 +48,7 @@ def test_sketches_have_the_second_moment_of_many_prompts_in_few_rows(
 
 
 def test_each_subject_has_its_own_directions(inputs: MergeInputs, tiny_base: Base) -> None:
-    joint = describe(make_concept(tiny_base, "cat", "dog"), tiny_base)
+    joint = describe(made(tiny_base, "cat", "dog"), tiny_base)
     assert joint.sketch is not None
     assert inputs.sketch is not None
     both, one = joint.sketch.features, inputs.sketch.features
@@ -80,7 +69,7 @@ def test_values_are_what_the_rounded_update_makes_of_the_features(
 def test_the_digest_is_of_the_content_and_not_of_the_names(
     inputs: MergeInputs, tiny_base: Base
 ) -> None:
-    again = describe(make_concept(tiny_base, "cat"), tiny_base)
+    again = describe(made(tiny_base, "cat"), tiny_base)
     renamed = replace(again, name="other")
     changed = replace(
         inputs, constraint=replace(inputs.constraint, values=inputs.constraint.values + 1)
@@ -91,6 +80,6 @@ def test_the_digest_is_of_the_content_and_not_of_the_names(
 
 
 def test_a_concept_of_another_base_has_no_merge_inputs_here(tiny_base: Base) -> None:
-    foreign = replace(make_concept(tiny_base, "cat"), base_fingerprint="0" * 64)
+    foreign = replace(made(tiny_base, "cat"), base_fingerprint="0" * 64)
     with pytest.raises(BaseMismatchError):
         describe(foreign, tiny_base)

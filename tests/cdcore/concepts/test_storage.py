@@ -12,12 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cdcore.concepts.concept import Concept
+from cdcore.concepts.header import SCHEMA_VERSION
 from cdcore.concepts.merge_inputs import describe
-from cdcore.concepts.storage import SCHEMA_VERSION, load_concept, load_merge_inputs, save_concept
+from cdcore.concepts.storage import load_concept, load_merge_inputs, save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError, TokenError
 from cdcore.model.base import Base
-from tests.cdcore.concepts.case import make_concept
+from tests.cdcore.concepts.full_concept import NOUNS, full_concept
 from tests.tiny import random_update
 
 KEY = "custom_diffusion"
@@ -52,7 +53,7 @@ def test_a_file_holds_the_concept_in_half_precision(
     tiny_base: Base, tmp_path: Path, rank: int | None, subjects: int, has_tokens: bool
 ) -> None:
     path = tmp_path / "folder" / "mycat.safetensors"
-    concept = make_concept(tiny_base, rank=rank, subjects=subjects, has_tokens=has_tokens)
+    concept = full_concept(tiny_base, rank=rank, subjects=subjects, has_tokens=has_tokens)
     save_concept(concept, path, tiny_base)
     read = load_concept(path)
     for part in ("weight", "left", "right"):
@@ -69,7 +70,7 @@ def test_a_file_holds_the_concept_in_half_precision(
 def test_a_file_holds_the_factors_of_each_matrix(tiny_base: Base, tmp_path: Path) -> None:
     layout = tiny_base.seam.layout
     update = random_update(layout.shape, rank=2, widths=layout.widths)
-    concept = replace(make_concept(tiny_base), update=update)
+    concept = replace(full_concept(tiny_base), update=update)
     save_concept(concept, tmp_path / "mycat.safetensors", tiny_base)
     read = load_concept(tmp_path / "mycat.safetensors").update.tensors()
     assert read.keys() == update.tensors().keys()
@@ -93,7 +94,7 @@ def test_values_are_stored_for_a_dense_update_and_follow_from_a_factored_one(
     tiny_base: Base, tmp_path: Path, rank: int | None
 ) -> None:
     path = tmp_path / "mycat.safetensors"
-    save_concept(make_concept(tiny_base, rank=rank), path, tiny_base)
+    save_concept(full_concept(tiny_base, rank=rank), path, tiny_base)
     stored = load_file(path)
     inputs = load_merge_inputs(path)
     update = load_concept(path).update
@@ -112,7 +113,7 @@ def test_the_merge_inputs_of_a_file_is_that_of_the_concept(
     tiny_base: Base, tmp_path: Path, rank: int | None
 ) -> None:
     path = tmp_path / "mycat.safetensors"
-    concept = make_concept(tiny_base, rank=rank, subjects=2)
+    concept = full_concept(tiny_base, rank=rank, subjects=2)
     save_concept(concept, path, tiny_base)
     read, made = load_merge_inputs(path), describe(concept, tiny_base)
     assert (read.name, read.subjects) == (concept.name, concept.subjects)
@@ -145,6 +146,25 @@ def test_a_file_of_an_older_version_has_merge_inputs_without_sketch(path: Path) 
     assert inputs.sketch is None
     assert inputs.held_out is None
     assert torch.equal(inputs.constraint.features, tensors["constraint.features"].float())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("has_tokens", [False, True])
+@pytest.mark.parametrize("subjects", [1, 3])
+def test_constraint_features_run_from_the_first_word_of_each_subject_to_the_end(
+    tiny_base: Base, tmp_path: Path, subjects: int, has_tokens: bool
+) -> None:
+    concept = full_concept(tiny_base, subjects=subjects, has_tokens=has_tokens)
+    path = tmp_path / "mycat.safetensors"
+    save_concept(concept, path, tiny_base)
+    features = load_file(path)["constraint.features"]
+    encoded = tiny_base.text_encoder.encode(concept.target_prompts, concept.tokens)
+    expected = []
+    for number, noun in enumerate(NOUNS[:subjects]):
+        words = has_tokens + len(noun.split()) + 1  # the token, the noun and the end
+        bare, photo = encoded[2 * number : 2 * number + 2]
+        expected += [bare[1 : 1 + words], photo[4 : 4 + words]]
+    torch.testing.assert_close(features.float(), torch.cat(expected), rtol=1e-3, atol=1e-3)
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:

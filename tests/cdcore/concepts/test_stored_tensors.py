@@ -12,8 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cdcore.concepts.merge_inputs import MERGE_PARTS
-from cdcore.concepts.storage import METADATA_KEY, load_concept, load_merge_inputs
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import load_concept, load_merge_inputs
+from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.errors import ConceptFileError
 
 COUNT, HEIGHT, WIDTH = 3, 6, 4

@@ -1,3 +1,5 @@
+"""Tests of `cdcore.evaluation.cell`."""
+
 from dataclasses import replace
 from pathlib import Path
 

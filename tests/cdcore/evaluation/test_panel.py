@@ -7,8 +7,8 @@ import torch
 from cdcore.errors import BaseModelError
 from cdcore.evaluation.panel import JUDGE, Panel, PanelSources, load_panel
 from cdcore.model.base import Base
+from cdcore.model.families import SD1
 from cdcore.model.location import POCKET_FOLDER
-from cdcore.model.profiles import PROFILES
 from cdcore.pictures.picture_folder import Picture
 from cdcore.pictures.pixels import to_image
 from cdcore.pocket.networks.judge import Judge
@@ -31,7 +31,7 @@ def pixels(count: int, side: int = 64) -> torch.Tensor:
 def test_a_pocket_is_scored_by_its_judge_and_a_real_base_by_the_published_embedders(
     tiny_base: Base,
 ) -> None:
-    real = replace(tiny_base, profile=PROFILES["sd1"])
+    real = replace(tiny_base, family=SD1)
     assert PanelSources.of_base(tiny_base, None, None) == SOURCES
     assert PanelSources.of_base(real, None, None) == PanelSources(
         clip=CLIP_SOURCE, dino=DINO_SOURCE
@@ -70,7 +70,7 @@ def test_pictures_of_any_size_become_rows_one_for_each(panel: Panel) -> None:
 def test_a_real_base_needs_no_judge_and_nobody_looks_for_things(
     tiny_base: Base, tmp_path: Path
 ) -> None:
-    real = replace(tiny_base, profile=PROFILES["sd1"])
+    real = replace(tiny_base, family=SD1)
     clip, dino = save_clip(tmp_path / "clip"), dino_folder(tmp_path / "dino", "dinov2")
     panel = load_panel(PanelSources(clip=str(clip), dino=str(dino)), real)
     rows = panel.rows(pixels(2), ["a cat", "a dog"], ("cat", "dog"))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cdcore.concepts.concept import Concept
-from cdcore.formats.tensors.families import FAMILIES, Family
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from tests.cdcore.formats.cases import make_concept
 
 
@@ -35,7 +35,7 @@ def blocks(kv_base: KVBase) -> Concept:
     return make_concept(kv_base, rank=2, has_blocks=True)
 
 
-@pytest.fixture(scope="session", params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(scope="session", params=PUBLISHED_FAMILIES, ids=lambda family: family.name)
 def family(request: pytest.FixtureRequest) -> Family:
     """Each family."""
     found: Family = request.param

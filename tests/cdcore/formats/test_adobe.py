@@ -7,8 +7,8 @@ import torch
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError, ConfigError
 from cdcore.formats.adobe import ADOBE, ADOBE_COMPRESSED
-from cdcore.formats.tensors.families import FAMILIES, Family
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from tests.cdcore.formats.cases import make_concept, read, write
 
 
@@ -82,7 +82,7 @@ def test_a_published_layout_is_read(family: Family, folder: Path) -> None:
 
 
 def test_sdxl_keeps_a_row_for_each_encoder(folder: Path) -> None:
-    base = KVBase.of_family(FAMILIES[2])
+    base = KVBase.of_family(PUBLISHED_FAMILIES[2])
     concept = make_concept(base, rank=1)
     (path,) = write(ADOBE_COMPRESSED, concept, base, folder)
     rows = saved(path)["modifier_token"]["<my0>"]

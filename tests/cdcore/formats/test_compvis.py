@@ -7,11 +7,11 @@ import torch
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
 from cdcore.formats.compvis import COMPVIS, COMPVIS_COMPRESSED
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import make_concept, read, write
 
-SD1 = FAMILIES[0]
+SD1 = PUBLISHED_FAMILIES[0]
 
 
 def test_names_and_layout_are_those_of_the_original(folder: Path) -> None:

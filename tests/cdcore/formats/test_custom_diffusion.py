@@ -7,9 +7,9 @@ from safetensors.torch import save_file
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConceptFileError
 from cdcore.formats.custom_diffusion import CUSTOM_DIFFUSION
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,
@@ -99,7 +99,7 @@ def test_weights_of_more_than_keys_and_values_are_refused(
 
 
 def test_two_encoders_cannot_be_written(folder: Path) -> None:
-    layout = FAMILIES[2].layout
+    layout = PUBLISHED_FAMILIES[2].layout
     base = KVBase(
         name="sdxl",
         layout=layout,

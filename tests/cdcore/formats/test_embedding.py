@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from cdcore.concepts.concept import Concept
 from cdcore.errors import ConfigError
 from cdcore.formats.embedding import EMBEDDING, embedding_stems
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import make_concept, stock_pipeline, write
 from tests.cdcore.formats.comfy import run_in_comfyui
 
@@ -28,7 +28,7 @@ def test_each_token_is_a_file_with_one_tensor(
 
 
 def test_two_encoders_have_two_tensors(folder: Path) -> None:
-    base = KVBase.of_family(FAMILIES[2])
+    base = KVBase.of_family(PUBLISHED_FAMILIES[2])
     concept = make_concept(base, rank=1)
     (path,) = write(EMBEDDING, concept, base, folder)
     tensors = load_file(path)
@@ -61,7 +61,7 @@ def test_without_a_token_there_is_nothing_to_write(kv_base: KVBase) -> None:
 @pytest.mark.skipif("COMFYUI_PATH" not in os.environ, reason="needs COMFYUI_PATH, a checkout")
 @pytest.mark.parametrize("number", [0, 2])
 def test_comfyui_finds_the_row_by_the_file_s_name(number: int, folder: Path) -> None:
-    family = FAMILIES[number]
+    family = PUBLISHED_FAMILIES[number]
     base = KVBase.of_family(family)
     concept = make_concept(base, rank=1)
     write(EMBEDDING, concept, base, folder)

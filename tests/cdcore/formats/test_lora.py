@@ -16,10 +16,10 @@ from cdcore.formats.embedding import EMBEDDING
 from cdcore.formats.exports.factored import factored
 from cdcore.formats.format import Format
 from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.key_names import lora_modules, module_of
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from cdcore.model.update import Update
 from tests.cdcore.formats.cases import (
     make_concept,
@@ -135,7 +135,7 @@ def test_diffusers_finds_the_place_of_every_matrix_of_sdxl(format_: Format, fold
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(**UNET_CONFIGS["sdxl"])
-    base = KVBase.of_family(FAMILIES[2])
+    base = KVBase.of_family(PUBLISHED_FAMILIES[2])
     concept = make_concept(base, rank=1)
     (path,) = write(format_, concept, base, folder)
     loader: Any = StableDiffusionXLPipeline

@@ -11,8 +11,8 @@ from cdcore.concepts.concept import Concept
 from cdcore.formats.lora import KOHYA
 from cdcore.formats.lora_metadata import lora_metadata
 from cdcore.formats.lycoris import LYCORIS
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import make_concept, write
 
 
@@ -33,7 +33,7 @@ def texts(path: Path) -> dict[str, str]:
 def test_tools_file_it_under_its_base(
     number: int, is_v: bool, version: str, architecture: str
 ) -> None:
-    base = replace(KVBase.of_family(FAMILIES[number]), is_v_prediction=is_v)
+    base = replace(KVBase.of_family(PUBLISHED_FAMILIES[number]), is_v_prediction=is_v)
     concept = make_concept(base, rank=1)
     made = lora_metadata(concept, base, {"a": torch.ones(2)}, module="m", args={}, ranks=[1])
     assert made["ss_base_model_version"] == version

@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from cdcore.concepts.concept import Concept
 from cdcore.formats.lycoris import LYCORIS
-from cdcore.formats.tensors.families import Family
 from cdcore.formats.tensors.key_names import lora_modules, module_of
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.families import Family
 from tests.cdcore.formats.cases import make_concept, write
 from tests.cdcore.formats.comfy import run_in_comfyui
 from tests.cdcore.formats.real_configs import COMFYUI_CONFIGS

@@ -11,9 +11,9 @@ from cdcore.concepts.storage import save_concept
 from cdcore.errors import ConceptFileError, ConfigError
 from cdcore.formats.known_formats import FORMATS
 from cdcore.formats.source import read_source
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import make_concept, write
 
 READABLE = [name for name, format_ in FORMATS.items() if format_.holds == "weights"]
@@ -51,7 +51,7 @@ def test_a_folder_of_a_training_script_is_looked_through(
 
 
 def test_the_family_is_found_by_the_width_of_the_matrices(folder: Path) -> None:
-    for family in FAMILIES:
+    for family in PUBLISHED_FAMILIES:
         base = KVBase.of_family(family)
         concept = make_concept(base, rank=1)
         for name in ("adobe-compressed", "compvis-compressed"):
@@ -71,7 +71,7 @@ def test_a_concept_file_needs_no_base_unless_its_weights_are_wanted(
 def test_a_concept_file_of_a_known_family_needs_no_base_at_all(
     own_file: Path, tmp_path: Path
 ) -> None:
-    layout = FAMILIES[0].layout
+    layout = PUBLISHED_FAMILIES[0].layout
     with safe_open(own_file, framework="pt") as file:
         metadata = file.metadata()
     tensors = {
@@ -83,7 +83,7 @@ def test_a_concept_file_of_a_known_family_needs_no_base_at_all(
     }
     path = tmp_path / "sd1.safetensors"
     save_file({name: tensor.half() for name, tensor in tensors.items()}, path, metadata=metadata)
-    assert read_source(path).base.family is FAMILIES[0]
+    assert read_source(path).base.family is PUBLISHED_FAMILIES[0]
 
 
 def test_another_base_than_the_concept_s_own_is_mentioned(own_file: Path, kv_base: KVBase) -> None:

@@ -53,6 +53,52 @@ def test_the_energy_is_that_of_the_bases_keys_and_values(
     assert statistics.base_energy == pytest.approx(expected, rel=1e-4)
 
 
+def test_in_captions_padding_counts_as_much_as_words_and_the_start_as_one(
+    tiny_base: Base,
+) -> None:
+    """docs/merging.md has the measurement that found these weights."""
+    counted = prompt_rows(tiny_base.text_encoder, BANK.fitted, weights=CAPTION_WEIGHTS)
+    assert counted.weight == pytest.approx(2 * counted.words + len(BANK.fitted))
+
+
+def test_moments_are_summed_in_double_precision(
+    tiny_base: Base, statistics: CaptionStatistics
+) -> None:
+    counted = prompt_rows(tiny_base.text_encoder, BANK.held_out, weights=CAPTION_WEIGHTS)
+    rows = counted.rows.double()
+    expected = rows.T @ rows / counted.weight
+    torch.testing.assert_close(statistics.held_out, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_base_in_half_precision_has_the_same_energy(
+    tiny_folder: Path, statistics: CaptionStatistics
+) -> None:
+    half = caption_statistics(load_base(str(tiny_folder), dtype=torch.bfloat16), BANK)
+    assert half.base_energy == pytest.approx(statistics.base_energy, rel=0.02)
+
+
+def test_the_statistics_of_rows_are_their_second_moments() -> None:
+    fitted, held_out = draw_features(40, 16, 1), draw_features(24, 16, 2)
+    made = statistics_of_rows(fitted, held_out, base_energy=3.0, fingerprint="f")
+    moment = fitted.double().T @ fitted.double() / 40
+    floor = 1e-6 * moment.trace() / 16 * torch.eye(16, dtype=torch.float64)
+    torch.testing.assert_close(made.factor @ made.factor.T, moment + floor)
+    torch.testing.assert_close(made.held_out, held_out.double().T @ held_out.double() / 24)
+    assert (made.base_energy, made.base_fingerprint) == (3.0, "f")
+    assert (made.bank, made.captions) == ("", 0), "they are of no captions"
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_condition_is_that_of_the_moment_or_of_what_double_precision_can_tell(
+    scale: float,
+) -> None:
+    epsilon = torch.finfo(torch.float64).eps
+    for powers, condition in (([4.0, 3.0, 2.0, 1.0], 4.0), ([4.0, 3.0, 2.0, 0.0], 1 / epsilon)):
+        rows = scale * torch.tensor(powers, dtype=torch.float64).sqrt().diag().repeat(2, 1)
+        made = statistics_of_rows(rows, rows, base_energy=1.0, fingerprint="f")
+        assert made.condition == pytest.approx(condition, rel=1e-6)
+
+
 def test_what_the_cache_holds_is_read_without_the_base(
     tiny_base: Base, statistics: CaptionStatistics, tmp_path: Path
 ) -> None:
@@ -100,8 +146,12 @@ def test_a_damaged_cache_file_is_computed_again(tiny_base: Base, tmp_path: Path)
 def test_too_few_captions_for_the_width_are_refused(tiny_folder: Path, tiny_base: Base) -> None:
     width = tiny_base.seam.layout.text_width
     few = CaptionBank(fitted=("a cat",) * 5, held_out=("a dog",))
-    with pytest.raises(MergeError, match=rf"15 words, too few.*width {width}.*{2 * width} words"):
+    with pytest.raises(
+        MergeError, match=rf"15 words, too few.*{width}.*{2 * width} words.*about 7 c"
+    ):
         caption_statistics(load_base(str(tiny_folder)), few)
-    rows = draw_features(2 * width - 1, width, 0)
+    rows = draw_features(2 * width, width, 0)
+    statistics_of_rows(rows, rows, base_energy=1.0, fingerprint="f")
+    rows = rows[1:]
     with pytest.raises(MergeError, match="too few"):
         statistics_of_rows(rows, rows, base_energy=1.0, fingerprint="f")

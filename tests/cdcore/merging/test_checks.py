@@ -1,18 +1,21 @@
 """Tests of `cdcore.merging.checks`."""
 
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.merging.case import make_statistics
 from cdcore.merging.checks import check_merge
+from cdcore.merging.closed_form import least_energy
 from cdcore.merging.report import ConceptError, MergeReport
 from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 16
 STATISTICS = make_statistics(WIDTH)
-CARDS = made_inputs(3, (20, WIDTH), targets=3)
+ALL_INPUTS = made_inputs(3, (20, WIDTH), targets=3)
 
 
 def report(
@@ -27,7 +30,7 @@ def report(
             held_out=held_out,
             drift_alone=None,
         )
-        for inputs in CARDS
+        for inputs in ALL_INPUTS
     )
     return MergeReport(
         method=method,
@@ -50,7 +53,52 @@ def report(
     ],
 )
 def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
-    assert check_merge(good, CARDS, STATISTICS) is None
+    assert check_merge(good, ALL_INPUTS, STATISTICS) is None
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (report("constrained", amplification=10.0), report("constrained", amplification=10.1)),
+        (report("constrained", constraint=0.05), report("constrained", constraint=0.051)),
+        (
+            report("ridge", held_out=0.98, penalty=1.0),
+            report("ridge", held_out=0.981, penalty=1.0),
+        ),
+        (
+            report("ridge", held_out=None, penalty=1.0),
+            report("ridge", held_out=float("nan"), penalty=1.0),
+        ),
+    ],
+)
+def test_a_merge_is_refused_above_its_bounds_and_not_at_them(
+    good: MergeReport, bad: MergeReport
+) -> None:
+    assert check_merge(good, ALL_INPUTS, STATISTICS) is None
+    assert check_merge(bad, ALL_INPUTS, STATISTICS) is not None
+
+
+@pytest.mark.parametrize("cosine", [0.99, 0.999])
+def test_the_bound_of_amplification_is_reached_at_a_cosine_of_0_995(cosine: float) -> None:
+    """Of two whitened target rows of one length that want perpendicular values."""
+    rows = torch.tensor([[1.0, 0.0], [cosine, (1 - cosine**2) ** 0.5]], dtype=torch.float64)
+    amplification = (least_energy(rows.T, torch.eye(2, dtype=torch.float64)) / 2) ** 0.5
+    refusal = check_merge(
+        report("constrained", amplification=amplification), ALL_INPUTS, STATISTICS
+    )
+    assert (refusal is not None) == (cosine > 0.995)
+
+
+@pytest.mark.parametrize("missed", [0, 1])
+def test_a_concept_at_weight_nought_is_measured_against_itself(missed: int) -> None:
+    good = report("constrained")
+    errors = [replace(good.concepts[at], weight=1.0 - at) for at in range(2)]
+    errors[missed] = replace(errors[missed], constraint=0.06)
+    refusal = check_merge(replace(good, concepts=tuple(errors)), ALL_INPUTS[:2], STATISTICS)
+    assert refusal is not None
+    assert f"{errors[missed].name} by 6 % missed" in refusal
+    nothing = replace(good, concepts=(replace(errors[1], constraint=0.0),))
+    assert check_merge(nothing, ALL_INPUTS[:1], STATISTICS) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +110,7 @@ def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
     ],
 )
 def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reason: str) -> None:
-    refusal = check_merge(bad, CARDS, STATISTICS)
+    refusal = check_merge(bad, ALL_INPUTS, STATISTICS)
     assert refusal is not None
     assert reason in refusal
     assert "another token or class noun, or both jointly" in refusal
@@ -74,7 +122,7 @@ def test_what_breaks_it_is_refused_with_reason_and_remedy(bad: MergeReport, reas
 def test_a_ridge_merge_that_keeps_nothing_is_refused_with_a_way_out(
     held_out: float, remedy: str
 ) -> None:
-    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), CARDS, STATISTICS)
+    refusal = check_merge(report("ridge", held_out=held_out, penalty=0.25), ALL_INPUTS, STATISTICS)
     assert refusal is not None
     assert f"concept0 by {100 * held_out:.0f} % and concept1" in refusal
     assert f"with a penalty {remedy}, or by method constrained" in refusal
@@ -84,22 +132,34 @@ def test_what_a_small_weight_asks_for_is_weighed_by_the_largest() -> None:
     strong = report("ridge", held_out=0.6, penalty=1.0)
     weak = replace(strong.concepts[1], weight=-0.1, held_out=5.0)
     mixed = replace(strong, concepts=(*strong.concepts[:1], weak))
-    assert check_merge(mixed, CARDS[:2], STATISTICS) is None
+    assert check_merge(mixed, ALL_INPUTS[:2], STATISTICS) is None
     alone = replace(strong, concepts=(weak,))
-    assert check_merge(alone, CARDS[:1], STATISTICS) is not None
+    assert check_merge(alone, ALL_INPUTS[:1], STATISTICS) is not None
 
 
-def test_the_two_concepts_with_the_nearest_targets_are_named() -> None:
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+def test_the_two_concepts_with_the_nearest_targets_are_named(
+    order: tuple[int, ...], size: float
+) -> None:
     one, far, other = made_inputs(3, (20, WIDTH), targets=2)
     near = replace(other, constraint=one.constraint)
-    refusal = check_merge(report("constrained", constraint=0.2), [one, far, near], STATISTICS)
+    far = replace(far, constraint=replace(far.constraint, features=size * far.constraint.features))
+    all_inputs = [(one, far, near)[at] for at in order]
+    refusal = check_merge(report("constrained", constraint=0.2), all_inputs, STATISTICS)
     assert refusal is not None
     assert f"{one.name} (" in refusal
     assert f"{near.name} (" in refusal
     assert f"{far.name} (" not in refusal
 
 
+def test_of_two_concepts_both_are_named() -> None:
+    refusal = check_merge(report("constrained", constraint=0.2), ALL_INPUTS[:2], STATISTICS)
+    assert refusal is not None
+    assert all(f"{inputs.name} ({inputs.phrases[0]})" in refusal for inputs in ALL_INPUTS[:2])
+
+
 def test_one_concept_alone_is_no_pair() -> None:
-    refusal = check_merge(report("constrained", constraint=0.2), CARDS[:1], STATISTICS)
+    refusal = check_merge(report("constrained", constraint=0.2), ALL_INPUTS[:1], STATISTICS)
     assert refusal is not None
     assert "use the concept itself" in refusal

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from benchmarks.merging.case import draw_features, make_statistics
 from benchmarks.merging.literal import literal_merge
-from cdcore.merging.closed_form import applied, gram, least_energy, solve, whitened
+from cdcore.merging.closed_form import (
+    applied,
+    gram,
+    least_energy,
+    least_missed,
+    solve,
+    whitened,
+)
 
 WIDTH, ROWS = 24, 40
 
@@ -136,6 +143,67 @@ def test_nearly_equal_rows_are_met_in_the_mean_and_not_magnified() -> None:
     # Taken literally, the difference of the rows would count as a thing to learn.
     literal = torch.linalg.lstsq(whitened(double[0], factor).T, double[1]).solution.T
     assert literal.norm() > 3 * (once @ factor).norm()
+
+
+def of_singular_values(*singular: float) -> Tensor:
+    """Return whitened targets (d, K) that have these singular values."""
+    generator = torch.Generator().manual_seed(1)
+    count = len(singular)
+    left = torch.linalg.qr(torch.randn(WIDTH, count, generator=generator, dtype=torch.float64))[0]
+    right = torch.linalg.qr(torch.randn(count, count, generator=generator, dtype=torch.float64))[0]
+    made: Tensor = left @ torch.diag(torch.tensor(singular, dtype=torch.float64)) @ right
+    return made
+
+
+def test_what_rounding_to_half_precision_could_have_made_is_not_asked_for() -> None:
+    """Directions of less than a thousandth of the largest, whatever its size."""
+    identity = torch.eye(WIDTH, dtype=torch.float64)
+    for scale in (1e-3, 1.0, 1e3):
+        targets = scale * of_singular_values(1.0, 0.5, 1.05e-3, 0.95e-3, 1e-6)
+        solution = solve(targets, identity)
+        assert (len(solution.kept), solution.dropped) == (3, 2)
+        assert solution.condition == pytest.approx(1 / 1.05e-3)
+
+
+def test_a_ridge_leaves_out_directions_of_which_it_would_pass_under_two_percent() -> None:
+    singular, penalty = (1.0, 0.095, 0.08), 0.4
+    passed = [s**2 / (s**2 + penalty) for s in singular]
+    assert passed[1] > 0.02 > passed[2]
+    solution = solve(of_singular_values(*singular), torch.eye(WIDTH, dtype=torch.float64), penalty)
+    assert (len(solution.kept), solution.dropped) == (2, 1)
+
+
+def test_a_penalty_above_all_that_is_asked_for_leaves_the_strongest_direction() -> None:
+    targets = of_singular_values(3.0, 2.0, 1.0)
+    solution = solve(targets, torch.eye(WIDTH, dtype=torch.float64), 1e6)
+    assert solution.kept.tolist() == pytest.approx([3.0])
+    assert solution.condition == 1.0
+
+
+def test_the_condition_is_of_the_largest_to_the_smallest_direction_in_use() -> None:
+    identity = torch.eye(WIDTH, dtype=torch.float64)
+    solution = solve(of_singular_values(12.0, 5.0, 3.0, 2.0), identity)
+    assert solution.condition == pytest.approx(6.0)
+
+
+def test_features_in_single_precision_are_whitened_in_double() -> None:
+    features, _, factor = problem(6, 1)
+    single = whitened(features.float(), factor)
+    assert single.dtype == torch.float64
+    torch.testing.assert_close(factor @ single, features.float().double().T)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_missed_is_what_the_update_leaves_of_each_target(seed: int) -> None:
+    """Three of seven rows are asked for twice, with values that do not agree."""
+    features, values, factor = problem(7, seed)
+    features = torch.cat([features, features[:3]])
+    values = torch.cat([values, values.roll(1, dims=0)[:3]])
+    left = values - features @ solved(features, values, factor).T
+    missed = least_missed(whitened(features, factor), gram(values))
+    torch.testing.assert_close(missed, left.square().sum(dim=1), rtol=1e-6, atol=1e-8)
+    assert missed.min() >= 0
+    assert (missed > 0.1).tolist() == [True] * 3 + [False] * 4 + [True] * 3
 
 
 def test_energy_is_what_the_update_changes_on_captions() -> None:

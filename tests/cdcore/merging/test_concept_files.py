@@ -13,16 +13,6 @@ from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def files(concept_file: Path, other_concept_file: Path) -> list[tuple[Path, float]]:
-    return [(concept_file, 1.0), (other_concept_file, 0.5)]
-
-
 def phrases(merged: MergedConcepts) -> list[list[str]]:
     return [[subject.phrase for subject in named] for named in merged.subjects]
 

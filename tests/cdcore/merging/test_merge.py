@@ -1,6 +1,6 @@
 """Tests of `cdcore.merging.merge`."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import permutations
 from typing import Any
 
@@ -311,3 +311,62 @@ def test_impossible_settings_are_refused(
         merged(made_inputs(2, SHAPE), weights, **settings)
     with pytest.raises(ConfigError, match="0 concepts"):
         merged([])
+
+
+def test_a_ridge_merge_fits_the_twenty_leading_directions_of_a_subject() -> None:
+    (one,) = made_inputs(1, SHAPE)
+    assert one.sketch is not None
+    result = merged([one], method="ridge", penalty=1e-9, allow_ill_posed=True)
+    assert result.report.rank == 20 < len(one.sketch.features)
+    both = replace(one, subjects=(*one.subjects, Subject(class_noun="dog", token=None)))
+    joint = merged([both], method="ridge", penalty=1e-9, allow_ill_posed=True)
+    assert joint.report.rank is not None
+    assert joint.report.rank > 20
+
+
+def test_a_sum_is_never_refused_and_needs_every_update() -> None:
+    all_inputs = nearly_equal(STATISTICS, 0.0)
+    updates = [random_update(SHAPE, seed=seed) for seed in (1, 2)]
+    assert merged(all_inputs, method="sum", updates=updates).report.notes == ()
+    with pytest.raises(ConfigError, match="the update of each concept"):
+        merged(all_inputs, method="sum", updates=updates[:1])
+
+
+def test_any_finite_penalty_above_nought_will_do() -> None:
+    all_inputs = made_inputs(1, SHAPE)
+    for penalty in (1e-6, 0.5, 1.0):
+        assert merged(all_inputs, method="ridge", penalty=penalty).report.penalty == penalty
+    for penalty in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match="expected a number above 0"):
+            merged(all_inputs, method="ridge", penalty=penalty)
+
+
+def test_what_a_concept_alone_changes_on_captions_is_in_the_unit_of_the_drift() -> None:
+    result = merged(made_inputs(1, SHAPE))
+    energy = float((dense(result).double() @ STATISTICS.factor).square().sum())
+    (error,) = result.report.concepts
+    assert error.drift_alone == pytest.approx((energy / STATISTICS.base_energy) ** 0.5, rel=1e-4)
+    assert result.concept.update.right is not None
+    assert result.concept.update.right.is_contiguous()
+
+
+def test_a_merge_without_a_name_has_those_of_its_concepts() -> None:
+    all_inputs = made_inputs(3, SHAPE)
+    names = merged(all_inputs).concept.name.split("+")
+    assert sorted(names) == [inputs.name for inputs in all_inputs]
+
+
+def test_a_merge_has_the_subjects_and_the_features_of_all_its_concepts() -> None:
+    all_inputs = made_inputs(2, SHAPE)
+    result = merged(all_inputs)
+    parents = {parent["name"]: parent["subjects"] for parent in result.concept.parents}
+    assert parents == {
+        inputs.name: [asdict(subject) for subject in inputs.subjects] for inputs in all_inputs
+    }
+    ordered = sorted(all_inputs, key=lambda inputs: inputs.digest)
+    for name, features in result.features.named().items():
+        expected = torch.cat([inputs.rows[name].features for inputs in ordered])
+        assert torch.equal(features, expected)
+    assert result.features.named().keys() == all_inputs[0].rows.keys()
+    older = [replace(all_inputs[0], sketch=None), all_inputs[1]]
+    assert merged(older).features.sketch is None

@@ -10,6 +10,7 @@ from cdcore.concepts.merge_inputs import MergeInputs, Rows
 from cdcore.merging.merge import merge
 from cdcore.merging.parts import arrange
 from cdcore.merging.targets import Targets
+from cdcore.model.update import Update
 from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 24
@@ -68,3 +69,33 @@ def test_equal_rows_become_one_with_their_mean_value() -> None:
     torch.testing.assert_close(products.float(), values @ values.T)
     wanted = torch.stack([asked.values[2], asked.values[5]]).mean(dim=0)
     assert any(torch.allclose(row, wanted) for row in values)
+
+
+def test_rows_that_are_all_different_are_left_as_they_are() -> None:
+    asked = targets_of(made_inputs(2, SHAPE, targets=2))
+    targets, products, values = asked.distinct()
+    assert torch.equal(targets, asked.whitened)
+    assert torch.equal(products, asked.products)
+    assert torch.equal(values, asked.values)
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])
+def test_amplification_is_a_ratio_whatever_the_weight(weight: float) -> None:
+    asked = targets_of(made_inputs(2, SHAPE), [weight, weight])
+    assert asked.amplification(4 * sum(asked.alone)) == pytest.approx(2.0)
+
+
+def test_concepts_that_want_nothing_miss_nothing_and_change_nothing() -> None:
+    asked = targets_of(made_inputs(2, SHAPE, updates=[Update(weight=torch.zeros(SHAPE))] * 2))
+    assert asked.alone == [0.0, 0.0]
+    assert asked.amplification(0.0) == 1.0
+    assert asked.missed() == [0.0, 0.0]
+
+
+def test_a_concept_that_wants_nothing_misses_what_another_puts_there() -> None:
+    """Both ask for one row, so each gets the mean; without a unit of its own, it is a norm."""
+    one, other = made_inputs(2, SHAPE, targets=1)
+    shared, wanted = one.constraint.features, one.constraint.values
+    nothing = Rows(features=shared, values=torch.zeros_like(wanted))
+    asked = targets_of([one, replace(other, constraint=nothing)])
+    assert sorted(asked.missed()) == pytest.approx(sorted([0.5, float(wanted.norm()) / 2]))

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from cdcore.model.profiles import PROFILES, Profile, SamplerName, profile_of
+from cdcore.model.profiles import PROFILES, Profile, SamplerName
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -42,11 +42,3 @@ def test_the_pocket_base_is_trained_as_its_sweep_found() -> None:
     for name in ("rows_per_step", "regularization_images", "prior_weight", "variants"):
         assert getattr(pocket, name) == getattr(stable, name)
     assert stable.regularization_images == 5 * stable.variants
-
-
-@pytest.mark.parametrize(
-    ("latent_side", "family"),
-    [(8, "pocket"), (31, "pocket"), (32, "sd1"), (64, "sd1"), (96, "sd1"), (128, "sd1")],
-)
-def test_the_latent_s_side_chooses_the_family(latent_side: int, family: str) -> None:
-    assert profile_of(latent_side) is PROFILES[family]

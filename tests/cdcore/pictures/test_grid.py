@@ -1,3 +1,5 @@
+"""Tests of `cdcore.pictures.grid`."""
+
 import numpy as np
 import pytest
 import torch

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from cdcore.pocket.pretraining.stage_names import STAGES
 from cdcore.pocket.pretraining.stages import open_stage
@@ -17,7 +16,6 @@ def untrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("untrained")
     work = tmp_path_factory.mktemp("untrained-work")
     for name in STAGES:
-        with torch.random.fork_rng():
-            stage = open_stage(name, folder, work, _PICTURES, 0, "cpu")
-            stage.save(stage.module, folder)
+        stage = open_stage(name, folder, work, _PICTURES, 0, "cpu")
+        stage.save(stage.module, folder)
     return folder

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cdcore.sampling.guidance import guided
-from tests.cdcore.sampling.case import SHAPE
+from tests.cdcore.sampling.network_case import SHAPE
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])

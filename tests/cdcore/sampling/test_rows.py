@@ -1,3 +1,5 @@
+"""Tests of `cdcore.sampling.rows`."""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,15 @@ from cdcore.model.noise_schedule import NoiseSchedule, PredictionType
 from cdcore.model.profiles import SamplerName
 from cdcore.sampling.rows import Row, RowNoise, sample_rows, tick
 from cdcore.sampling.solvers import Plan, plan
-from tests.cdcore.sampling.case import KINDS, SAMPLERS, SHAPE, network, network_of_any, result, sd1
+from tests.cdcore.sampling.network_case import (
+    KINDS,
+    SAMPLERS,
+    SHAPE,
+    network,
+    network_of_any,
+    result,
+    sd1,
+)
 
 # diffusers 0.42 hands tensors to numpy 2 in the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -23,18 +33,6 @@ def mixed_plans(schedule: NoiseSchedule) -> list[Plan]:
         plan(schedule, "dpm++", 3),
         plan(schedule, "ddim", 7, eta=0.5),
     ]
-
-
-# Equality with diffusers
-
-
-# Laws of a plan
-
-
-# One step
-
-
-# Rows
 
 
 def test_the_first_draw_of_a_seed_is_that_of_a_fresh_generator() -> None:

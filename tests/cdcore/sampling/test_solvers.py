@@ -1,4 +1,4 @@
-"""Tests of `cdcore.sampling.solvers`: each sampler against diffusers' own."""
+"""Tests of `cdcore.sampling.solvers`."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from cdcore.errors import ConfigError
 from cdcore.model.noise_schedule import NoiseSchedule, PredictionType
 from cdcore.model.profiles import SamplerName
 from cdcore.sampling.solvers import advance, plan
-from tests.cdcore.sampling.case import (
+from tests.cdcore.sampling.network_case import (
     KINDS,
     SAMPLERS,
     SD1,

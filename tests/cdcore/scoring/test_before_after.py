@@ -21,6 +21,7 @@ from cdcore.scoring.before_after import (
     evaluate_pair,
     joint_metrics,
 )
+from tests.cdcore.concept_case import make_concept
 from tests.tiny import random_update
 
 SEEDS = (3, 8)
@@ -49,14 +50,8 @@ def base(tiny_base: Base) -> Base:
 
 
 def concept(base: Base, update: Update) -> Concept:
-    return Concept(
-        name="mycat",
-        update=update,
-        tokens={"<mycat>": base.text_encoder.initial_embedding("dog")},
-        subjects=(Subject(class_noun="cat", token="<mycat>"),),
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
+    row = base.text_encoder.initial_embedding("dog")
+    return replace(make_concept(base, "cat", update=update), tokens={"<mycat>": row})
 
 
 def targets() -> Tensor:

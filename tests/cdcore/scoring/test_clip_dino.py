@@ -10,7 +10,13 @@ from torch.nn import functional
 from cdcore.errors import BaseModelError
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.scenes.caption import words
-from cdcore.scoring.clip_dino import ClipEmbedder, DinoEmbedder, Preparation, load_clip, load_dino
+from cdcore.scoring.clip_dino import (
+    ClipEmbedder,
+    DinoEmbedder,
+    ImageTransform,
+    load_clip,
+    load_dino,
+)
 from tests.cdcore.embedder_case import SIDE, dino_folder, save_clip
 
 
@@ -55,7 +61,7 @@ def test_dino_s_row_is_the_class_token_of_the_prepared_picture(tmp_path: Path, k
     embedder, whole = load_dino(str(folder)), AutoModel.from_pretrained(folder).eval()
     assert isinstance(embedder, DinoEmbedder)
     # As in the protocol: 256 for 224, so 18 for 16.
-    assert (embedder.preparation.resize, embedder.preparation.crop) == (18, SIDE)
+    assert (embedder.transform.resize, embedder.transform.crop) == (18, SIDE)
     shown = pixels(3, 18, 24)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -70,7 +76,7 @@ def test_preparing_is_pillow_s_bicubic_and_the_middle_square() -> None:
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
     image = coarse.resize((90, 60), Image.Resampling.BILINEAR)
-    prepared = Preparation(resize=20, crop=12)(as_pixels(image))
+    prepared = ImageTransform(resize=20, crop=12)(as_pixels(image))
     expected = as_pixels(image.resize((30, 20), Image.Resampling.BICUBIC).crop((9, 4, 21, 16)))
     # Pillow rounds to whole steps of 1/255, twice.
     torch.testing.assert_close(prepared, expected, rtol=0, atol=2.5 / 127.5)

@@ -9,7 +9,7 @@ from PIL import Image
 from cdcore.pictures.augmentation import apply_variant
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.config import TrainingConfig
-from cdcore.training.inputs_grid import inputs_sheet
+from cdcore.training.inputs_grid import inputs_grid
 from cdcore.training.latent_rows import pool_variant
 from tests.cdcore.training_case import CAT, config
 
@@ -27,10 +27,10 @@ def pictures(count: int, size: tuple[int, int] = (90, 70)) -> list[Picture]:
     return made
 
 
-def sheet(
+def made(
     shown: list[list[Picture]], settings: TrainingConfig, *, resolution: int = 64
 ) -> Image.Image:
-    return inputs_sheet(shown, settings, resolution=resolution, latent_factor=8)
+    return inputs_grid(shown, settings, resolution=resolution, latent_factor=8)
 
 
 def blue_cells(image: Image.Image) -> float:
@@ -48,11 +48,11 @@ def test_what_the_mask_leaves_out_is_tinted_and_all_else_is_as_it_is() -> None:
     assert min(shares) < 0.3, "the seed should give far variants"
     expected = len(shown) + sum(shares)
     # Enlarging blurs the borders of what counts.
-    assert blue_cells(sheet([shown], settings)) == pytest.approx(expected, abs=0.3)
+    assert blue_cells(made([shown], settings)) == pytest.approx(expected, abs=0.3)
 
 
 def test_without_augmentation_every_cell_counts() -> None:
-    image = sheet([pictures(2)], config(variants=3, augment=False))
+    image = made([pictures(2)], config(variants=3, augment=False))
     assert blue_cells(image) == pytest.approx(2 * 4, abs=0.01)
 
 
@@ -64,13 +64,13 @@ def test_there_is_a_row_for_each_picture_up_to_twenty_of_a_subject(
 ) -> None:
     subjects = (CAT, replace(CAT, token="<other>"))[: len(counts)]
     settings = config(subjects=subjects, variants=1, augment=False)
-    image = sheet([pictures(count) for count in counts], settings)
+    image = made([pictures(count) for count in counts], settings)
     assert blue_cells(image) == pytest.approx(2 * rows, abs=0.1)
 
 
 @pytest.mark.parametrize("changes", [{}, {"resolution": 512}])
 def test_pictures_of_any_size_take_the_same_room(changes: dict[str, Any]) -> None:
     settings = config(variants=1, augment=False)
-    wide = sheet([pictures(1, (300, 40))], settings, **changes)
-    tall = sheet([pictures(1, (50, 900))], settings)
+    wide = made([pictures(1, (300, 40))], settings, **changes)
+    tall = made([pictures(1, (50, 900))], settings)
     assert wide.size == tall.size

@@ -1,5 +1,6 @@
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -252,3 +253,40 @@ def test_a_key_names_its_content():
 def test_a_key_refuses_what_json_cannot_hold(part, error):
     with pytest.raises(error):
         cache_key(part=part)
+
+
+def test_any_mask_of_noughts_and_ones_and_any_posterior_will_do(tmp_path):
+    rows = [
+        replace(row, mean=row.mean.requires_grad_(), valid_mask=row.valid_mask.to(dtype))
+        for row, dtype in zip(rows_of(3), (torch.bool, torch.float32, torch.int64), strict=True)
+    ]
+    assert holds(build_latent_cache(tmp_path / "a.arrow", rows, SHAPE), rows)
+
+
+def test_a_file_names_its_schema_so_that_older_versions_can_refuse_it(tmp_path):
+    build_latent_cache(tmp_path / "a.arrow", rows_of(2), SHAPE)
+    metadata = pa.ipc.open_file(str(tmp_path / "a.arrow")).schema.metadata
+    assert metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
+
+
+def test_a_file_with_other_columns_is_no_cache_of_its_shape(tmp_path):
+    path = tmp_path / "a.arrow"
+    build_latent_cache(path, rows_of(2), SHAPE)
+    table = pa.ipc.open_file(str(path)).read_all()
+    fewer = table.drop_columns(["std"])
+    with pa.ipc.new_file(str(tmp_path / "b.arrow"), fewer.schema) as writer:
+        writer.write_table(fewer)
+    with pytest.raises(UnusableCacheError, match="columns differ"):
+        LatentCache(tmp_path / "b.arrow")
+
+
+def test_a_text_that_points_out_of_the_file_is_damage(tmp_path):
+    path = tmp_path / "a.arrow"
+    rows = [replace(row, prefix="prefix!") for row in rows_of(3)]
+    build_latent_cache(path, rows, SHAPE)
+    offsets = b"".join(number.to_bytes(4, "little") for number in (0, 7, 14, 21))
+    whole = path.read_bytes()
+    assert whole.count(offsets) == 1
+    path.write_bytes(whole.replace(offsets, offsets[:12] + (2**30).to_bytes(4, "little")))
+    with pytest.raises(UnusableCacheError):
+        LatentCache(path)

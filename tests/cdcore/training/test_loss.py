@@ -51,9 +51,10 @@ def test_a_prediction_in_half_precision_is_compared_in_the_target_s() -> None:
     assert torch.all(losses > 1)
 
 
-def test_a_prediction_in_half_precision_is_compared_after_it_is_widened() -> None:
-    prediction, target, mask = drawn(2, 4, 6, 6).half(), drawn(2, 4, 6, 6, seed=1), some_mask(2)
-    for wide in (target, target.double()):
-        losses = row_losses(prediction, wide, mask)
-        assert torch.equal(losses, row_losses(prediction.to(wide.dtype), wide, mask))
-        assert losses.dtype == wide.dtype
+@pytest.mark.parametrize("given", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("wanted", [torch.float32, torch.float64])
+def test_the_target_s_dtype_is_that_of_the_loss(given: torch.dtype, wanted: torch.dtype) -> None:
+    prediction, target = drawn(2, 4, 6, 6).to(given), drawn(2, 4, 6, 6, seed=1).to(wanted)
+    losses = row_losses(prediction, target, some_mask(2))
+    assert losses.dtype == wanted
+    assert torch.equal(losses, row_losses(prediction.to(wanted), target, some_mask(2)))

@@ -1,3 +1,5 @@
+"""Tests of `cdcore.training.trainer`."""
+
 import time
 from collections.abc import Sequence
 from dataclasses import replace

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from cdcore.command_line.parser import parse
 from cdcore.errors import ConfigError
 from cdcore.model.base import Base
 from cdcore.model.profiles import PROFILES
-from rayjobs.cli.parser import parse
 from rayjobs.config.evaluation import FIELD_GROUPS, PRESETS, EvaluateJob, SamplingSettings
 
 DATASET = Path("set")

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from cdcore.pocket.pretraining.pretrain import Piece
+from cdcore.pocket.pretraining.piece import Piece
 from cdcore.pocket.pretraining.stage_names import STAGES
 from rayjobs.config.pretraining import PretrainJob
 

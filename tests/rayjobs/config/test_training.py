@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cdcore.command_line.fields import settings_of
+from cdcore.command_line.parser import parse
 from cdcore.errors import ConfigError, RunError, TokenError
 from cdcore.model.base import Base
 from cdcore.pictures.picture_folder import Picture, picture_warnings, read_pictures
 from cdcore.training.config import SubjectConfig
-from rayjobs.cli.fields import settings_of
-from rayjobs.cli.parser import parse
 from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob, resolve
 from rayjobs.training.identity import differences, identity

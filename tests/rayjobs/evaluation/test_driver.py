@@ -104,8 +104,8 @@ def test_all_of_a_table_is_measured_and_a_second_run_does_nothing(
         assert (one["present"] is None) == (section == "single")
         assert (one["kid"] is None) == (section == "pair")
     assert all(Path(file).is_file() for file in result["files"])
-    taught = [items for name, items in pool.calls if name == "Teacher"]
-    assert [lesson.config.name for lesson in taught[0]] == ["decoritems_woodenpot1"]
+    taught = [items for name, items in pool.calls if name == "ConceptTrainer"]
+    assert [training.config.name for training in taught[0]] == ["decoritems_woodenpot1"]
     capsys.readouterr()
     before = figures(fresh)
     pool.calls = []

@@ -17,7 +17,7 @@ from cdcore.pictures.png import SETTINGS_KEY
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from rayjobs.config.evaluation import SamplingSettings
-from rayjobs.evaluation.worker import CellTask, CellWorker, Order
+from rayjobs.evaluation.worker import CellOrder, CellTask, CellWorker
 
 SOURCES = PanelSources(clip=JUDGE, dino=JUDGE)
 SEEDS = (4, 5)
@@ -41,7 +41,7 @@ def worker(tiny_base: Base, output: Path) -> CellWorker:
     )
 
 
-def order(method: Method, *files: Path, part: Part = "prompts", number: int = 0) -> Order:
+def order(method: Method, *files: Path, part: Part = "prompts", number: int = 0) -> CellOrder:
     is_pair = method not in ("single",) and len(files) != 1
     nouns = ("cat", "wooden pot") if is_pair else ("cat",)
     text = "a {0} next to a {1}" if is_pair else "a {0} in the snow"
@@ -55,7 +55,7 @@ def order(method: Method, *files: Path, part: Part = "prompts", number: int = 0)
         texts=(text,) * 2,
         seeds=SEEDS,
     )
-    return Order(cell=cell, files=files, digest=f"{method}-{part}-{number}")
+    return CellOrder(cell=cell, files=files, digest=f"{method}-{part}-{number}")
 
 
 def asked(base: Base, prompt: str, file: Path | None) -> torch.Tensor:

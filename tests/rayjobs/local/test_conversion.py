@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from cdcore.concepts.storage import load_concept
-from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.formats.known_formats import FORMATS
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from rayjobs import convert
 from tests.rayjobs.command import command
 
@@ -126,7 +126,7 @@ def test_by_energy_the_loss_is_shown_and_by_size_it_is_kept(
 def test_a_published_file_of_a_known_family_needs_no_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    layout = FAMILIES[0].layout
+    layout = PUBLISHED_FAMILIES[0].layout
     unet = {
         name: {"u": torch.ones(width, 1), "v": torch.ones(1, layout.text_width)}
         for name, width in zip(layout.names, layout.widths, strict=True)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from cdcore.concepts.storage import load_concept, load_merge_inputs
-from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.merging.caption_bank import written_captions
 from cdcore.model.base import Base
 from rayjobs import merge

@@ -63,7 +63,21 @@ def test_in_a_long_phase_a_line_comes_from_time_to_time(
 ) -> None:
     monkeypatch.setattr(progress, "_PLAIN_LINE_S", -1.0)
     phases = [("sampling", done, 9) for done in (1, 2, 3)]
-    assert len(shown(run, phases, terminal=False).splitlines()) == 4
+    assert shown(run, phases, terminal=False).splitlines() == [
+        "sampling 1/9",
+        "sampling 2/9",
+        "sampling 3/9",
+    ]
+
+
+def test_a_file_never_gets_the_same_line_twice_in_a_row(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_LINE_S", -1.0)
+    slow = [phase for phase in PHASES for _ in range(3)]
+    lines = shown(run, slow, terminal=False).splitlines()
+    assert all(line != after for line, after in zip(lines, lines[1:], strict=False))
+    assert lines[-1] == "sampling 2/2"
 
 
 def test_a_terminal_gets_a_bar_for_each_phase(run: RunDirectory) -> None:

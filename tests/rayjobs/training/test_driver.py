@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from cdcore.errors import ConfigError, CustomDiffusionError, RunError
-from cdcore.formats.exports.tools import TOOLS
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.model.base import Base
 from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import TrainJob

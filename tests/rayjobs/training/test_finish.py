@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,15 @@ from safetensors.torch import load_file
 from cdcore.concepts.storage import load_concept
 from cdcore.formats.tensors.key_names import lora_modules
 from cdcore.model.base import Base
+from cdcore.model.families import SD1
+from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pictures.png import SETTINGS_KEY
+from cdcore.pocket.networks.judge import Judge
+from cdcore.pocket.networks.tokenizer import build_tokenizer
+from cdcore.pocket.scenes.caption import words
+from cdcore.scoring.before_after import evaluate_concept
+from cdcore.scoring.targets import picture_pixels
 from cdcore.training.trainer import trained_concept
 from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training.finish import finish_run
@@ -43,7 +51,7 @@ def task(tmp_path_factory: pytest.TempPathFactory, tiny_base: Base) -> TrainTask
 
 @pytest.fixture(scope="module")
 def summary(task: TrainTask, tiny_base: Base) -> dict[str, Any]:
-    base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=2))
+    base = replace(tiny_base, family=SD1, profile=replace(tiny_base.profile, sampling_steps=2))
     concept = trained_concept(base, task.config, parameters(base))
     return finish_run(base, concept, task, {"train": 2.0})
 
@@ -130,3 +138,27 @@ def test_a_joint_run_shows_each_subject_and_both_together(
     with Image.open(summary["samples"][2]) as sheet:
         prompts = json.loads(sheet.info[SETTINGS_KEY])["prompts"]
     assert prompts[0] == "a <mycat> cat next to a <mychair> chair"
+
+
+def test_a_self_trained_base_is_scored_by_its_own_judge(
+    task: TrainTask, tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "own")
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        Judge.untrained(build_tokenizer(words()), layers=1).save(tmp_path / "own" / "judge")
+    base = load_base(str(tmp_path / "own"))
+    base = replace(base, profile=replace(base.profile, sampling_steps=1))
+    concept = trained_concept(base, task.config, parameters(base))
+    own_run = replace(
+        task, run=RunDirectory(tmp_path / "run"), exports=(), base=base.name, sample_seeds=(4,)
+    )
+    summary = finish_run(base, concept, own_run, {})
+    expected = evaluate_concept(
+        base,
+        concept,
+        picture_pixels(base, task.targets[0]),
+        embedder=Judge.load(tmp_path / "own" / "judge"),
+        seeds=(4,),
+    )
+    assert summary["metrics"] == expected.metrics

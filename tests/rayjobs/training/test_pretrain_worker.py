@@ -12,7 +12,7 @@ import ray.train.torch
 import torch
 from torch import distributed as dist
 
-from cdcore.pocket.pretraining.pretrain import Piece, completed_steps
+from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from cdcore.pocket.pretraining.stage_names import STAGES
 from cdcore.pocket.pretraining.stages import STAGE_CLASSES
 from rayjobs.runs.run_directory import RunDirectory

@@ -61,8 +61,8 @@ def test_an_upload_is_drawn_at_once_replaced_rolled_back_and_deleted(
     second = client.put("/v1/concepts/pet", content=another).json()["version"]
     assert client.get("/v1/concepts/pet").json()["versions"] == [first, second]
     pinned = {**body, "model": "pet@1"}
-    told = client.post("/v1/images/generations", json=pinned).json()["provenance"]
-    assert told["concepts"] == [{"name": "pet", "version": first, "weight": 1.0}]
+    provenance = client.post("/v1/images/generations", json=pinned).json()["provenance"]
+    assert provenance["concepts"] == [{"name": "pet", "version": first, "weight": 1.0}]
     refused = client.delete("/v1/concepts/pet", params={"version": "2"})
     assert refused.status_code == 400
     assert "is current" in refused.json()["error"]["message"]

@@ -22,7 +22,7 @@ from tests.serve.service_case import make_concept
 
 @pytest.fixture(scope="module")
 def facts(tiny_base: Base) -> ServiceFacts:
-    return ServiceFacts.of(tiny_base, EngineConfig(max_concepts=2))
+    return ServiceFacts.of(tiny_base, EngineConfig())
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_concepts_are_named_in_one_of_three_places(
         ({"model": "mycat", "concepts": []}, ConfigError, "in one of them"),
         ({"model": "mycat+mycat"}, ConfigError, "each concept once"),
         ({"model": "mycat+copy"}, ConfigError, "both named <mycat>"),
-        ({"model": "mycat+mychair+first"}, ConfigError, "3 concepts are asked for, at most 2"),
+        ({"model": "+".join("abcdefghi")}, ConfigError, "9 concepts are asked for, at most 8"),
         ({"model": "far"}, BaseMismatchError, "another base"),
         ({"prompt": "<mydog>"}, TokenError, "first, second teach"),
         ({"prompt": "<far> cat"}, TokenError, "no concept of this base teaches"),

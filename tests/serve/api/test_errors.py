@@ -39,9 +39,9 @@ def test_every_error_is_one_object(error: Exception, status: int, kind: str, cod
         answer = client.get("/")
         missing = client.get("/nowhere")
     assert answer.status_code == status
-    told = answer.json()["error"]
-    assert (told["type"], told["code"]) == (kind, code)
-    assert "secret" not in told["message"]
+    body = answer.json()["error"]
+    assert (body["type"], body["code"]) == (kind, code)
+    assert "secret" not in body["message"]
     if status == 429:
         assert answer.headers["retry-after"] == "3"
     assert (status == 503) == (answer.headers.get("retry-after") == "5")
@@ -73,9 +73,9 @@ def test_a_body_that_is_no_json_is_no_parameter() -> None:
             "/", content='{"prompt":', headers={"content-type": "application/json"}
         )
     assert answer.status_code == 400
-    told = answer.json()["error"]
-    assert (told["param"], told["code"]) == (None, "invalid_value")
-    assert told["message"].startswith("the body is no JSON: ")
+    body = answer.json()["error"]
+    assert (body["param"], body["code"]) == (None, "invalid_value")
+    assert body["message"].startswith("the body is no JSON: ")
 
 
 def test_every_class_of_the_tree_has_a_status() -> None:

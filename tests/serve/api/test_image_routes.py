@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from cdcore.registry.registry import Registry
+from serve.api_keys import add_key
 from serve.gateway.host import EngineHost
 from tests.serve.engine_case import CONFIG, SIMPLE
 from tests.serve.service_case import serving
@@ -44,22 +46,26 @@ def image_of(data: str) -> Image.Image:
 
 def test_a_picture_says_how_it_was_made_and_can_be_made_again(client: TestClient) -> None:
     answer = drawn(client, **BOTH, n=2, merge="constrained", negative_prompt="fog")
-    told = answer["provenance"]
-    assert [(used["name"], used["weight"]) for used in told["concepts"]] == [
+    provenance = answer["provenance"]
+    assert [(used["name"], used["weight"]) for used in provenance["concepts"]] == [
         ("mycat", 1.0),
         ("mychair", 1.0),
     ]
-    assert told["merge"] == "constrained"
-    assert told["residuals"]["mycat.constraint"] < 1e-3
-    assert (told["steps"], told["sampler"], told["negative_prompt"]) == (3, "dpm++", "fog")
+    assert provenance["merge"] == "constrained"
+    assert provenance["residuals"]["mycat.constraint"] < 1e-3
+    assert (provenance["steps"], provenance["sampler"], provenance["negative_prompt"]) == (
+        3,
+        "dpm++",
+        "fog",
+    )
     assert [one["seed"] for one in answer["data"]] == [5, 6]
     image = image_of(answer["data"][1]["b64_json"])
     assert image.size == (64, 64)
     inside = json.loads(image.info["parameters"])
     assert inside["seed"] == 6
     assert inside["prompt"] == BOTH["prompt"]
-    assert inside["concepts"] == told["concepts"]
-    versions = [{"name": one["name"], "version": one["version"]} for one in told["concepts"]]
+    assert inside["concepts"] == provenance["concepts"]
+    versions = [{"name": one["name"], "version": one["version"]} for one in provenance["concepts"]]
     again = drawn(
         client,
         **{**BOTH, "seed": 6, "model": None},
@@ -109,16 +115,16 @@ def test_a_stream_has_previews_and_ends_with_the_picture(client: TestClient) -> 
         "/v1/images/generations", json={**BOTH, "stream": True, "partial_images": 2}
     )
     assert answer.headers["content-type"].startswith("text/event-stream")
-    told = events(answer.text)
-    kinds = [kind for kind, _ in told]
+    heard = events(answer.text)
+    kinds = [kind for kind, _ in heard]
     partial, completed = "image_generation.partial_image", "image_generation.completed"
     assert kinds == [partial, partial, completed]
-    assert [data["type"] for _, data in told] == kinds
-    assert [data["partial_image_index"] for _, data in told[:2]] == [0, 1]
-    assert {image_of(data["b64_json"]).size for _, data in told} == {(64, 64)}
-    assert 0 < told[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
+    assert [data["type"] for _, data in heard] == kinds
+    assert [data["partial_image_index"] for _, data in heard[:2]] == [0, 1]
+    assert {image_of(data["b64_json"]).size for _, data in heard} == {(64, 64)}
+    assert 0 < heard[2][1]["provenance"]["residuals"]["mycat.held_out"] < 1
     whole = image_of(drawn(client, **BOTH)["data"][0]["b64_json"])
-    last = image_of(told[2][1]["b64_json"])
+    last = image_of(heard[2][1]["b64_json"])
     assert np.array_equal(np.asarray(last), np.asarray(whole))
 
 
@@ -180,3 +186,21 @@ def test_too_much_work_is_told_to_come_again(client: TestClient, host: EngineHos
     while client.post("/v1/images/generations", json=CAT).status_code == 429:
         retried += 1
         assert retried < 100
+
+
+def test_what_was_refused_costs_nothing_of_an_allowance(
+    host: EngineHost, shared_registry: Registry, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, owner="alice", row_steps_per_minute=3000)
+    with serving(host, shared_registry, keys=str(keys)) as client:
+        client.headers["authorization"] = f"Bearer {key}"
+        # No engine of this backlog could ever do it, so it is never a matter of the allowance.
+        too_much = {**CAT, "num_inference_steps": 900, "n": 3}
+        for _ in range(3):
+            status, error = refused(client, **too_much)
+            assert (status, error["code"]) == (400, "invalid_value")
+            assert "row-steps" in error["message"]
+        status, error = refused(client, **{**too_much, "n": 4})
+        assert "this key has 3000 per minute" in error["message"]
+        drawn(client, **CAT)

@@ -8,7 +8,7 @@ import pytest
 
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
-from serve.api import state_routes as routes_state
+from serve.api import state_routes
 from serve.gateway.host import EngineHost
 from tests.serve.service_case import hosting, serving
 
@@ -39,7 +39,7 @@ def test_an_engine_that_does_not_answer_is_not_ready(
         raise AssertionError
 
     monkeypatch.setattr(host, "figures", silent)
-    monkeypatch.setattr(routes_state, "_WAIT_S", 0.05)
+    monkeypatch.setattr(state_routes, "_WAIT_S", 0.05)
     with serving(host, shared_registry) as client:
         answer = client.get("/readyz")
     assert answer.status_code == 503

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.concepts.storage import METADATA_KEY
+from cdcore.concepts.header import METADATA_KEY
 from cdcore.errors import RegistryError
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry

@@ -45,7 +45,7 @@ def test_what_was_located_is_known_without_the_store(
     assert source.file_bytes(wanted) > 0
 
 
-def test_merge_inputs_has_the_registry_s_name_and_comes_with_the_file(
+def test_merge_inputs_have_the_registry_s_name_and_come_with_the_file(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, wanted = RegistrySource(registry), reference_to(registry, "mine")

@@ -3,18 +3,24 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from cdcore.concepts.storage import load_concept
-from cdcore.errors import ConceptFileError, ConfigError
+from cdcore.errors import (
+    BaseMismatchError,
+    ConceptFileError,
+    ConfigError,
+    RequestCancelledError,
+)
 from cdcore.model.base import Base
 from serve.concepts.mix import ConceptRef
 from serve.concepts.store import ConceptStore, Lease
 from serve.concepts.tensor_sizes import tensors_in
-from tests.serve.engine_case import ALICE, BORIS, CLARA, FolderSource
+from tests.serve.engine_case import ALICE, BORIS, CLARA, SIMPLE, FolderSource, mix, running
 
 PATIENCE_S = 60.0
 
@@ -185,3 +191,30 @@ def test_no_name_reaches_the_file_system(
     for name in ("../../evil", "/etc/evil", "a/b", "\0", "x" * 5000):
         assert Asked(store, ConceptRef(name, "1")).wait().concepts is not None
     assert {path.parent for path in tmp_path.rglob("*.safetensors")} == {cache}
+
+
+def test_a_slow_load_stops_nobody_and_is_shared(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        source.gate.clear()
+        cold = [engine.ask(replace(SIMPLE, mix=mix(BORIS), seeds=(n,))) for n in range(2)]
+        warm = engine.ask(SIMPLE).result(PATIENCE_S).pictures[0]
+        assert warm.isfinite().all()
+        assert all(ticket.inbox.empty() for ticket in cold)
+        cold[1].cancel()
+        with pytest.raises(RequestCancelledError):
+            cold[1].result(PATIENCE_S)
+        source.gate.set()
+        assert cold[0].result(PATIENCE_S).pictures[0].isfinite().all()
+        assert source.fetched == {BORIS: 1}
+
+
+def test_a_concept_of_another_base_is_refused(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    other = replace(tiny_base, fingerprint="0" * 64)
+    request = replace(SIMPLE, mix=mix(ALICE))
+    cache = tmp_path / "cache"
+    with running(other, source, cache) as engine, pytest.raises(BaseMismatchError, match="'alice'"):
+        engine.ask(request).result(PATIENCE_S)

@@ -1,6 +1,7 @@
 """Tests of `serve.engine.conditioning`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from cdcore.sampling.pipeline import condition
 from serve.concepts.preparation import Merged
 from serve.concepts.tensor_sizes import tensor_bytes
 from serve.engine.conditioning import Conditioner
-from tests.serve.engine_case import ALICE, BORIS, SIMPLE, FolderSource, mix
+from tests.serve.engine_case import ALICE, BORIS, CLARA, SIMPLE, FolderSource, mix, running
 
 REQUEST = replace(SIMPLE, prompt="an <alice> cat", mix=mix(ALICE), negative_prompt="a barn")
 
@@ -73,3 +74,18 @@ def test_caches_without_a_budget_change_nothing(tiny_base: Base, source: FolderS
     again = conditioner.condition(REQUEST, merged_alice(source))
     assert all(map(torch.equal, first.positive, again.positive))
     assert len(conditioner.prompts) == len(conditioner.updates) == 0
+
+
+def test_a_known_prompt_needs_neither_concept_nor_text_encoder(
+    tiny_base: Base, source: FolderSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(SIMPLE, mix=mix(ALICE, CLARA), prompt="<alice> cat by the sea")
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        first = engine.ask(request).result(200.0)
+        fetched, merges = dict(source.fetched), len(engine.preparer.merge_s)
+        monkeypatch.setattr(tiny_base.text_encoder, "encode", None)
+        monkeypatch.setattr(engine.store, "request", None)
+        second = engine.ask(replace(request, steps=3, seeds=(1, 7))).result(200.0)
+        assert len(second.pictures) == 2
+        assert second.done.residuals == first.done.residuals
+        assert (dict(source.fetched), len(engine.preparer.merge_s)) == (fetched, merges)

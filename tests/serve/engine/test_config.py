@@ -21,7 +21,7 @@ def test_the_shape_of_latents_follows_width_and_height(tiny_base: Base) -> None:
     assert latent_shape(tiny_base, (128, 64)) == (4, 8, 16)
 
 
-@pytest.mark.parametrize("name", ["slots", "backlog", "joins_per_turn", "loader_threads"])
+@pytest.mark.parametrize("name", ["slots", "backlog"])
 def test_settings_that_could_do_nothing_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         replace(EngineConfig(), **{name: 0})  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Tests of `serve.engine.inbox`."""
 
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.errors import ConceptFileError, EngineStoppedError, OverloadedError
+from cdcore.errors import (
+    ConceptFileError,
+    DeadlineError,
+    EngineStoppedError,
+    OverloadedError,
+)
 from cdcore.model.base import Base
 from cdcore.sampling.solvers import plan
 from serve.concepts.mix import ConceptRef
@@ -17,15 +23,16 @@ from serve.engine.conditioning import Conditioner
 from serve.engine.config import EngineConfig, limits_of
 from serve.engine.inbox import Inbox
 from serve.engine.request import Event, PictureRequest
-from tests.serve.engine_case import ALICE, SIMPLE, FolderSource, mix
+from tests.serve.engine_case import ALICE, SIMPLE, FolderSource, mix, running
 
+PATIENCE_S = 200.0
 SIZE = (64, 64)
 CONFIG = EngineConfig(slots=2, backlog=200)
 MISSING = mix(ConceptRef("dora", "1"))
 
 
 class Case:
-    """A inbox without an engine."""
+    """An inbox without an engine."""
 
     def __init__(self, base: Base, source: FolderSource, folder: Path) -> None:
         self.base = base
@@ -35,7 +42,7 @@ class Case:
         )
         preparer = Preparer(self.store, None, self.threads, merge_bytes=0)
         conditioner = Conditioner(base, prompt_bytes=0, device_bytes=0)
-        self.inbox = Inbox(limits_of(base, CONFIG), CONFIG, preparer, conditioner)
+        self.inbox = Inbox(limits_of(base, CONFIG), preparer, conditioner)
 
     def submit(self, request: PictureRequest) -> str:
         steps = plan(self.base.noise_schedule, request.sampler, request.steps)
@@ -66,7 +73,7 @@ def test_failures_make_place_for_those_who_wait(case: Case) -> None:
             break
         assert step_plan.size is None
     assert len(failed) == len(set(failed))
-    # The rest fail as their turn comes, and none is forgotten.
+    # The rest fail when they are prepared, and none is forgotten.
     while len(failed) < len(missing):
         step_plan = case.inbox.await_turn(has_other_work=False)
         assert step_plan is not None
@@ -128,3 +135,48 @@ def test_figures_count_what_has_happened(case: Case) -> None:
     assert figures["backlog_row_steps"] == 100
     assert figures["cancelled_steps"] == 50
     assert figures["active_rows"] == 2
+
+
+def test_work_beyond_the_budget_is_refused_until_there_is_room(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    config = EngineConfig(slots=2, backlog=40)
+    with running(tiny_base, source, tmp_path / "cache", config) as engine:
+        first = engine.ask(replace(SIMPLE, steps=30))
+        with pytest.raises(OverloadedError, match="row-steps wait") as caught:
+            engine.ask(replace(SIMPLE, steps=20))
+        assert caught.value.retry_after_s >= 1
+        copied = pickle.loads(pickle.dumps(caught.value))
+        assert (str(copied), copied.retry_after_s) == (
+            str(caught.value),
+            caught.value.retry_after_s,
+        )
+        first.result(PATIENCE_S)
+        assert engine.ask(replace(SIMPLE, steps=20)).result(PATIENCE_S).pictures[0].isfinite().all()
+
+
+def test_a_deadline_that_cannot_be_met_ends_a_request(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        with pytest.raises(DeadlineError, match="take about"):
+            engine.ask(replace(SIMPLE, steps=500, deadline_s=1e-3))
+        # Its concept does not come, and nothing else happens that could wake the engine.
+        source.gate.clear()
+        late = engine.ask(replace(SIMPLE, mix=mix(ALICE), steps=1, deadline_s=2.0))
+        with pytest.raises(DeadlineError, match="cannot be met"):
+            late.result(PATIENCE_S)
+        source.gate.set()
+
+
+def test_an_engine_that_drains_finishes_and_takes_nothing_new(
+    tiny_base: Base, source: FolderSource, tmp_path: Path
+) -> None:
+    with running(tiny_base, source, tmp_path / "cache") as engine:
+        ticket = engine.ask(SIMPLE)
+        assert engine.drain(PATIENCE_S)
+        with pytest.raises(EngineStoppedError, match="shutting down"):
+            engine.ask(SIMPLE)
+        assert ticket.result(1.0).pictures[0].isfinite().all()
+    with pytest.raises(EngineStoppedError, match="closed"):
+        engine.ask(SIMPLE)

@@ -19,7 +19,7 @@ def test_figures_tell_what_an_engine_has_done(
     assert found["pictures"] == 4
     assert found["ticks"] == 6
     assert found["rows"] == 12
-    assert found["mixes"] == 6
+    assert found["blends"] == 6
     assert found["concepts_from_source"] == 2
     assert (found["prompts_hit"], found["prompts_miss"]) == (1, 1)
     assert found["merges_recent"] == 1

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from cdcore.errors import ConfigError
+from serve.concepts.mix import ConceptMix, ConceptRef
 from serve.engine.request import PictureRequest
 
+NINE = ConceptMix.of(*((ConceptRef(name, "1"), 1.0) for name in "abcdefghi"), method="ridge")
 REQUEST = PictureRequest(prompt="a cat", seeds=(1,), steps=20, guidance_scale=4.0)
 
 
@@ -19,6 +21,8 @@ REQUEST = PictureRequest(prompt="a cat", seeds=(1,), steps=20, guidance_scale=4.
         ({"guidance_scale": 0.9}, "guidance_scale"),
         ({"guidance_scale": float("nan")}, "guidance_scale"),
         ({"guidance_scale": float("inf")}, "guidance_scale"),
+        ({"seeds": tuple(range(11))}, "11 pictures are asked for, at most 10"),
+        ({"mix": NINE}, "9 concepts are asked for, at most 8"),
         ({"previews": 11}, "previews"),
         ({"deadline_s": 0.0}, "deadline_s"),
         ({"deadline_s": float("nan")}, "deadline_s"),

@@ -47,8 +47,8 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_cancelling_names_the_request() -> None:
-    told: list[str] = []
-    ours = Ticket(cancel=told.append)
+    cancelled: list[str] = []
+    ours = Ticket(cancel=cancelled.append)
     ours.key = "abc"
     ours.cancel()
-    assert told == ["abc"]
+    assert cancelled == ["abc"]

@@ -13,7 +13,6 @@ def test_a_base_is_described_without_its_path(tiny_base: Base) -> None:
     assert facts.base_name == Path(tiny_base.name).name
     assert facts.sizes == ((64, 64), (96, 64))
     assert facts.steps == tiny_base.profile.sampling_steps
-    assert facts.max_steps == 1000
     rows, width = tiny_base.seam.layout.shape
     assert facts.dense_bytes == 2 * rows * width
     named = ServiceFacts.of(replace(tiny_base, name="CompVis/sd"), EngineConfig())

@@ -37,14 +37,14 @@ def references(shared_registry: Registry) -> Mapping[str, ConceptRef]:
     }
 
 
-async def all_told(host: EngineHost, request: PictureRequest) -> list[EngineEvent]:
-    return [told async for told in host.draw(request)]
+async def all_events(host: EngineHost, request: PictureRequest) -> list[EngineEvent]:
+    return [event async for event in host.draw(request)]
 
 
 async def failure(host: EngineHost, request: PictureRequest) -> CustomDiffusionError:
-    (told,) = await all_told(host, request)
-    assert isinstance(told, Failed)
-    return told.error
+    (event,) = await all_events(host, request)
+    assert isinstance(event, Failed)
+    return event.error
 
 
 def merged_request(references: Mapping[str, ConceptRef]) -> PictureRequest:
@@ -57,7 +57,7 @@ def merged_request(references: Mapping[str, ConceptRef]) -> PictureRequest:
 async def test_a_merge_is_drawn_from_the_registry(
     host: EngineHost, references: Mapping[str, ConceptRef]
 ) -> None:
-    accepted, picture, done = await all_told(host, merged_request(references))
+    accepted, picture, done = await all_events(host, merged_request(references))
     assert isinstance(accepted, Accepted)
     assert isinstance(picture, Picture)
     assert isinstance(done, Done)
@@ -65,7 +65,7 @@ async def test_a_merge_is_drawn_from_the_registry(
     assert (await host.figures())["merges_recent"] >= 1
 
 
-async def test_refusals_are_told_and_not_raised(
+async def test_refusals_are_events_and_not_raised(
     host: EngineHost, shared_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = replace(
@@ -85,8 +85,8 @@ async def test_refusals_are_told_and_not_raised(
 
 async def test_a_reader_that_leaves_frees_its_rows(host: EngineHost) -> None:
     before = (await host.figures())["cancelled"]
-    async with aclosing(host.draw(replace(SIMPLE, steps=900, deterministic=False))) as told:
-        assert isinstance(await anext(told), Accepted)
+    async with aclosing(host.draw(replace(SIMPLE, steps=900, deterministic=False))) as events:
+        assert isinstance(await anext(events), Accepted)
     for _ in range(500):
         figures = await host.figures()
         if figures["requests"] == 0:

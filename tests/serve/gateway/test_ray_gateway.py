@@ -19,9 +19,9 @@ pytestmark = pytest.mark.anyio
 class Handle:
     """A handle whose every call ends in an error, streams after what they yield."""
 
-    def __init__(self, error: Exception, *told: EngineEvent) -> None:
+    def __init__(self, error: Exception, *events: EngineEvent) -> None:
         self.error = error
-        self.told = told
+        self.events = events
         self.cancelled = 0
 
     def __getattr__(self, name: str) -> "Handle":
@@ -29,7 +29,7 @@ class Handle:
 
     def options(self, **options: Any) -> "Handle":
         assert options == {"stream": True}
-        return Stream(self.error, *self.told)
+        return Stream(self.error, *self.events)
 
     async def remote(self, *arguments: Any) -> Any:
         raise self.error
@@ -40,7 +40,7 @@ class Stream(Handle):
         return self
 
     async def __aiter__(self) -> AsyncIterator[EngineEvent]:
-        for one in self.told:
+        for one in self.events:
             yield one
         raise self.error
 
@@ -71,7 +71,7 @@ async def test_errors_arrive_as_they_were_raised_and_a_lost_engine_as_one_that_s
         with pytest.raises(kind, match=says) as found:
             await call()
         assert type(found.value) is kind
-    first, last = [told async for told in gateway.draw(SIMPLE)]
+    first, last = [event async for event in gateway.draw(SIMPLE)]
     assert first == Accepted()
     assert isinstance(last, Failed)
     assert type(last.error) is kind

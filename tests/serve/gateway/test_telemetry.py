@@ -1,53 +1,18 @@
 """Tests of `serve.gateway.telemetry`."""
 
 import time
-from collections import Counter
 
 from serve.engine.metrics import figures
 from serve.gateway.host import EngineHost
 from serve.gateway.telemetry import Telemetry
-
-
-class Metrics:
-    """All metrics that were made, and their values."""
-
-    def __init__(self) -> None:
-        self.kinds: dict[str, str] = {}
-        self.values: Counter[str] = Counter()
-
-    def counter(self, name: str) -> "_Counter":
-        assert name not in self.kinds
-        self.kinds[name] = "counter"
-        return _Counter(self, name)
-
-    def gauge(self, name: str) -> "_Gauge":
-        assert name not in self.kinds
-        self.kinds[name] = "gauge"
-        return _Gauge(self, name)
-
-
-class _Counter:
-    def __init__(self, metrics: Metrics, name: str) -> None:
-        self._metrics, self._name = metrics, name
-
-    def inc(self, value: float) -> None:
-        assert value > 0
-        self._metrics.values[self._name] += value  # type: ignore[assignment]
-
-
-class _Gauge:
-    def __init__(self, metrics: Metrics, name: str) -> None:
-        self._metrics, self._name = metrics, name
-
-    def set(self, value: float) -> None:
-        self._metrics.values[self._name] = value  # type: ignore[assignment]
+from tests.serve.metrics_case import Metrics
 
 
 def test_counters_come_to_the_figures_however_often_they_are_published() -> None:
-    told, metrics = {"ticks": 0.0, "requests": 2.0, "concepts_from_disk": 1.0}, Metrics()
-    telemetry = Telemetry(lambda: told, metrics.counter, metrics.gauge)
+    known, metrics = {"ticks": 0.0, "requests": 2.0, "concepts_from_disk": 1.0}, Metrics()
+    telemetry = Telemetry(lambda: known, metrics.counter, metrics.gauge)
     for ticks, requests in ((0, 2), (5, 0), (5, 1), (9, 0)):
-        told |= {"ticks": ticks, "requests": requests}
+        known |= {"ticks": ticks, "requests": requests}
         telemetry.publish()
         assert metrics.values["customdiffusion_ticks"] == ticks
         assert metrics.values["customdiffusion_requests"] == requests
@@ -75,7 +40,7 @@ def test_an_engine_s_figures_are_published_until_the_end(host: EngineHost) -> No
         "ticks",
         "tick_seconds",
         "rows",
-        "mixes",
+        "blends",
         "cancelled_steps",
     ):
         assert f"customdiffusion_{name}" in counters

@@ -86,12 +86,12 @@ async def test_a_source_is_closed_when_its_reader_is_cancelled_or_stops() -> Non
 class Scripted:
     """A gateway that tells what it is given."""
 
-    def __init__(self, *told: EngineEvent) -> None:
-        self._told = told
+    def __init__(self, *events: EngineEvent) -> None:
+        self._events = events
 
     async def draw(self, request: PictureRequest) -> AsyncIterator[EngineEvent]:
-        for one in self._told:
-            yield one
+        for event in self._events:
+            yield event
 
 
 async def test_refusals_and_failures_are_raised() -> None:
@@ -99,11 +99,11 @@ async def test_refusals_and_failures_are_raised() -> None:
     with pytest.raises(OverloadedError, match="full"):
         await admitted(Client().request, full, SIMPLE)  # type: ignore[arg-type]
     broken = Scripted(Accepted(), Failed(ServingError("broken")))
-    told = await admitted(Client().request, broken, SIMPLE)  # type: ignore[arg-type]
+    events = await admitted(Client().request, broken, SIMPLE)  # type: ignore[arg-type]
     with pytest.raises(ServingError, match="broken"):
-        await anext(told)
+        await anext(events)
 
 
 async def test_an_admitted_request_is_drawn(host: EngineHost) -> None:
-    told = await admitted(Client().request, host, SIMPLE)
-    assert [type(event) async for event in told] == [Picture, Done]
+    events = await admitted(Client().request, host, SIMPLE)
+    assert [type(event) async for event in events] == [Picture, Done]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.storage import METADATA_KEY, save_concept
+from cdcore.concepts.header import METADATA_KEY
+from cdcore.concepts.storage import save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from cdcore.model.base import Base
 from serve.engine.config import EngineConfig

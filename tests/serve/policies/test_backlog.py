@@ -52,9 +52,9 @@ def test_the_budget_is_never_passed_and_a_new_client_finds_half_of_what_is_free(
             with pytest.raises(ConfigError):
                 backlog.admit(asked, now=0)
         elif cost > room or (own and own + cost > room):
-            told = refused(backlog, asked)
-            assert 1 <= told.retry_after_s <= 600
-            assert str(told).endswith(f"come again in {told.retry_after_s:.0f} s")
+            error = refused(backlog, asked)
+            assert 1 <= error.retry_after_s <= 600
+            assert str(error).endswith(f"come again in {error.retry_after_s:.0f} s")
         else:
             backlog.admit(asked, now=0)
         assert 0 <= backlog.work <= 1000
@@ -110,3 +110,53 @@ def test_a_deadline_is_refused_only_when_it_is_beyond_hope() -> None:
         backlog.admit(near, now=100.0)
     backlog.admit(far, now=100.0)
     assert backlog.work == 10
+
+
+def test_the_newest_tick_counts_a_tenth() -> None:
+    backlog = Backlog(LIMITS)
+    backlog.measure(SMALL, 1.0)
+    assert backlog.tick_s(SMALL) == 1.0
+    backlog.measure(SMALL, 2.0)
+    assert backlog.tick_s(SMALL) == pytest.approx(1.1)
+
+
+def test_a_size_that_was_never_drawn_is_taken_to_be_as_slow_as_the_slowest() -> None:
+    medium = (96, 96)
+    limits = Limits(slots={SMALL: 8, medium: 4, LARGE: 2}, backlog=1000)
+    backlog = Backlog(limits)
+    assert backlog.tick_s(LARGE) == backlog.tick_s(SMALL) > 0
+    backlog.measure(SMALL, 0.1)
+    backlog.measure(medium, 0.5)
+    assert backlog.tick_s(LARGE) == 0.5
+
+
+@pytest.mark.parametrize(("tick_s", "wait_s"), [(1e-6, 1.0), (1e6, 600.0)])
+def test_nobody_is_told_to_come_again_at_once_or_hours_later(tick_s: float, wait_s: float) -> None:
+    backlog = Backlog(LIMITS)
+    backlog.measure(SMALL, tick_s)
+    backlog.admit(job("a", rows=10, steps=80), now=0)
+    assert refused(backlog, job("b", rows=10, steps=30)).retry_after_s == wait_s
+
+
+def test_nobody_waits_longer_than_all_the_work_takes() -> None:
+    backlog = Backlog(LIMITS)
+    backlog.measure(SMALL, 1.0)
+    backlog.admit(job("a", rows=8, steps=10), now=0)
+    # It would pass its share by more than all the work there is.
+    assert refused(backlog, job("a", rows=10, steps=94)).retry_after_s == backlog.drain_s() == 10
+
+
+def test_a_job_as_large_as_the_budget_is_admitted() -> None:
+    backlog = Backlog(LIMITS)
+    backlog.admit(job(rows=20, steps=50), now=0)
+    assert backlog.work == LIMITS.backlog
+
+
+def test_a_deadline_is_hopeless_once_it_has_come_or_half_the_usual_time_is_too_much() -> None:
+    backlog = Backlog(LIMITS)
+    assert not backlog.is_hopeless(10.0, 1000, SMALL, now=9.0), "nothing was measured"
+    assert backlog.is_hopeless(10.0, 1, SMALL, now=10.0)
+    backlog.measure(SMALL, 4.0)
+    assert not backlog.is_hopeless(20.0, 10, SMALL, now=0.0)
+    assert backlog.is_hopeless(19.0, 10, SMALL, now=0.0)
+    assert backlog.is_hopeless(10.0, 0, SMALL, now=10.0)

@@ -62,4 +62,12 @@ def test_there_is_room_before_a_value_is_made() -> None:
 
     assert cache.get_or_make("new", 5, make) == "new value"
     assert seen == [0]
-    assert (cache.hits, cache.misses) == (0, 1)
+
+
+def test_what_was_asked_for_last_stays_longest() -> None:
+    cache: ByteLRU[str] = ByteLRU(10)
+    for key in "abc":
+        cache.put(key, key, 3)
+    assert cache.get("a") == "a"
+    cache.put("d", "d", 3)
+    assert [cache.get(key) for key in "abcd"] == ["a", None, "c", "d"]

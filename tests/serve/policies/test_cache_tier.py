@@ -42,3 +42,31 @@ def test_sizes_are_counted_exactly() -> None:
     assert len(tier) == 2
     with pytest.raises(AssertionError):
         tier.add("large", 7)
+
+
+def test_a_key_is_there_with_its_size_until_it_is_removed() -> None:
+    tier = filled()
+    assert "a" in tier
+    assert tier.size_bytes("a") == 3
+    tier.shrink("a", 1)
+    assert tier.size_bytes("a") == 1
+    tier.remove("a")
+    assert "a" not in tier
+    assert tier.used_bytes == 6
+
+
+def test_what_takes_no_room_is_never_in_the_way() -> None:
+    tier = filled()
+    tier.shrink("a", 0)
+    assert tier.victims({"new": 5}, keep=()) == ["b"]
+
+
+def test_one_byte_too_many_is_too_many() -> None:
+    tier = filled()
+    for key in "abc":
+        tier.pin(key)
+    assert tier.victims({"new": 1}, keep=()) == []
+    assert tier.victims({"new": 2}, keep=()) is None
+    for key in "abc":
+        tier.unpin(key)
+    assert tier.pinned == frozenset()

@@ -205,3 +205,56 @@ def test_a_stream_of_hits_cannot_starve_who_needs_room() -> None:
             return
         assert granted == [Grant(("hit", number))] or number > 60
     pytest.fail("the large concept was never loaded")
+
+
+def test_sixty_four_hits_may_pass_one_that_needs_room() -> None:
+    cache = cache_with("e", host=6)
+    cache.request(("hit", 0), needs("e"))
+    assert cache.request("large", needs("d")) == []
+    granted = [cache.request(("hit", number), needs("e")) for number in range(1, 100)]
+    assert granted == [[Grant(("hit", number))] for number in range(1, 65)] + [[]] * 35
+
+
+def test_only_who_needs_no_room_may_pass_one_that_does() -> None:
+    cache = cache_with("e", host=6)
+    cache.request("hit", needs("e"))
+    assert cache.request("large", needs("d")) == []
+    assert cache.request("one is here", needs("ec")) == []
+    assert cache.request("none is here", needs("c")) == []
+    assert cache.request("all are here", needs("e")) == [Grant("all are here")]
+
+
+def test_all_who_wait_and_find_room_are_served_at_once() -> None:
+    cache: ConceptCache[str] = ConceptCache(host_bytes=10, disk_bytes=100)
+    cache.request("first", needs("bd"))
+    for key in "bd":
+        cache.loaded(key, SIZES[key].host)
+    for key in "ca":
+        assert cache.request(key, needs(key)) == []
+    loads = [action for action in cache.release("first") if isinstance(action, Load)]
+    assert loads == [Load("c", from_disk=False), Load("a", from_disk=False)]
+
+
+def test_who_finds_no_room_on_the_disk_waits_for_it() -> None:
+    wide = Sizes(host=1, disk=10)
+    cache: ConceptCache[str] = ConceptCache(host_bytes=10, disk_bytes=16)
+    assert cache.request(1, {"x": wide}) == [Load("x", from_disk=False)]
+    assert cache.request(2, {"y": wide}) == []
+    # Its copy may go once it is in memory.
+    assert cache.loaded("x", 1) == [Grant(1), Evict("x", "disk"), Load("y", from_disk=False)]
+    assert cache.disk.used_bytes == 10
+    assert "x" not in cache.disk
+
+
+def test_the_least_recently_loaded_copy_leaves_the_disk() -> None:
+    cache: ConceptCache[str] = ConceptCache(host_bytes=1, disk_bytes=10)
+    sizes = Sizes(host=1, disk=5)
+    told = []
+    for key in "xyxz":
+        told += cache.request(key, {key: sizes})
+        cache.loaded(key, 1)
+        cache.release(key)
+    assert [action for action in told if isinstance(action, Evict) and action.tier == "disk"] == [
+        Evict("y", "disk")
+    ]
+    assert cache.lookups == {"source": 3, "disk": 1}

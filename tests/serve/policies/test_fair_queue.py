@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,7 +99,7 @@ def test_what_is_removed_is_not_charged_and_a_refund_is_no_saving() -> None:
     queue: FairQueue[str] = FairQueue()
     queue.push("lane", "a", "gone", cost=1000, due=0)
     assert queue.remove("gone")
-    assert not queue.remove("gone")
+    assert queue.remove("gone") is False
     queue.push("lane", "a", "started", cost=1000, due=0)
     popped(queue)
     queue.refund("a", 1000)
@@ -117,3 +118,76 @@ def test_accounts_of_idle_clients_are_forgotten() -> None:
         queue.push("lane", f"client {number}", "item", cost=1, due=0)
         popped(queue)
     assert len(queue._starts) < 200
+
+
+def test_its_length_is_how_many_wait() -> None:
+    queue: FairQueue[str] = FairQueue()
+    assert len(queue) == 0
+    for number in range(3):
+        queue.push(f"lane {number % 2}", f"client {number}", "item", cost=1, due=0)
+        assert len(queue) == number + 1
+    queue.pop("lane 0")
+    assert len(queue) == 2
+
+
+def test_of_clients_that_start_alike_the_one_whose_item_came_first_has_its_turn() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.push("lane", "a", "patient", cost=1, due=9)
+    queue.push("lane", "b", "zealous", cost=1, due=5)
+    queue.push("lane", "a", "anxious", cost=1, due=1)
+    assert [popped(queue) for _ in range(3)] == ["zealous", "anxious", "patient"]
+
+
+def charged() -> FairQueue[str]:
+    """A queue in which client a was charged 100 while nine others waited: v stands at 10."""
+    queue: FairQueue[str] = FairQueue()
+    queue.push("lane", "a", "first", cost=100, due=0)
+    for number in range(9):
+        queue.push("other", f"idle {number}", "item", cost=1, due=0)
+    assert queue.pop("lane") == ("first", 0.0)
+    return queue
+
+
+def test_who_comes_starts_where_fluid_shares_would_stand() -> None:
+    queue = charged()
+    queue.push("lane", "new", "new", cost=1, due=0)
+    assert queue.pop("lane") == ("new", 100 / 10)
+    queue.push("lane", "a", "second", cost=1, due=0)
+    assert queue.pop("lane") == ("second", 100.0)
+
+
+def test_a_refund_is_what_was_not_had_and_never_more() -> None:
+    for back, start in ((30, 70.0), (100, 10.0), (1000, 10.0)):
+        queue = charged()
+        queue.refund("a", back)
+        queue.refund("stranger", 0.5)
+        for client in ("a", "stranger"):
+            queue.push(client, client, client, cost=1, due=0)
+        assert queue.pop("a") == ("a", start)
+        found = queue.pop("stranger")
+        assert found is not None
+        assert found[1] == pytest.approx(10.0, abs=1.0)
+    queue = FairQueue()
+    queue.refund("stranger", 0.5)
+    queue.push("lane", "stranger", "stranger", cost=1, due=0)
+    assert queue.pop("lane") == ("stranger", 0.0)
+
+
+def test_after_a_reset_everyone_starts_alike() -> None:
+    queue = charged()
+    while queue.pop("other") is not None:
+        pass
+    queue.reset()
+    for client in ("a", "b"):
+        queue.push("lane", client, client, cost=1, due=0)
+    assert queue.pop("lane") == ("a", 0.0)
+
+
+def test_forgetting_idle_clients_forgives_nothing() -> None:
+    queue = charged()
+    for number in range(500):
+        queue.push("lane", f"client {number}", "item", cost=1e-3, due=0)
+        popped(queue)
+    assert "client 0" not in queue._starts
+    queue.push("lane", "a", "second", cost=1, due=0)
+    assert queue.pop("lane") == ("second", 100.0)

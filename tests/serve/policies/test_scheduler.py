@@ -6,166 +6,19 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from cdcore.errors import EngineStoppedError, OverloadedError, ServingError
+from cdcore.errors import EngineStoppedError, OverloadedError
 from serve.policies.job import Job, Limits, RowKey, Size
-from serve.policies.scheduler import Scheduler
-
-SMALL, LARGE = (64, 64), (128, 64)
-SLOTS = {SMALL: 4, LARGE: 2}
-LIMITS = Limits(slots=SLOTS, backlog=400, joins_per_turn=2)
-
-
-def job(key: str, client: str = "a", *, size: Size = SMALL, rows: int = 1, steps: int = 3) -> Job:
-    return Job(key=key, client=client, size=size, rows=rows, steps=steps)
-
-
-def take_turn(scheduler: Scheduler) -> tuple[list[RowKey], list[RowKey]]:
-    """One turn of an engine whose concepts are all at hand; rows that joined, rows decoded."""
-    for key in scheduler.start_preparing():
-        scheduler.prepared(key)
-    joined = scheduler.join()
-    size = scheduler.next_size()
-    finished = [] if size is None else scheduler.ticked(size, 0.01)
-    for row in finished:
-        scheduler.decoded(row)
-    return joined, finished
-
-
-class Life(RuleBasedStateMachine):
-    """Any order of arrivals, preparations, ticks, decodes, cancels and failures."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scheduler = Scheduler(LIMITS)
-        self.now = 0.0
-        self.jobs: dict[str, Job] = {}
-        self.steps_done: Counter[RowKey] = Counter()
-        self.decoded: Counter[str] = Counter()
-        self.preparing: list[str] = []
-        self.undecoded: list[RowKey] = []
-        self.count = 0
-
-    @rule(
-        client=st.sampled_from("abc"),
-        size=st.sampled_from([SMALL, LARGE]),
-        rows=st.integers(1, 5),
-        steps=st.integers(1, 6),
-        allowance=st.none() | st.floats(0.0, 3.0),
-    )
-    def offer(
-        self, client: str, size: Size, rows: int, steps: int, allowance: float | None
-    ) -> None:
-        self.count += 1
-        deadline = None if allowance is None else self.now + allowance
-        new = Job(
-            key=str(self.count), client=client, size=size, rows=rows, steps=steps, deadline=deadline
-        )
-        try:
-            self.scheduler.offer(new, self.now)
-        except ServingError:
-            assert new.key not in self.scheduler
-        else:
-            self.jobs[new.key] = new
-
-    @rule()
-    def start_preparing(self) -> None:
-        started = self.scheduler.start_preparing()
-        assert not set(started) & set(self.preparing)
-        self.preparing += started
-
-    @precondition(lambda self: self.preparing)
-    @rule(data=st.data())
-    def prepared(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(self.preparing))
-        self.preparing.remove(key)
-        self.scheduler.prepared(key)
-
-    @rule()
-    def join(self) -> None:
-        before = {key for size in SLOTS for key, _ in self.scheduler.active(size)}
-        fresh = {key for key, _ in self.scheduler.join()} - before
-        assert len(fresh) <= LIMITS.joins_per_turn
-
-    @rule(seconds=st.floats(0.001, 0.2))
-    def tick(self, seconds: float) -> None:
-        size = self.scheduler.next_size()
-        if size is None:
-            assert not any(self.scheduler.active(size) for size in SLOTS)
-            return
-        rows = self.scheduler.active(size)
-        self.steps_done.update(rows)
-        finished = self.scheduler.ticked(size, seconds)
-        assert finished == [row for row in rows if self.steps_done[row] == self.jobs[row[0]].steps]
-        self.undecoded += finished
-        self.now += seconds
-
-    @precondition(lambda self: self.undecoded)
-    @rule()
-    def decode(self) -> None:
-        row = self.undecoded.pop(0)
-        self.decoded[row[0]] += 1
-        is_done = self.decoded[row[0]] == self.jobs[row[0]].rows
-        assert self.scheduler.decoded(row) == is_done
-        if is_done:
-            del self.jobs[row[0]]
-
-    @precondition(lambda self: self.jobs)
-    @rule(data=st.data())
-    def cancel_or_fail(self, data: st.DataObject) -> None:
-        self.remove(data.draw(st.sampled_from(sorted(self.jobs))))
-
-    @rule(seconds=st.floats(0.0, 2.0))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        for key in self.scheduler.hopeless(self.now):
-            assert self.jobs[key].deadline is not None
-            self.remove(key)
-        upcoming = self.scheduler.next_deadline()
-        assert upcoming is None or upcoming > self.now
-
-    def remove(self, key: str) -> None:
-        gone = self.jobs.pop(key)
-        done = sum(self.steps_done[key, row] for row in range(gone.rows))
-        assert self.scheduler.remove(key) == gone.rows * gone.steps - done
-        assert self.scheduler.remove(key) == 0
-        self.preparing = [other for other in self.preparing if other != key]
-        self.undecoded = [row for row in self.undecoded if row[0] != key]
-
-    @invariant()
-    def the_books_are_right(self) -> None:
-        scheduler = self.scheduler
-        left = dict.fromkeys("abc", 0.0)
-        for key, known in self.jobs.items():
-            done = sum(self.steps_done[key, row] for row in range(known.rows))
-            left[known.client] += scheduler.backlog.cost(known, known.rows * known.steps - done)
-        assert scheduler.backlog.work == sum(left.values()) <= LIMITS.backlog
-        assert all(scheduler.backlog.work_of(client) == left[client] for client in "abc")
-        assert len(scheduler) == len(self.jobs)
-        assert scheduler.undecoded == len(self.undecoded)
-        rows = [row for size in SLOTS for row in scheduler.active(size)]
-        assert len(set(rows)) == len(rows)
-        assert {key for key, _ in rows} <= set(self.jobs)
-        for size, slots in SLOTS.items():
-            assert len(scheduler.active(size)) <= slots
-        assert scheduler.undecoded <= max(SLOTS.values()) + sum(SLOTS.values())
-
-    def teardown(self) -> None:
-        """Whatever has happened, all that is left gets done."""
-        for key in self.preparing:
-            self.scheduler.prepared(key)
-        for row in self.undecoded:
-            self.scheduler.decoded(row)
-        for _ in range(2000):
-            if not len(self.scheduler):
-                break
-            take_turn(self.scheduler)
-        assert not len(self.scheduler)
-        assert self.scheduler.backlog.work == 0
-        assert not self.scheduler._places
-        assert not len(self.scheduler._queue)
-
+from serve.policies.scheduler import JOINS_PER_TURN, Scheduler
+from tests.serve.policies.scheduler_life import (
+    LARGE,
+    LIMITS,
+    SLOTS,
+    SMALL,
+    Life,
+    job,
+    take_turn,
+)
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -185,12 +38,12 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
         scheduler.offer(job(f"early {number}", "flood", steps=5), 0.0)
     scheduler.offer(job("ours", "us", size=size, rows=rows, steps=steps), 0.0)
     number = 0
-    for step_plan in range(400):
+    for turn in range(400):
         for kind in (SMALL, LARGE):
             number += 1
             client = f"new {number}" if fresh_clients else "flood"
             with suppress(OverloadedError):
-                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(step_plan))
+                scheduler.offer(job(f"flood {number}", client, size=kind, rows=2), float(turn))
         take_turn(scheduler)
         if "ours" not in scheduler:
             return
@@ -200,11 +53,9 @@ def test_no_flood_starves_a_job(rows: int, size: Size, fresh_clients: bool, step
 def test_urgent_jobs_of_the_same_client_starve_nothing_either() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.offer(job("patient", steps=2), 0.0)
-    for step_plan in range(400):
-        urgent = Job(
-            key=str(step_plan), client="a", size=SMALL, rows=4, steps=1, deadline=step_plan + 5.0
-        )
-        scheduler.offer(urgent, float(step_plan))
+    for turn in range(400):
+        urgent = Job(key=str(turn), client="a", size=SMALL, rows=4, steps=1, deadline=turn + 5.0)
+        scheduler.offer(urgent, float(turn))
         take_turn(scheduler)
         if "patient" not in scheduler:
             return
@@ -235,6 +86,24 @@ def test_a_free_row_is_taken_in_the_next_turn() -> None:
     scheduler.offer(job("new", "b", steps=100), 0.0)
     joined, _ = take_turn(scheduler)
     assert joined == [("new", 0)]
+
+
+def test_only_a_few_jobs_join_between_two_ticks() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    for number in range(2 * JOINS_PER_TURN):
+        scheduler.offer(job(str(number), str(number)), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == JOINS_PER_TURN
+    assert len(scheduler.join()) == JOINS_PER_TURN
+
+
+def test_further_rows_of_a_job_are_no_further_joins() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * JOINS_PER_TURN}, backlog=1000))
+    scheduler.offer(job("wide", rows=2 * JOINS_PER_TURN), 0.0)
+    for key in scheduler.start_preparing():
+        scheduler.prepared(key)
+    assert len(scheduler.join()) == 2 * JOINS_PER_TURN
 
 
 def test_no_size_waits_for_another() -> None:
@@ -271,7 +140,7 @@ def test_rows_of_a_wide_job_alternate_with_other_jobs() -> None:
 
 
 def test_rows_do_not_join_while_pictures_pile_up_undecoded() -> None:
-    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000, joins_per_turn=2))
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
     for number in range(9):
         scheduler.offer(job(str(number), str(number), steps=1), 0.0)
     waiting: list[RowKey] = []
@@ -295,3 +164,171 @@ def test_a_draining_scheduler_refuses_and_finishes() -> None:
     for _ in range(3):
         take_turn(scheduler)
     assert not len(scheduler)
+
+
+def prepare(scheduler: Scheduler) -> list[str]:
+    """Prepare what is to be prepared; returns its keys."""
+    chosen = scheduler.start_preparing()
+    for key in chosen:
+        scheduler.prepared(key)
+    return chosen
+
+
+def test_a_job_is_done_with_its_last_picture() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("wide", rows=3, steps=1), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    rows = scheduler.ticked(SMALL, 0.01)
+    assert [scheduler.decoded(row) for row in rows] == [False, False, True]
+    assert "wide" not in scheduler
+
+
+def test_half_of_the_places_fill_every_row_and_no_client_has_more() -> None:
+    scheduler = Scheduler(Limits(slots=SLOTS, backlog=10_000))
+    for client in "abc":
+        for number in range(20):
+            scheduler.offer(job(f"{client} {number}", client), 0.0)
+    chosen = Counter(key.split()[0] for key in scheduler.start_preparing())
+    # The batch's rows and one more for each of two clients, or shared by three.
+    assert chosen.total() == 2 * (SLOTS[SMALL] + 1)
+    assert max(chosen.values()) <= SLOTS[SMALL] + 1
+    alone = Scheduler(Limits(slots=SLOTS, backlog=10_000))
+    for number in range(20):
+        alone.offer(job(str(number)), 0.0)
+    assert len(alone.start_preparing()) == SLOTS[SMALL] + 1
+    assert alone.start_preparing() == []
+
+
+def test_few_jobs_join_at_once_but_their_other_rows_all_do() -> None:
+    count = 2 * JOINS_PER_TURN
+    scheduler = Scheduler(Limits(slots={SMALL: 2 * count}, backlog=1000))
+    for number in range(count):
+        scheduler.offer(job(str(number), str(number), rows=2, steps=5), 0.0)
+    prepare(scheduler)
+    firsts = [(str(number), 0) for number in range(count)]
+    assert scheduler.join() == firsts[:JOINS_PER_TURN]
+    others = [(str(number), 1) for number in range(count)]
+    assert scheduler.join() == firsts[JOINS_PER_TURN:] + others
+    assert scheduler.join() == []
+
+
+def test_a_job_without_a_deadline_is_due_when_patience_ends() -> None:
+    scheduler = Scheduler(LIMITS)
+    deadlines = {"late": 90.0, "patient": None, "soon": 30.0}
+    for key, deadline in deadlines.items():
+        scheduler.offer(
+            Job(key=key, client="a", size=SMALL, rows=1, steps=3, deadline=deadline), 0.0
+        )
+    assert scheduler.start_preparing() == ["soon", "patient", "late"]
+
+
+def test_rows_may_join_until_as_many_as_the_widest_batch_are_undecoded() -> None:
+    scheduler = Scheduler(Limits(slots=SLOTS, backlog=1000))
+    scheduler.offer(job("first", rows=4, steps=1), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    rows = scheduler.ticked(SMALL, 0.01)
+    scheduler.offer(job("second", "b", steps=9), 0.0)
+    prepare(scheduler)
+    assert scheduler.join() == []
+    scheduler.decoded(rows[0])
+    assert scheduler.join() == [("second", 0)]
+    assert scheduler.remove("first") == 0
+    assert scheduler.undecoded == 0
+
+
+def test_ticks_are_measured_where_they_happen() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("one"), 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    scheduler.ticked(SMALL, 0.25)
+    assert scheduler.backlog.tick_s(SMALL) == 0.25
+
+
+def test_rows_of_a_wide_job_wait_as_long_as_jobs_of_the_same_cost() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 6}, backlog=1000))
+    scheduler.offer(job("wide", "a", rows=3, steps=4), 0.0)
+    for number in range(3):
+        scheduler.offer(job(f"narrow {number}", "b", steps=4), 0.0)
+    prepare(scheduler)
+    joined = scheduler.join()
+    for turn in range(3):
+        pair = set(joined[2 * turn : 2 * turn + 2])
+        assert pair == {("wide", turn), (f"narrow {turn}", 0)}
+
+
+def test_an_idle_engine_forgets_who_used_it() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.offer(job("long", "a", steps=50), 0.0)
+    scheduler.offer(job("short", "b", steps=1), 0.0)
+    while len(scheduler):
+        take_turn(scheduler)
+    for client in "ab":
+        scheduler.offer(job(client, client), 0.0)
+    assert scheduler.start_preparing() == ["a", "b"]
+
+
+def test_who_leaves_pays_for_what_was_done_alone() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 1}, backlog=1000))
+    scheduler.offer(job("left", "a", steps=100), 0.0)
+    for client in "bcdef":
+        scheduler.offer(job(client, client, steps=1), 0.0)
+    chosen = prepare(scheduler)
+    assert chosen[0] == "left"
+    scheduler.remove("left")
+    scheduler.offer(job("again", "a", steps=1), 0.0)
+    scheduler.offer(job("new", "g", steps=1), 0.0)
+    order = []
+    while len(scheduler):
+        order += prepare(scheduler)
+        take_turn(scheduler)
+    assert order.index("again") < order.index("new")
+
+
+def test_a_deadline_is_judged_by_the_row_that_has_most_to_do() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 1}, backlog=1000))
+    late = Job(key="late", client="a", size=SMALL, rows=2, steps=8, deadline=20.0)
+    scheduler.offer(late, 0.0)
+    prepare(scheduler)
+    scheduler.join()
+    for _ in range(7):
+        scheduler.ticked(SMALL, 1.0)
+    # Its second row waits for the first, and takes at least half of eight seconds.
+    assert scheduler.hopeless(15.9) == []
+    assert scheduler.hopeless(16.1) == ["late"]
+
+
+def test_rows_that_have_all_joined_are_judged_by_what_they_have_left() -> None:
+    scheduler = Scheduler(Limits(slots={SMALL: 2}, backlog=1000))
+    scheduler.offer(job("other", "b", steps=2), 0.0)
+    late = Job(key="late", client="a", size=SMALL, rows=2, steps=8, deadline=100.0)
+    scheduler.offer(late, 0.0)
+    prepare(scheduler)
+
+    def tick(count: int) -> list[RowKey]:
+        finished = []
+        for _ in range(count):
+            scheduler.join()
+            finished += scheduler.ticked(SMALL, 1.0)
+        return finished
+
+    tick(2 + 1)
+    # Five steps are left of its first row, and seven of its second, which joined two turns later.
+    assert scheduler.hopeless(96.4) == []
+    assert scheduler.hopeless(96.6) == ["late"]
+    assert ("late", 1) in tick(7)
+    # Nothing is left but to decode, for which there is no measure.
+    assert scheduler.hopeless(99.9) == []
+    assert scheduler.hopeless(100.0) == ["late"]
+
+
+def test_the_next_deadline_is_the_earliest_of_any_job() -> None:
+    scheduler = Scheduler(LIMITS)
+    assert scheduler.next_deadline() is None
+    for key, deadline in (("none", None), ("later", 9.0), ("first", 5.0), ("last", 12.0)):
+        scheduler.offer(
+            Job(key=key, client=key, size=SMALL, rows=1, steps=1, deadline=deadline), 0.0
+        )
+    assert scheduler.next_deadline() == 5.0

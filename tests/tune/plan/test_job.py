@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
+from cdcore.command_line.fields import settings_of
+from cdcore.command_line.parser import parse
 from cdcore.errors import ConfigError
 from cdcore.scoring.before_after import PROMPTS
-from rayjobs.cli.fields import settings_of
-from rayjobs.cli.parser import parse
 from rayjobs.config.training import STAND_INS
 from tests.rayjobs.train_case import job
 from tune.plan.job import FIELD_GROUPS, SweepJob

@@ -37,6 +37,20 @@ def test_without_a_terminal_each_beginning_and_each_end_is_one_line(tmp_path: Pa
     assert not folder.run.phase_file.exists()
 
 
+def test_what_has_not_changed_is_not_told_again(tmp_path: Path) -> None:
+    folder, console = SweepFolder(tmp_path, "mycat"), Console(file=io.StringIO(), width=300)
+    with LiveTable(folder, GOAL, 3, console) as table:
+        for status in ("open", "open", "stopped", "stopped"):
+            folder.run.write_phase("base pictures", 1, 4)
+            write_trial(folder, 1, {"seed": 8}, {2: scores(0.25)}, status)
+            table._show()
+            table._show()
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    lines = file.getvalue().splitlines()
+    assert len(lines) == len(set(lines)) == 3
+
+
 def test_a_terminal_shows_how_far_each_trial_is(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path, "mycat")
     console = Console(file=io.StringIO(), width=120, force_terminal=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from cdcore.command_line.parser import parse
 from cdcore.model.base import Base
-from rayjobs.cli.parser import parse
 from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import STAND_INS, TrainJob, resolve
 from rayjobs.training.identity import identity

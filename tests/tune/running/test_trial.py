@@ -2,6 +2,7 @@ import json
 import pickle
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ray.train import ScalingConfig
 
 from cdcore.errors import RunError
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.runs.verdict import await_verdict
 from rayjobs.training.task import TrainTask
 from tests.rayjobs.train_case import train_task
 from tests.tune.trials import scores, write_trial
@@ -62,7 +64,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setattr(trial, "fit", made.fit)
     monkeypatch.setattr(trial, "GoalReport", lambda goal: goal)
     monkeypatch.setattr("ray.tune.get_context", lambda: context)
-    monkeypatch.setattr("ray.tune.reporting.report", made.told.append)
+    monkeypatch.setattr("ray.tune.report", made.told.append)
     yield made
     trial._current = None
 
@@ -184,3 +186,34 @@ def test_a_plan_crosses_to_another_process(plan: TrialPlan) -> None:
         plan.goal,
         plan.task.config,
     )
+
+
+def test_a_trial_may_go_on_after_a_score_only_when_ray_tune_asks_for_the_next_one(
+    plan: TrialPlan, cluster: Cluster
+) -> None:
+    folder = plan.folder.assign("1a2b3_00000", {"learning_rate": 0.5}, {})
+    folder.begin({"learning_rate": 0.5})
+    folder.run.claim("first")
+
+    class Results:
+        def __init__(self) -> None:
+            self._results = iter([{"step": 20}, {"step": 40}])
+
+        def step(self) -> dict[str, Any]:
+            return next(self._results)
+
+    class Trainable(trial._LeadsItsWorkers, Results):
+        """As Ray Tune makes it of `run_trial`."""
+
+    def goes_on(step: int) -> bool:
+        started = time.monotonic()
+        await_verdict(folder.run, step, session="first", patience_s=0.2)
+        return time.monotonic() - started < 0.1
+
+    trial._current = trial._Current(folder=folder, has_ended=threading.Event())
+    made = Trainable()
+    assert made.step() == {"step": 20}
+    assert not goes_on(20)
+    assert made.step() == {"step": 40}
+    assert goes_on(20)
+    assert not goes_on(40)

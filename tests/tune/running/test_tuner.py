@@ -90,15 +90,14 @@ def test_trials_that_fall_behind_are_stopped_and_make_room_for_the_next(
     command = arguments(
         folder,
         tiny_folder,
-        *("--search", "learning_rate=1e-6,0.05,0.5", "--method", "grid", "--concurrent", "1"),
-        *("--score-every", "200", "--drift-ceiling", "0"),
-        # Enough of them after the score for the word that it was too low to arrive in time.
-        steps=400,
+        *("--search", "learning_rate=1e-6,0.003,0.03", "--method", "grid", "--concurrent", "1"),
+        *("--score-every", "20", "--drift-ceiling", "0"),
+        steps=21,
     )
     out = ForkedScript("tune.sweep", *command, folder=tmp_path).succeed()
     first, second, third = folder.records()
-    assert (first.status, first.step) == ("finished", 400)
-    assert (second.status, second.step) == ("stopped", 200)
-    assert (third.status, third.step) == ("stopped", 200)
-    assert "trial 2 stopped after 200 steps" in out
+    assert (first.status, first.step) == ("finished", 21)
+    assert (second.status, second.step) == ("stopped", 20)
+    assert (third.status, third.step) == ("stopped", 20)
+    assert "trial 2 stopped after 20 steps" in out
     assert "best: trial 0" in out

@@ -1,17 +1,24 @@
+"""Tests of `cdcore.formats.exports.export`."""
+
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from cdcore.concepts.concept import Concept
 from cdcore.errors import UpdateShapeError
 from cdcore.formats.exports.export import clear_exports, export_for_tool, export_for_tools
-from cdcore.formats.exports.tools import TOOLS
-from cdcore.formats.tensors.families import FAMILIES
+from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.cdcore.formats.cases import (
     make_concept,
+    our_prediction,
+    stock_pipeline,
+    stock_prediction,
 )
 
 FILES = {
@@ -20,6 +27,8 @@ FILES = {
     "diffusers": ["mycat.safetensors", "embeddings/my0.safetensors"],
     "peft": ["adapter_model.safetensors", "adapter_config.json", "embeddings/my0.safetensors"],
 }
+
+
 PROMPTS = {
     "comfyui": "embedding:my0 cat on the beach",
     "a1111": "<lora:mycat:1> my0 cat on the beach",
@@ -79,6 +88,30 @@ def test_factors_larger_than_the_difference_are_multiplied_out(
     assert all(name.endswith(".diff") for name in load_file(weights))
 
 
+def test_the_commands_of_use_md_give_our_prediction(
+    low_rank: Concept, kv_base: KVBase, tiny_base: Base, tiny_folder: Path, folder: Path
+) -> None:
+    pytest.importorskip("peft")
+    expected = our_prediction(tiny_base, low_rank)
+    for tool in ("diffusers", "peft"):
+        export_for_tool(low_rank, kv_base, tool, folder / tool, torch.float32)
+        lines = (folder / tool / "USE.md").read_text().splitlines()
+        code = [line.strip() for line in lines if line.startswith("    ") and "pipe" in line]
+        code += [line.strip() for line in lines if line.strip().startswith("from ")]
+        names = {"pipe": stock_pipeline(tiny_folder), "FOLDER": str(folder / tool)}
+        exec("\n".join(sorted(code)), names)
+        made = stock_prediction(names["pipe"], tiny_base)
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+
+
+def test_sdxl_loads_a_row_into_each_encoder(folder: Path) -> None:
+    base = KVBase.of_family(PUBLISHED_FAMILIES[2])
+    export_for_tools(make_concept(base, rank=1), base, ["diffusers"], folder)
+    use = (folder / "diffusers" / "USE.md").read_text()
+    assert 'rows["clip_l"], token="<my0>", text_encoder=pipe.text_encoder, ' in use
+    assert 'rows["clip_g"], token="<my0>", text_encoder=pipe.text_encoder_2, ' in use
+
+
 def test_a_concept_without_a_token_has_no_embedding(kv_base: KVBase, folder: Path) -> None:
     concept = make_concept(kv_base, rank=1, has_tokens=False)
     for export in export_for_tools(concept, kv_base, TOOLS, folder):
@@ -95,7 +128,7 @@ def test_a_name_no_file_can_have_is_changed(kv_base: KVBase, folder: Path) -> No
 
 def test_a_concept_of_another_base_is_refused(dense: Concept, folder: Path) -> None:
     with pytest.raises(UpdateShapeError):
-        export_for_tools(dense, KVBase.of_family(FAMILIES[0]), TOOLS, folder)
+        export_for_tools(dense, KVBase.of_family(PUBLISHED_FAMILIES[0]), TOOLS, folder)
     assert not folder.exists()
 
 

@@ -1,26 +1,10 @@
-"""Tests of `cdcore.formats.exports.tools`."""
+"""Tests of `cdcore.formats.exports.tools`; `test_export` holds what they are used for."""
 
-import pytest
-
-from cdcore.errors import ConfigError
-from cdcore.formats.exports.tools import TOOLS, tools_named
+from cdcore.formats.exports.tool_names import TOOLS
+from cdcore.formats.exports.tools import TOOL_FOLDERS
 
 
-@pytest.mark.parametrize(
-    ("text", "tools"),
-    [
-        ("comfyui,a1111", ("comfyui", "a1111")),
-        ("peft, Diffusers", ("diffusers", "peft")),
-        ("all", TOOLS),
-        ("none", ()),
-        (None, ("peft",)),
-    ],
-)
-def test_tools_are_named_in_a_list(text: str | None, tools: tuple[str, ...]) -> None:
-    assert tools_named(text, default=("peft",)) == tools
-
-
-@pytest.mark.parametrize("text", ["", "comfy", "comfyui,none", ","])
-def test_unknown_tools_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected some of comfyui,a1111,diffusers,peft"):
-        tools_named(text)
+def test_every_tool_has_its_folders_and_calls_a_token_by_a_word() -> None:
+    assert tuple(TOOL_FOLDERS) == TOOLS
+    for folders in TOOL_FOLDERS.values():
+        assert folders.word("<mycat>", "mycat").strip("<>").endswith("mycat")

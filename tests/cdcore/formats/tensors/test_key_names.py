@@ -2,7 +2,6 @@ import random
 import re
 from typing import Any
 
-from cdcore.formats.tensors.families import FAMILIES, Family
 from cdcore.formats.tensors.key_names import (
     in_stack_order,
     lora_modules,
@@ -11,8 +10,9 @@ from cdcore.formats.tensors.key_names import (
     sgm_names,
 )
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES, Family
 
-SD1, _, SDXL = FAMILIES
+SD1, _, SDXL = PUBLISHED_FAMILIES
 TAIL = "transformer_blocks.0.attn2.to_k.weight"
 
 

@@ -8,15 +8,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cdcore.errors import BaseModelError, ConfigError
-from cdcore.formats.tensors.families import FAMILIES, Family
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, sgm_names
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
+from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from cdcore.model.loading import load_base
 from cdcore.model.meta_base import outline_base
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-SD1 = FAMILIES[0]
+SD1 = PUBLISHED_FAMILIES[0]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from cdcore.errors import ConceptFileError, ConfigError
-from cdcore.formats.tensors.families import FAMILIES
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.formats.tensors.stack_tensors import (
     check_names,
@@ -16,9 +15,10 @@ from cdcore.formats.tensors.stack_tensors import (
     update_of_weights,
     weights_of,
 )
+from cdcore.model.families import PUBLISHED_FAMILIES
 from tests.tiny import random_update
 
-PAIR = KVBase(name="two", layout=FAMILIES[2].layout, encoder_widths=(768, 1280))
+PAIR = KVBase(name="two", layout=PUBLISHED_FAMILIES[2].layout, encoder_widths=(768, 1280))
 
 
 @pytest.mark.parametrize("form", ["dense", "factored", "blocks"])
@@ -45,7 +45,7 @@ def test_weights_of_another_base_are_pointed_out(kv_base: KVBase) -> None:
 
 
 def test_without_the_base_s_weights_there_is_no_difference(kv_base: KVBase) -> None:
-    family = KVBase.of_family(FAMILIES[0])
+    family = KVBase.of_family(PUBLISHED_FAMILIES[0])
     weights = dict.fromkeys(family.layout.names, torch.zeros(1))
     with pytest.raises(ConfigError, match="give --base"):
         update_of_weights("file", weights, family)

@@ -1,26 +1,20 @@
-"""Stages with small batches on a small album."""
+"""A base whose every stage was opened and saved at once, and where its world is kept."""
 
 from pathlib import Path
 
 import pytest
 
 from cdcore.pocket.pretraining.stage_names import STAGES
-from cdcore.pocket.pretraining.stages import STAGE_CLASSES
-from tests.cdcore.pocket.pretraining.case import BATCH, opened
+from tests.cdcore.pocket.pretraining.stage_case import opened
 
 
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in STAGE_CLASSES.values():
-        monkeypatch.setattr(kind, "batch", BATCH)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pictures of the stages' worlds are kept."""
     return tmp_path_factory.mktemp("work")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, work: Path) -> Path:
     """A base whose every stage was opened and saved at once, untrained."""
     folder = tmp_path_factory.mktemp("base")

@@ -8,7 +8,7 @@ import pytest
 
 from cdcore.errors import ConfigError, RunError
 from cdcore.pocket.pretraining.checks import check_piece, is_complete
-from cdcore.pocket.pretraining.pretrain import Piece
+from cdcore.pocket.pretraining.piece import Piece
 from cdcore.pocket.pretraining.stage_names import STAGES, StageName
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cdcore.pocket.pretraining import pretrain as pretraining
-from cdcore.pocket.pretraining.pretrain import Piece, StepReport, completed_steps, pretrain
+from cdcore.pocket.pretraining.piece import Piece, completed_steps
+from cdcore.pocket.pretraining.pretrain import StepReport, pretrain
 from cdcore.pocket.pretraining.stage import Stage
 from cdcore.pocket.pretraining.stage_names import STAGES, StageName
 from cdcore.pocket.pretraining.stages import STAGE_CLASSES

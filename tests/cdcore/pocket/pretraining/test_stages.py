@@ -8,7 +8,14 @@ import torch
 from cdcore.model.loading import load_base
 from cdcore.pocket.networks.judge import Judge
 from cdcore.pocket.pretraining.stage_names import STAGES, StageName
-from tests.cdcore.pocket.pretraining.case import opened
+from cdcore.pocket.pretraining.stages import STAGE_CLASSES
+from tests.cdcore.pocket.pretraining.stage_case import BATCH, opened
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in STAGE_CLASSES.values():
+        monkeypatch.setattr(kind, "batch", BATCH)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -17,9 +24,7 @@ def test_the_loss_of_a_stage_teaches_what_it_trains(
 ) -> None:
     stage = opened(name, folder, work)
     assert stage.name == name
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        loss = stage.loss(0)
+    loss = stage.loss(0)
     loss.backward()
     assert loss.isfinite()
     assert loss > 0
@@ -27,6 +32,28 @@ def test_the_loss_of_a_stage_teaches_what_it_trains(
     everything = list(stage.module.parameters())
     assert sum(part.numel() for part in taught) > 0.95 * sum(part.numel() for part in everything)
     assert all(part.grad is not None and part.grad.isfinite().all() for part in taught)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_draws_from_its_own_generator_alone(
+    name: StageName, folder: Path, work: Path
+) -> None:
+    losses, before = [], torch.random.get_rng_state()
+    for _ in range(2):
+        stage = opened(name, folder, work)
+        stage.generator.manual_seed(7)
+        losses.append(stage.loss(0).item())
+    assert losses[0] == losses[1]
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_opening_a_stage_leaves_the_global_generator_as_it_was_and_repeats_its_weights(
+    work: Path, tmp_path: Path
+) -> None:
+    before = torch.random.get_rng_state()
+    first, again = (opened("towers", tmp_path, work).module.state_dict() for _ in range(2))
+    assert all(torch.equal(first[part], again[part]) for part in first)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", STAGES)

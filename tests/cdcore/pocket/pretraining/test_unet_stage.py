@@ -9,7 +9,7 @@ import torch
 from cdcore.pocket.networks.architecture import build_noise_scheduler
 from cdcore.pocket.pretraining.unet_stage import UnetStage, _draw_weights
 from cdcore.pocket.scenes.scene import sample_scene
-from tests.cdcore.pocket.pretraining.case import opened
+from tests.cdcore.pocket.pretraining.stage_case import opened
 
 
 def test_timesteps_span_the_schedule_and_are_drawn_where_the_loss_weighs(
@@ -34,8 +34,8 @@ def test_small_things_are_drawn_oftener_than_their_share_of_the_world() -> None:
     scenes = [sample_scene(rng) for _ in range(400)]
     small = torch.tensor([scene.framing == "small" for scene in scenes])
     weights = _draw_weights(scenes)
-    torch.manual_seed(0)
-    drawn = torch.multinomial(weights, 4000, replacement=True)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.multinomial(weights, 4000, replacement=True, generator=generator)
     share = small.double().mean()
     assert 0 < share < 0.1
     assert small[drawn].double().mean() > 3 * share

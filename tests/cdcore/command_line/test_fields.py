@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 
+from cdcore.command_line.fields import REQUIRED, closest, read_settings, settings_of
 from cdcore.errors import ConfigError
-from rayjobs.cli.fields import REQUIRED, closest, read_settings, settings_of
 
 Solver = Literal["ddim", "dpm++"]
 

@@ -1,4 +1,4 @@
-"""A schedule and networks to sample with, and diffusers' own samplers."""
+"""A network that is a formula, and the noise schedule of Stable Diffusion 1, to sample with."""
 
 from typing import Any, get_args
 
@@ -10,6 +10,18 @@ from cdcore.model.noise_schedule import NoiseSchedule, PredictionType
 from cdcore.model.profiles import SamplerName
 from cdcore.sampling.rows import Row, sample_rows
 from cdcore.sampling.solvers import Plan
+
+__all__ = [
+    "KINDS",
+    "SAMPLERS",
+    "SD1",
+    "SHAPE",
+    "network",
+    "network_of_any",
+    "result",
+    "sd1",
+    "their_ddim",
+]
 
 SHAPE = (4, 8, 8)
 

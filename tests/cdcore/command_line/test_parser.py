@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
+from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError, PictureError
-from rayjobs.cli.parser import parse, run_command
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +230,7 @@ def test_a_defect_keeps_its_traceback() -> None:
 
 def test_a_reader_that_leaves_causes_no_complaint() -> None:
     script = (
-        "import sys; from rayjobs.cli.parser import run_command\n"
+        "import sys; from cdcore.command_line.parser import run_command\n"
         "run_command(lambda: [sys.stdout.write('line\\n' * 100_000) for _ in range(9)] and None)"
     )
     reading, writing = os.pipe()

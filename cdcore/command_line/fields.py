@@ -8,12 +8,13 @@ import textwrap
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
+from cdcore.command_line.values import converted_value
 from cdcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["REQUIRED", "Setting", "closest", "read_settings", "settings_of"]
 
@@ -39,9 +40,9 @@ class Setting:
     dataclass of such fields. An entry is a mapping in YAML and ``KEY=VALUE,KEY=VALUE`` as a text.
 
     Attributes:
-        name: Of the field, and its key in YAML.
-        annotation: Its type.
-        default: Its default, or `REQUIRED`.
+        name: The field's name, and its key in YAML.
+        annotation: The field's type.
+        default: The field's default, or `REQUIRED`.
         doc: The text that stands under the field in its class.
     """
 
@@ -86,25 +87,19 @@ class Setting:
         Raises:
             ConfigError: The value is not of that type.
         """
-        # Python counts True as 1 and the empty path as the working directory; users mean neither.
         element: Any = self._element
         if dataclasses.is_dataclass(element) and isinstance(value, list):
             entries = enumerate(value, start=1)
             return tuple(_entry(element, entry, f"{where}, entry {n}") for n, entry in entries)
-        is_meant = not (isinstance(value, bool) and self._plain is not bool)
-        is_meant &= not (value == "" and self._plain is Path)
-        # No path can hold it, and the system's calls end in a traceback.
-        texts = value if isinstance(value, list) else [value]
-        is_meant &= not any(isinstance(text, str) and "\0" in text for text in texts)
-        if isinstance(value, str) and get_origin(self._plain) is Literal:
-            # On the command line choices that are numbers are texts as well.
-            value = {str(choice): choice for choice in get_args(self._plain)}.get(value, value)
-        if is_meant:
-            try:
-                adapter = TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
-                return adapter.validate_python(value)
-            except ValidationError:
-                pass
+        if value is None and type(None) in get_args(self.annotation):
+            return None
+        try:
+            if not self.is_list:
+                return converted_value(element, value)
+            if isinstance(value, list | tuple):
+                return tuple(converted_value(element, one) for one in value)
+        except (ValueError, OverflowError):
+            pass
         expected = _described(self._element)[1]
         expected = f"a list, each of it {expected}" if self.is_list else expected
         raise ConfigError(f"{where} is {value!r}, expected {expected}")
@@ -149,6 +144,9 @@ def read_settings(path: Path, settings: Mapping[str, Setting]) -> dict[str, Any]
         ConfigError: It cannot be read, is no YAML mapping, has an unknown key, or a value is not
             of its setting's type.
     """
+    # Most commands are given no file, and need not wait for it.
+    import yaml
+
     try:
         values = yaml.safe_load(path.read_bytes())
     except OSError as error:
@@ -247,7 +245,8 @@ def _field_docs(config_class: type) -> dict[str, str]:
     return docs
 
 
-def _reason(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
+def _reason(error: "yaml.YAMLError") -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}: {getattr(error, 'problem', '')}"
     return " ".join(str(error).split())

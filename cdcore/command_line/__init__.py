@@ -1,0 +1,1 @@
+"""The command line of every command, built from its configuration class."""

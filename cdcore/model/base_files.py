@@ -1,0 +1,161 @@
+"""What the small files of a base say, read without torch: its words, its shapes, its settings.
+
+A command refuses by them within a second what the loaded base would refuse after several: a base
+that is not there, a word that its tokenizer cannot use, a concept of another shape. What is missing
+here is not judged; the loaded base is the judge of all that passes.
+
+D rows of the K/V stack, d text width.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+from cdcore.errors import BaseModelError
+from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.modifier_tokens import check_word
+from cdcore.model.profiles import PROFILES, Profile
+
+__all__ = ["BaseFiles", "local_base"]
+
+_CLIP_WORDS = 49_408
+"""The vocabulary of every Stable Diffusion (Radford et al. 2021); a pocket base has fewer words."""
+_KEYS_AND_VALUES = re.compile(r".*\.attn2\.to_[kv]\.weight")
+_MOST_HEADER_BYTES = 100_000_000
+"""As safetensors itself allows."""
+_WORD = (
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+)
+"""What CLIP's tokenizer splits a text into before it looks for parts of words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BaseFiles:
+    """What is known of a base without its weights; None where its files do not say it.
+
+    Attributes:
+        name: The base as the user named it.
+        text_width: d.
+        stack_rows: D.
+        words: How many words its tokenizer has.
+        tokenizer: The tokenizer of the library below transformers.
+    """
+
+    name: str
+    text_width: int | None
+    stack_rows: int | None
+    words: int | None
+    tokenizer: Tokenizer | None
+
+    @property
+    def profile(self) -> Profile:
+        """The settings that suit the base."""
+        return PROFILES["pocket" if (self.words or _CLIP_WORDS) < _CLIP_WORDS else "sd1"]
+
+    def check_word(self, word: str) -> None:
+        """Refuse a word or phrase that no concept could be taught by.
+
+        Raises:
+            TokenError: As for `cdcore.model.text_encoder.TextEncoder.word_ids`.
+        """
+        if self.tokenizer is not None:
+            check_word(word, self.tokenizer.encode(word, add_special_tokens=False).ids)
+
+
+def local_base(name: str) -> BaseFiles:
+    """Read what the small files of a base say; of a base on a hub they are fetched if need be.
+
+    Args:
+        name: As for `cdcore.model.loading.load_base`.
+
+    Raises:
+        BaseModelError: There is no such base.
+    """
+    try:
+        source = ALIASES.get(name, name)
+        folder = POCKET_FOLDER if name == "pocket" else base_folder(source, with_weights=False)
+    except OSError as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        raise BaseModelError(
+            f"base {name!r} cannot be loaded: {reason}; expected 'pocket', one of "
+            f"{', '.join(ALIASES)}, a diffusers folder or a hub id"
+        ) from error
+    unet, text = (_json(folder / part / "config.json") for part in ("unet", "text_encoder"))
+    return BaseFiles(
+        name=name,
+        text_width=_whole(unet, "cross_attention_dim"),
+        stack_rows=_stack_rows(folder / "unet" / "diffusion_pytorch_model.safetensors"),
+        words=_whole(text, "vocab_size"),
+        tokenizer=_tokenizer(folder / "tokenizer"),
+    )
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _whole(config: Mapping[str, Any], name: str) -> int | None:
+    value = config.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _stack_rows(path: Path) -> int | None:
+    """Add up the rows of all keys and values, from the header of the U-Net's file."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= _MOST_HEADER_BYTES else {}
+        shapes = [header[name]["shape"] for name in header if _KEYS_AND_VALUES.fullmatch(name)]
+        return sum(shape[0] for shape in shapes) or None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _tokenizer(folder: Path) -> Tokenizer | None:
+    """Build the tokenizer as transformers builds it of the same files."""
+    try:
+        vocabulary, merges = _spelling(folder)
+        tokenizer = Tokenizer(
+            models.BPE(
+                vocab=vocabulary,
+                merges=merges,
+                unk_token="<|endoftext|>",
+                continuing_subword_prefix="",
+                end_of_word_suffix="</w>",
+            )
+        )
+    # The library raises what Rust panics with, too.
+    except Exception:
+        return None
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    return tokenizer
+
+
+def _spelling(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    whole = folder / "tokenizer.json"
+    if whole.is_file():
+        model = json.loads(whole.read_text(encoding="utf-8"))["model"]
+        pairs = [one.split(" ") if isinstance(one, str) else one for one in model["merges"]]
+        return model["vocab"], [(left, right) for left, right in pairs]
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    # The first line names the format.
+    pairs = [line.split() for line in lines[1:] if line.strip()]
+    return vocabulary, [(left, right) for left, right in pairs]
