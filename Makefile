@@ -15,8 +15,9 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# A test keeps to one thread, so each processor takes a test; a cluster is one at a time.
+# A test keeps to one thread, so each processor takes a test; of clusters there are two at a time.
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
+CLUSTERS := --numprocesses logical --maxprocesses 2 --dist loadfile
 # Another torch or Python is another installation, so both are part of the stamp's name.
 STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
@@ -36,15 +37,18 @@ demo: $(STAMP) ## teach the example concept to the pocket base
 serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at PORT
 	$(BIN)/python -m serve --base $(BASE) --registry $(REGISTRY) --port $(PORT)
 
+# Two processes of two threads each on two processors would take many times as long.
+test test-unit test-ray: export OMP_NUM_THREADS = 1
+
 test: $(STAMP) ## all tests that need no GPU
 	$(PYTEST) $(PARALLEL) -m "not ray and not gpu"
-	$(PYTEST) -m "ray and not gpu"
+	$(PYTEST) $(CLUSTERS) -m "ray and not gpu"
 
 test-unit: $(STAMP) ## tests without Ray, seconds
 	$(PYTEST) $(PARALLEL) -m "not ray and not gpu and not slow"
 
 test-ray: $(STAMP) ## tests on a local Ray cluster
-	$(PYTEST) -m "ray and not gpu"
+	$(PYTEST) $(CLUSTERS) -m "ray and not gpu"
 
 test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu

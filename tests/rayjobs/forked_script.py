@@ -41,7 +41,7 @@ def _be_the_script(
         os.dup2(file, number)
         os.close(file)
     sys.argv = [str(ROOT.joinpath(*module.split(".")).with_suffix(".py")), *arguments]
-    from rayjobs.cli.parser import run_command
+    from cdcore.command_line.parser import run_command
 
     run_command(importlib.import_module(module).main)
 
