@@ -20,7 +20,7 @@ __all__ = [
     "SHAPES",
     "StackShape",
     "draw_features",
-    "made_inputs",
+    "draw_merge_inputs",
     "make_statistics",
     "values_of",
 ]
@@ -88,7 +88,9 @@ def values_of(update: Update, features: Tensor) -> Rows:
     return Rows(features=features, values=update.apply(features))
 
 
-def made_inputs(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) -> list[MergeInputs]:
+def draw_merge_inputs(
+    updates: Sequence[Update], *, targets: int = 6, seed: int = 0
+) -> list[MergeInputs]:
     """Return merge inputs of concepts ``concept0``, ``concept1`` ... with drawn features.
 
     Args:

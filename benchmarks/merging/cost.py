@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.merging.case import SHAPES, made_inputs, make_statistics
+from benchmarks.merging.case import SHAPES, draw_merge_inputs, make_statistics
 from benchmarks.merging.pace import (
     draw_update,
     literal_seconds,
@@ -123,7 +123,7 @@ def measure(job: MergingBenchmark, console: Console) -> list[Cost]:
         shape = SHAPES[name]
         statistics = make_statistics(shape.text_width)
         updates = [draw_update(shape, seed) for seed in range(max(counts))]
-        all_inputs = made_inputs(updates)
+        all_inputs = draw_merge_inputs(updates)
         for count in counts:
             # Once in full, for the figure that everything is compared with.
             whole = name == "sd1" and count == 2
@@ -203,7 +203,7 @@ def main() -> None:
     """
     job = parse(
         MergingBenchmark,
-        prog="merging.py",
+        prog="cost.py",
         description="Measure what a merge costs, against the published algorithm taken literally.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

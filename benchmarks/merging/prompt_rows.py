@@ -161,7 +161,7 @@ def main() -> None:
     """
     job = parse(
         MergeRows,
-        prog="merge_rows.py",
+        prog="prompt_rows.py",
         description="Measure which rows of prompts and captions a merge should look at.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

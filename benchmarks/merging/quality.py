@@ -231,8 +231,8 @@ def _whole(base: Base, file: Path, names: Sequence[str]) -> Way:
 
 def _save_grid(path: Path, base: Base, case: QualityCase, shown: Mapping[str, Tensor]) -> None:
     prompts = case.together_prompts({name: f"<{name}>" for name in case.names})
-    sheet = grid(list(shown.values()), columns=prompts, labels=list(shown))
-    save_picture(path, sheet, {"case": case.label, "base": base.fingerprint})
+    drawn = grid(list(shown.values()), columns=prompts, labels=list(shown))
+    save_picture(path, drawn, {"case": case.label, "base": base.fingerprint})
 
 
 def table_rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
@@ -285,7 +285,7 @@ def main() -> None:
     """
     job = parse(
         MergeQuality,
-        prog="merge_quality.py",
+        prog="quality.py",
         description="Measure on the pocket world what each way to put concepts together keeps.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

@@ -256,7 +256,7 @@ def main() -> None:
     """
     job = parse(
         CompressionBenchmark,
-        prog="compression.py",
+        prog="compression_cost.py",
         description="Count what compressed updates take, and measure what compression costs.",
     )
     console = Console(highlight=False)

@@ -135,12 +135,12 @@ def main() -> None:
         console.print(_line(name, taught[-1].figures), highlight=False, soft_wrap=True)
     _show(console, taught)
     picture = job.output / "individuals.png"
-    sheet = grid(
+    drawn = grid(
         [row for one in taught for row in one.rows],
         columns=PROMPTS,
         labels=[label for one in taught for label in one.labels],
     )
-    save_picture(picture, sheet, {"base": base.fingerprint})
+    save_picture(picture, drawn, {"base": base.fingerprint})
     file = job.json or job.output / "individuals.json"
     figures = {
         "base": base.fingerprint,

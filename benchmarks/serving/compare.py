@@ -105,7 +105,7 @@ def main() -> None:
     """
     job = parse(
         ServingBenchmark,
-        prog="serving.py",
+        prog="compare.py",
         description="Measure the serving engine against swapping weights and grouping by concept.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

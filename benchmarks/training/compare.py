@@ -115,7 +115,7 @@ def main() -> None:
     """
     job = parse(
         TrainingBenchmark,
-        prog="training.py",
+        prog="compare.py",
         description="Measure this trainer against the stock recipe on the same base and pictures.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

@@ -93,8 +93,8 @@ def find_concept(folder: Path | None, name: str) -> Path | None:
     """
     if folder is None:
         return None
-    places = (folder / f"{name}.safetensors", folder / name / f"{name}.safetensors")
-    return next((path for path in places if path.is_file()), None)
+    candidates = (folder / f"{name}.safetensors", folder / name / f"{name}.safetensors")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def training_for(

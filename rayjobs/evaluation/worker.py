@@ -48,7 +48,7 @@ class CellTask:
         base: Name of the base.
         sources: Who scores.
         sampling: How.
-        blending: How concepts are merged; the method is each cell's own.
+        merging: How concepts are merged; the method is each cell's own.
         output: Folder of the evaluation, on storage that every node shares.
     """
 

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
-"""Environment variable: the folder that relative places of results are relative to."""
+"""Environment variable: the folder that relative result paths begin at."""
 
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 

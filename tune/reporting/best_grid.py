@@ -76,5 +76,5 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
         for subject in subjects
     ]
     columns = [prompt.format(subjects[0].phrase) for prompt in PROMPTS]
-    sheet = grid(rows, columns=columns, labels=labels)
-    save_picture(path, sheet, {"prompts": list(PROMPTS), "seed": seed, "rows": labels})
+    drawn = grid(rows, columns=columns, labels=labels)
+    save_picture(path, drawn, {"prompts": list(PROMPTS), "seed": seed, "rows": labels})

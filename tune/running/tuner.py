@@ -25,7 +25,7 @@ from tune.running.searcher import domains, scheduler_of, searcher_of
 from tune.running.shared_data import distinct_data, prepare_shared
 from tune.running.trial import TrialPlan, run_trial
 
-__all__ = ["cluster_slots", "draw_sheet", "prepare_all", "run_trials"]
+__all__ = ["cluster_slots", "draw_grid", "prepare_all", "run_trials"]
 
 _ENVIRONMENT = {
     # Ctrl-C ends a sweep as it ends any job, and what is done is in the trials' own files.
@@ -83,7 +83,7 @@ def prepare_all(plan: TrialPlan, space: Sequence[Dimension], slots: Slots) -> No
     _alone(slots, prepare_shared, plan.task, distinct_data(plan.task.config, space))
 
 
-def draw_sheet(plan: TrialPlan, path: Path, slots: Slots) -> None:
+def draw_grid(plan: TrialPlan, path: Path, slots: Slots) -> None:
     """Draw the picture grid of the best trials, if there are any.
 
     Raises:
