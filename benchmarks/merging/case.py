@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FINGERPRINT = "f" * 64
-"""Of the base that all these are of."""
+"""The fingerprint of the base that all these belong to."""
 
 _DECADES = 2.5
 """Between the strongest and the weakest direction of features; their second moment has twice."""
@@ -94,9 +94,9 @@ def draw_merge_inputs(
     """Return merge inputs of concepts ``concept0``, ``concept1`` ... with drawn features.
 
     Args:
-        updates: Of each concept, (D, d).
+        updates: The update of each concept, (D, d).
         targets: Target rows of each concept; 6 are those of a one-word noun with a token.
-        seed: Of all draws.
+        seed: The seed of all draws.
     """
     all_inputs = []
     for index, update in enumerate(updates):

@@ -59,15 +59,15 @@ class MergingBenchmark:
     """What to measure, and where to write it."""
 
     shapes: tuple[ShapeName, ...] = ("sd1", "sd2", "sdxl")
-    """Of the K/V stack."""
+    """Shapes of the K/V stack."""
     concepts: tuple[int, ...] = (1, 2, 3, 5, 10, 20)
     """How many are merged."""
     repeats: int = 15
-    """Of each merge; the median and the least are given."""
+    """Repeats of each merge; the median and the least are given."""
     quick: bool = False
     """Stable Diffusion 1 with one and two concepts, three repeats."""
     threads: int | None = None
-    """Of torch, for both; default torch's own choice."""
+    """Threads of torch, for both; default torch's own choice."""
     json: Path | None = None
     """Write the figures to this file."""
 
@@ -81,18 +81,18 @@ class MergingBenchmark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Of merging so many concepts.
+    """The cost of merging so many concepts.
 
     Attributes:
         shape: Name of the shape.
         concepts: How many.
-        method: Of the merge.
-        least_seconds: From merge inputs in memory.
-        median_seconds: Likewise.
+        method: The method of the merge.
+        least_seconds: The least time from merge inputs in memory.
+        median_seconds: The median time from merge inputs in memory.
         peak_bytes: Memory on top of the merge inputs.
         file_seconds: Median from files to a file.
         file_bytes: Size of the result.
-        literal_seconds: Of the published algorithm, from dense matrices in memory.
+        literal_seconds: The time of the published algorithm, from dense matrices in memory.
         literal_is_whole: Whether it ran on every matrix, not on one of each width.
     """
 

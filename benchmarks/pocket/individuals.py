@@ -76,7 +76,7 @@ class IndividualsBenchmark:
     prior_weight: float | None = None
     """Factor on the loss of regularization rows; unset, the profile's."""
     seed: int = 0
-    """Of the training."""
+    """Seed of the training."""
     seeds: int = 3
     """Sampling seeds."""
     output: Path = Path("runs/individuals")
@@ -104,9 +104,9 @@ class TaughtIndividual:
     """One individual taught.
 
     Attributes:
-        figures: By name.
+        figures: The figures by name.
         rows: Rows of the grid: pixels (P, 3, S, S) in [-1, 1].
-        labels: Of the rows.
+        labels: The labels of the rows.
     """
 
     figures: dict[str, Any]

@@ -39,7 +39,8 @@ from benchmarks.serving.measures import (
 )
 from benchmarks.serving.report import plot, show
 from benchmarks.serving.shelf import Shelf, base_folder_of
-from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
+from benchmarks.serving.system import System
+from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.model.device import DeviceName, chosen_device, compute_dtype
@@ -81,7 +82,7 @@ class ServingBenchmark:
     pairs: int = 10
     """Merges to time."""
     threads: int | None = None
-    """Of torch, for all systems; default torch's own choice."""
+    """Threads of torch, for all systems; default torch's own choice."""
     device: DeviceName = "auto"
     """Where to compute."""
 

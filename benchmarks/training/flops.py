@@ -35,9 +35,9 @@ class StepCost:
 
     Attributes:
         flops: Forward and backward, of everything.
-        autoencoder: Of these, those of encoding pictures.
-        text_encoder: Of these, those of encoding prompts; the rest is the U-Net with its text keys
-            and values.
+        autoencoder: The part of these that encodes pictures.
+        text_encoder: The part of these that encodes prompts; the rest is the U-Net with its text
+            keys and values.
         reduced_bytes: Gradients in float32 that several workers would sum.
     """
 

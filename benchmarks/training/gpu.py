@@ -65,9 +65,9 @@ class GPUBenchmark:
     parts: tuple[PartName, ...] = ("ceiling", "training", "parity", "job")
     """What to measure."""
     variants: tuple[VariantName, ...] = ("eager", "compiled")
-    """Of this trainer's U-Net; channels-last is compiled, with the other memory format."""
+    """Variants of this trainer's U-Net; channels-last is compiled, with the other memory format."""
     backend: str = "inductor"
-    """Of torch's compiler."""
+    """Backend of torch's compiler."""
     steps: int = 250
     """Timed steps of this trainer."""
     stock_steps: int = 30
@@ -75,7 +75,7 @@ class GPUBenchmark:
     engine: EngineName = "deepspeed"
     """What drives this trainer's optimiser."""
     zero_stages: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
-    """Of the training job."""
+    """ZeRO stages of the training job."""
     job_shape: Literal["tiny", "sd1"] = "tiny"
     """Shape of the training job's base."""
     device: DeviceName = "cuda"
@@ -187,10 +187,10 @@ def _timed(recipe: Recipe, device: torch.device, steps: int, flops: int) -> dict
     """Time a recipe: compiling and warming up first, and apart.
 
     Args:
-        recipe: At its start.
-        device: Its own.
-        steps: To time.
-        flops: Of a step, as counted.
+        recipe: A recipe at its start.
+        device: The device of the recipe.
+        steps: How many steps to time.
+        flops: The FLOPs of a step, as counted.
     """
     is_gpu = device.type == "cuda"
     if is_gpu:

@@ -35,9 +35,9 @@ def finish_run(
     """Evaluate a trained concept and write all that the run promises.
 
     Args:
-        base: It was trained on.
+        base: The base that it was trained on.
         concept: The result.
-        task: Of the run.
+        task: The task of the run.
         seconds: Time taken so far, by phase.
 
     Returns:
