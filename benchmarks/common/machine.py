@@ -31,7 +31,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     if torch.device(device).type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         described["card"] = properties.name
-        described["merge_inputs_memory_bytes"] = properties.total_memory
+        described["card_memory_bytes"] = properties.total_memory
     return described
 
 

@@ -30,9 +30,9 @@ class Shape:
     """The published configuration of a family of models.
 
     Attributes:
-        unet: Of diffusers' ``UNet2DConditionModel``.
-        autoencoder: Of diffusers' ``AutoencoderKL``.
-        texts: Of each text encoder, transformers' ``CLIPTextConfig``.
+        unet: The settings of diffusers' ``UNet2DConditionModel``.
+        autoencoder: The settings of diffusers' ``AutoencoderKL``.
+        texts: The settings of each text encoder, transformers' ``CLIPTextConfig``.
         profile: Its default settings; the resolution is that of the latents.
     """
 
@@ -130,9 +130,9 @@ def random_base(
 
     Args:
         name: Which shape.
-        device: Where to; on ``meta`` it has no values and no fingerprint.
-        dtype: Of the U-Net and the text encoder; the autoencoder is in float32.
-        seed: Of the weights.
+        device: Where the base is made; on ``meta`` it has no values and no fingerprint.
+        dtype: The dtype of the U-Net and the text encoder; the autoencoder is in float32.
+        seed: The seed of the weights.
     """
     tokenizer, text_model, autoencoder, unet, scheduler = _parts(SHAPES[name], device, seed)
     table = text_model.get_input_embeddings().weight

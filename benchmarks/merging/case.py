@@ -20,13 +20,13 @@ __all__ = [
     "SHAPES",
     "StackShape",
     "draw_features",
-    "made_inputs",
+    "draw_merge_inputs",
     "make_statistics",
     "values_of",
 ]
 
 FINGERPRINT = "f" * 64
-"""Of the base that all these are of."""
+"""The fingerprint of the base that all these belong to."""
 
 _DECADES = 2.5
 """Between the strongest and the weakest direction of features; their second moment has twice."""
@@ -88,13 +88,15 @@ def values_of(update: Update, features: Tensor) -> Rows:
     return Rows(features=features, values=update.apply(features))
 
 
-def made_inputs(updates: Sequence[Update], *, targets: int = 6, seed: int = 0) -> list[MergeInputs]:
+def draw_merge_inputs(
+    updates: Sequence[Update], *, targets: int = 6, seed: int = 0
+) -> list[MergeInputs]:
     """Return merge inputs of concepts ``concept0``, ``concept1`` ... with drawn features.
 
     Args:
-        updates: Of each concept, (D, d).
+        updates: The update of each concept, (D, d).
         targets: Target rows of each concept; 6 are those of a one-word noun with a token.
-        seed: Of all draws.
+        seed: The seed of all draws.
     """
     all_inputs = []
     for index, update in enumerate(updates):

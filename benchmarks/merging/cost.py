@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.merging.case import SHAPES, made_inputs, make_statistics
+from benchmarks.merging.case import SHAPES, draw_merge_inputs, make_statistics
 from benchmarks.merging.pace import (
     draw_update,
     literal_seconds,
@@ -59,15 +59,15 @@ class MergingBenchmark:
     """What to measure, and where to write it."""
 
     shapes: tuple[ShapeName, ...] = ("sd1", "sd2", "sdxl")
-    """Of the K/V stack."""
+    """Shapes of the K/V stack."""
     concepts: tuple[int, ...] = (1, 2, 3, 5, 10, 20)
     """How many are merged."""
     repeats: int = 15
-    """Of each merge; the median and the least are given."""
+    """Repeats of each merge; the median and the least are given."""
     quick: bool = False
     """Stable Diffusion 1 with one and two concepts, three repeats."""
     threads: int | None = None
-    """Of torch, for both; default torch's own choice."""
+    """Threads of torch, for both; default torch's own choice."""
     json: Path | None = None
     """Write the figures to this file."""
 
@@ -81,18 +81,18 @@ class MergingBenchmark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Of merging so many concepts.
+    """The cost of merging so many concepts.
 
     Attributes:
         shape: Name of the shape.
         concepts: How many.
-        method: Of the merge.
-        least_seconds: From merge inputs in memory.
-        median_seconds: Likewise.
+        method: The method of the merge.
+        least_seconds: The least time from merge inputs in memory.
+        median_seconds: The median time from merge inputs in memory.
         peak_bytes: Memory on top of the merge inputs.
         file_seconds: Median from files to a file.
         file_bytes: Size of the result.
-        literal_seconds: Of the published algorithm, from dense matrices in memory.
+        literal_seconds: The time of the published algorithm, from dense matrices in memory.
         literal_is_whole: Whether it ran on every matrix, not on one of each width.
     """
 
@@ -123,7 +123,7 @@ def measure(job: MergingBenchmark, console: Console) -> list[Cost]:
         shape = SHAPES[name]
         statistics = make_statistics(shape.text_width)
         updates = [draw_update(shape, seed) for seed in range(max(counts))]
-        all_inputs = made_inputs(updates)
+        all_inputs = draw_merge_inputs(updates)
         for count in counts:
             # Once in full, for the figure that everything is compared with.
             whole = name == "sd1" and count == 2
@@ -203,7 +203,7 @@ def main() -> None:
     """
     job = parse(
         MergingBenchmark,
-        prog="merging.py",
+        prog="cost.py",
         description="Measure what a merge costs, against the published algorithm taken literally.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

@@ -77,10 +77,10 @@ def literal_seconds(
     """Return the seconds that the literal algorithm takes for the whole stack.
 
     Args:
-        shape: Of the stack.
-        updates: Factored, of each concept.
-        all_inputs: Of each concept, for its targets.
-        whole: Run it on every matrix instead of one of each width.
+        shape: The shape of the stack.
+        updates: The factored update of each concept.
+        all_inputs: The merge inputs of each concept, for its targets.
+        whole: Whether to run it on every matrix instead of one of each width.
     """
     captions = draw_features(_CAPTION_ROWS, shape.text_width, 77)
     targets = [inputs.constraint.features for inputs in all_inputs]

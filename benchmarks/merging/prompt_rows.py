@@ -75,10 +75,10 @@ class Choice:
     """One way to count rows.
 
     Attributes:
-        method: Of the merge.
+        method: The method of the merge.
         targets: Weights of the rows of concepts' prompts; only "ridge" reads them.
         captions: Weights of the rows of captions.
-        penalty: Of "ridge".
+        penalty: The penalty of "ridge".
     """
 
     method: MergeMethod
@@ -161,7 +161,7 @@ def main() -> None:
     """
     job = parse(
         MergeRows,
-        prog="merge_rows.py",
+        prog="prompt_rows.py",
         description="Measure which rows of prompts and captions a merge should look at.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

@@ -65,17 +65,17 @@ class MergeQuality:
     methods: tuple[MethodName, ...] = _METHODS
     """How concepts are put together."""
     penalties: tuple[float, ...] = (DEFAULT_PENALTY,)
-    """Of ridge; each is a method of its own."""
+    """Penalties of ridge; each is a method of its own."""
     cases: tuple[int, ...] = ()
     """Numbers of the cases, from 0; default all."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the training; the spread is over these."""
+    """Seeds of the training; the spread is over these."""
     pictures: int = 4
-    """Of each prompt."""
+    """Pictures of each prompt."""
     steps: int | None = None
-    """Of training one concept; default the base's own. Joint training takes twice as many."""
+    """Steps of training one concept; default the base's own. Joint training takes twice as many."""
     regularization_images: int | None = None
-    """Of each class; default the base's own."""
+    """Regularization pictures of each class; default the base's own."""
     quick: bool = False
     """One case, one seed, a few steps: shows that it runs, its figures mean nothing."""
     device: DeviceName = "auto"
@@ -132,12 +132,12 @@ class Line:
     """Figures of one case, one method and one training seed.
 
     Attributes:
-        case: Its label.
-        method: Its label.
-        seed: Of the training.
-        scores: By the judge.
+        case: The label of the case.
+        method: The label of the method.
+        seed: The seed of the training.
+        scores: The figures of the judge.
         held_out: Mean residual of the concepts on held-out prompts; None where it is not known.
-        caption_drift: Change of keys and values on held-out captions; None likewise.
+        caption_drift: Change of keys and values on held-out captions; None where it is not known.
         refused: Why the merge would be refused, if it would.
     """
 
@@ -231,8 +231,8 @@ def _whole(base: Base, file: Path, names: Sequence[str]) -> Way:
 
 def _save_grid(path: Path, base: Base, case: QualityCase, shown: Mapping[str, Tensor]) -> None:
     prompts = case.together_prompts({name: f"<{name}>" for name in case.names})
-    sheet = grid(list(shown.values()), columns=prompts, labels=list(shown))
-    save_picture(path, sheet, {"case": case.label, "base": base.fingerprint})
+    drawn = grid(list(shown.values()), columns=prompts, labels=list(shown))
+    save_picture(path, drawn, {"case": case.label, "base": base.fingerprint})
 
 
 def table_rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
@@ -285,7 +285,7 @@ def main() -> None:
     """
     job = parse(
         MergeQuality,
-        prog="merge_quality.py",
+        prog="quality.py",
         description="Measure on the pocket world what each way to put concepts together keeps.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

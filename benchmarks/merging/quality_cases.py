@@ -18,7 +18,7 @@ class QualityCase:
     """Concepts that are merged, and what one picture should show together.
 
     Attributes:
-        names: Of individuals; things, and at most one art style.
+        names: The names of individuals; things, and at most one art style.
         beside: An ordinary kind of thing that stands beside them, if any.
     """
 

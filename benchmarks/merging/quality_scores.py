@@ -50,14 +50,14 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """Of one case, one method and one training seed.
+    """The scores of one case, one method and one training seed.
 
     Attributes:
-        kept: Mean over the concepts; at most 1.
-        retention: Mean over the concepts.
-        together: In [0, 1].
-        text: Cosine.
-        drift: Cosine distance.
+        kept: The mean over the concepts; at most 1.
+        retention: The mean over the concepts.
+        together: A share in [0, 1].
+        text: A cosine.
+        drift: A cosine distance.
     """
 
     kept: float
@@ -73,8 +73,8 @@ class Alone:
 
     Attributes:
         alignment: Image alignment of its own prompts.
-        pictures: Of these, (N, 3, S, S).
-        plain: Of the same by the base, with the class noun.
+        pictures: The pictures of these prompts, (N, 3, S, S).
+        plain: The base's pictures of the same prompts, with the class noun.
     """
 
     alignment: float
@@ -87,8 +87,8 @@ class Panel:
     """Looks at one case, whatever the method.
 
     Attributes:
-        base: Samples.
-        judge: Scores.
+        base: The base that samples.
+        judge: The judge that scores.
         case: What to show.
         targets: Pictures (M, 3, S, S) that each concept should resemble.
         seeds: A picture for each seed and prompt.
@@ -105,8 +105,8 @@ class Panel:
         """Look at one concept by itself.
 
         Args:
-            name: Of the concept.
-            way: To sample it alone.
+            name: The name of the concept.
+            way: How to sample it alone.
         """
         noun = INDIVIDUALS[name].class_noun
         pictures = self._own(name, way)
@@ -121,7 +121,7 @@ class Panel:
         """Score one way to sample all concepts.
 
         Args:
-            way: To sample all concepts.
+            way: How to sample all concepts.
             alone: Each concept by itself.
 
         Returns:

@@ -19,7 +19,7 @@ from cdcore.training.trainer import train_alone
 __all__ = ["TrainingSettings", "target_pixels", "trained_file"]
 
 _PICTURES = 6
-"""Of each individual; the paper has four to twenty."""
+"""The pictures of each individual; the paper has four to twenty."""
 _PICTURE_SEED = 0
 
 
@@ -28,10 +28,10 @@ class TrainingSettings:
     """How concepts are trained; the rest is the base's own.
 
     Attributes:
-        steps: Of one concept; joint training takes twice as many, as in the paper.
+        steps: The steps of one concept; joint training takes twice as many, as in the paper.
         regularization_images: Pictures of each class that the base draws.
         variants: Augmented variants of each picture.
-        folder: Of concept files and pictures.
+        folder: The folder of concept files and pictures.
         cache: Root of the caches.
     """
 
@@ -53,9 +53,9 @@ def trained_file(
 
     Args:
         base: A pocket base.
-        names: Of individuals in the pocket world.
-        seed: Of the training.
-        case: How.
+        names: The names of individuals in the pocket world.
+        seed: The seed of the training.
+        case: How the concept is trained.
         on_step: Called with the steps done and all of them; not when the file is there.
     """
     steps = case.steps * (2 if len(names) > 1 else 1)

@@ -78,7 +78,7 @@ def main() -> None:
     """
     job = parse(
         PocketBenchmark,
-        prog="pocket.py",
+        prog="base_quality.py",
         description="Measure how well a pocket base draws what held-out captions say.",
     )
     # Some parts are read by their own libraries, which draw a bar for each file.

@@ -46,7 +46,7 @@ from cdcore.scoring.targets import picture_pixels
 
 PAPER_MASS = 0.6
 DECAYS = (0.0, 0.5, 1.0)
-"""Of singular values, sigma_i = i^-decay: flat, and falling as trained updates may."""
+"""The decays of singular values, sigma_i = i^-decay: flat, and falling as trained updates may."""
 MEGABYTES = (15.0, 5.0)
 """Points to reach at Stable Diffusion 1's shape."""
 
@@ -140,8 +140,8 @@ def points(
         base: The concept's own.
         concept: Dense or not.
         targets: Pixels (M, 3, S, S) of the subject, or None where there are none to resemble.
-        embedder: Scores; None scores nothing.
-        seeds: Of the pictures that are scored.
+        embedder: The embedder that scores; None scores nothing.
+        seeds: The seeds of the pictures that are scored.
         most: Rules that are tried; None for all.
     """
     layout = base.seam.layout
@@ -228,7 +228,7 @@ _HEADINGS = {
     "text_alignment": "text",
     "prior_drift": "drift",
 }
-"""Of columns whose names are too wide for a terminal."""
+"""Short headings of columns whose names are too wide for a terminal."""
 
 
 def _table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
@@ -256,7 +256,7 @@ def main() -> None:
     """
     job = parse(
         CompressionBenchmark,
-        prog="compression.py",
+        prog="compression_cost.py",
         description="Count what compressed updates take, and measure what compression costs.",
     )
     console = Console(highlight=False)

@@ -76,7 +76,7 @@ class IndividualsBenchmark:
     prior_weight: float | None = None
     """Factor on the loss of regularization rows; unset, the profile's."""
     seed: int = 0
-    """Of the training."""
+    """Seed of the training."""
     seeds: int = 3
     """Sampling seeds."""
     output: Path = Path("runs/individuals")
@@ -104,9 +104,9 @@ class TaughtIndividual:
     """One individual taught.
 
     Attributes:
-        figures: By name.
+        figures: The figures by name.
         rows: Rows of the grid: pixels (P, 3, S, S) in [-1, 1].
-        labels: Of the rows.
+        labels: The labels of the rows.
     """
 
     figures: dict[str, Any]
@@ -135,12 +135,12 @@ def main() -> None:
         console.print(_line(name, taught[-1].figures), highlight=False, soft_wrap=True)
     _show(console, taught)
     picture = job.output / "individuals.png"
-    sheet = grid(
+    drawn = grid(
         [row for one in taught for row in one.rows],
         columns=PROMPTS,
         labels=[label for one in taught for label in one.labels],
     )
-    save_picture(picture, sheet, {"base": base.fingerprint})
+    save_picture(picture, drawn, {"base": base.fingerprint})
     file = job.json or job.output / "individuals.json"
     figures = {
         "base": base.fingerprint,

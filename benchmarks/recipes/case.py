@@ -38,10 +38,10 @@ class TrainingCase:
 
     Attributes:
         base: Name of the base.
-        config: Of one subject.
-        pictures: Of the subject.
+        config: The configuration for one subject.
+        pictures: The pictures of the subject.
         cache: Absolute root of the caches; holds the regularization pictures of all recipes.
-        engine: Of this project's trainer.
+        engine: What drives the optimiser of this project's trainer.
         device: Where to train.
     """
 
@@ -56,7 +56,7 @@ class TrainingCase:
         """Load the base anew.
 
         Raises:
-            BaseModelError: It cannot be loaded.
+            BaseModelError: The base cannot be loaded.
         """
         return load_training_base(self.base, self.device)
 
@@ -105,7 +105,7 @@ def load_training_base(name: str, device: str) -> Base:
     """Load a base in the precision that the job trains it in.
 
     Raises:
-        BaseModelError: It cannot be loaded.
+        BaseModelError: The base cannot be loaded.
     """
     return load_base(name, device=device, dtype=compute_dtype(device))
 
@@ -137,8 +137,8 @@ def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:
 
     Args:
         base: Gives the shape.
-        folder: Where to.
-        rows: Of either kind.
+        folder: Where the caches are written.
+        rows: How many rows there are of either kind.
 
     Raises:
         OSError: The folder cannot be written.

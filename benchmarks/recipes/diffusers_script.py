@@ -48,10 +48,10 @@ def measure_peer_script(script: Path, case: TrainingCase, base: Base, *, steps: 
     """Return the seconds per step of ``train_custom_diffusion.py``.
 
     Args:
-        script: Of diffusers' ``examples/custom_diffusion``.
+        script: The script of diffusers' ``examples/custom_diffusion``.
         case: What to train.
         base: Makes the regularization pictures.
-        steps: To train, at least 4.
+        steps: How many steps to train, at least 4.
 
     Raises:
         ConfigError: There is no such file, torchvision is missing, or the script fails.

@@ -16,7 +16,7 @@ class FirstStep:
     """One forward and backward pass of a run, by the trainer itself.
 
     Attributes:
-        loss: Of the step, once it has run; without values on the ``meta`` device.
+        loss: The loss of the step, once it has run; without values on the ``meta`` device.
     """
 
     def __init__(

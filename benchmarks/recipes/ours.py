@@ -29,9 +29,9 @@ class OurRecipe:
         """Start a concept.
 
         Args:
-            base: On its device.
-            config: Of one subject; its number of steps does not matter.
-            data: Prepared before.
+            base: The base on its device.
+            config: The configuration for one subject; its number of steps does not matter.
+            data: What was prepared before.
             engine: What drives the optimiser.
         """
         self._base, self._config, self._data = base, config, data

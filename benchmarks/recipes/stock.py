@@ -65,11 +65,11 @@ class StockRecipe:
         """Prepare a base for training.
 
         Args:
-            base: Of its own; it is no base any more afterwards.
+            base: A base of the recipe's own; it is no base any more afterwards.
             config: Of one subject with a modifier token and as many regularization as target rows;
                 the prior weight and the learning rate mean what they mean in the recipe.
-            pictures: Of the subject.
-            regularization: Of its class.
+            pictures: The pictures of the subject.
+            regularization: The pictures of its class.
         """
         self._base, self._config = base, config
         self._pictures, self._regularization = pictures, regularization

@@ -39,7 +39,8 @@ from benchmarks.serving.measures import (
 )
 from benchmarks.serving.report import plot, show
 from benchmarks.serving.shelf import Shelf, base_folder_of
-from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
+from benchmarks.serving.system import System
+from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem
 from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
 from cdcore.files import write_text
@@ -81,7 +82,7 @@ class ServingBenchmark:
     pairs: int = 10
     """Merges to time."""
     threads: int | None = None
-    """Of torch, for all systems; default torch's own choice."""
+    """Threads of torch, for all systems; default torch's own choice."""
     device: DeviceName = "auto"
     """Where to compute."""
 
@@ -105,7 +106,7 @@ def main() -> None:
     """
     job = parse(
         ServingBenchmark,
-        prog="serving.py",
+        prog="compare.py",
         description="Measure the serving engine against swapping weights and grouping by concept.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

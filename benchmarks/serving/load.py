@@ -1,4 +1,4 @@
-"""What clients ask for: Poisson arrivals, few concepts often and many seldom, some mix."""
+"""What clients ask for: Poisson arrivals, few concepts often and many seldom, some merged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ class Arrival:
     """One picture that a client asks for.
 
     Attributes:
-        number: Of the arrival.
+        number: The number of the arrival.
         arrives_s: Seconds after the start.
         mix: Concepts, all of weight 1.
         prompt: Names their tokens.
-        seed: Of the picture.
+        seed: The seed of the picture.
     """
 
     number: int
@@ -61,9 +61,9 @@ def make_arrivals(
     Args:
         shelf: The concepts.
         live: How many of them are asked for, the k-th in proportion to 1 / k (Zipf).
-        count: Arrivals.
+        count: How many arrivals to draw.
         rate: Mean arrivals per second; None has all come at once.
-        seed: Of the draw.
+        seed: The seed of the draw.
         most_merged: An arrival merges 1 to this many concepts, each number as often.
     """
     rng = np.random.default_rng([seed, live])
@@ -73,9 +73,9 @@ def make_arrivals(
     gaps = np.zeros(count) if rate is None else rng.exponential(1 / rate, count)
     arrivals = []
     for number, arrives_s in enumerate(np.cumsum(gaps)):
-        mix = int(rng.integers(1, min(most_merged, live) + 1))
+        merged = int(rng.integers(1, min(most_merged, live) + 1))
         chosen = [
-            references[i] for i in rng.choice(live, mix, replace=False, p=popularity).tolist()
+            references[i] for i in rng.choice(live, merged, replace=False, p=popularity).tolist()
         ]
         arrivals.append(
             Arrival(

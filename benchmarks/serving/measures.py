@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.serving.load import METHOD, Arrival, make_arrivals, percentiles
 from benchmarks.serving.shelf import Shelf
-from benchmarks.serving.systems import EngineSystem, Served, System
+from benchmarks.serving.system import Served, System
+from benchmarks.serving.systems import EngineSystem
 from cdcore.model.base import Base
 from cdcore.sampling.pipeline import condition
 from cdcore.sampling.rows import Row
@@ -64,7 +65,7 @@ def latencies(
         systems: By name; they take turns, in another order each round.
         shelf: The concepts.
         live: Numbers of live concepts.
-        arrivals: Of one run.
+        arrivals: The arrivals of one run.
         rate: Arrivals per second.
         rounds: Runs of each system and number; every system gets the same arrivals in a round.
 
@@ -127,7 +128,7 @@ def batch_ratio(base: Base, shelf: Shelf, slots: int, *, ticks: int) -> dict[str
         base: The base model.
         shelf: The concepts.
         slots: Rows.
-        ticks: Of each, at least 1; they alternate.
+        ticks: The ticks of each batch, at least 1; they alternate.
 
     Returns:
         Median seconds of each, and how fast the mixed batch is beside the other.
@@ -175,7 +176,7 @@ def cold_merge(system: EngineSystem, shelf: Shelf, *, pairs: int) -> dict[str, f
         Medians, in seconds: of a cold request, of a warm one, of the difference within a pair, and
         of the merge alone.
     """
-    # From the far end of the shelf, so that no other measurement has mix them.
+    # From the far end of the shelf, so that no other measurement has merged them.
     references = shelf.references(100_000)[-2 * pairs :]
     for number, reference in enumerate(references):
         plain = ConceptMix.of((reference, 1.0), method=METHOD)

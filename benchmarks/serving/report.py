@@ -24,7 +24,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
 
     Args:
         figures: As ``benchmarks.serving.compare.measure`` returns them.
-        console: Where to.
+        console: Shows the table.
     """
     if figures["quick"]:
         console.print("--quick: these figures only show that everything runs")

@@ -47,7 +47,7 @@ class Shelf:
 
         Args:
             base: What the concepts are of.
-            folder: Where to.
+            folder: Where the files are written.
         """
         self._folder = folder
         generator = torch.Generator().manual_seed(0)
@@ -127,7 +127,7 @@ def base_folder_of(name: str, folder: Path) -> Path:
         folder: Where a random base is written.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The folder cannot be written.
     """
     match name:
         case "pocket":

@@ -12,13 +12,11 @@ All three merge by the same function and draw the same pictures.
 """
 
 import threading
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from diffusers import (
@@ -32,7 +30,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.serving.load import METHOD, Arrival
 from benchmarks.serving.shelf import Shelf
-from cdcore.errors import ServingError
+from benchmarks.serving.system import Served, System
 from cdcore.model.base import Base
 from cdcore.model.modifier_tokens import modifier_tokens
 from cdcore.model.seam import KVLayout
@@ -46,72 +44,10 @@ from serve.engine.engine import Engine
 from serve.engine.request import Done, Event, Failed, Picture, PictureRequest
 from serve.policies.byte_lru import ByteLRU
 
-__all__ = ["EngineSystem", "GroupSystem", "Served", "SwapSystem", "System"]
+__all__ = ["EngineSystem", "GroupSystem", "SwapSystem"]
 
 _MERGE_BYTES = 2**28
 _PLACEHOLDERS = ("<first>", "<second>", "<third>")
-
-
-class Served:
-    """Where finished arrivals are noted; for several threads."""
-
-    def __init__(self) -> None:
-        self.finished_at: dict[int, float] = {}
-        self.pictures: dict[int, Tensor] = {}
-        self.done: dict[int, Done] = {}
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def note(self, number: int, pixels: Tensor, done: Done | None = None) -> None:
-        """Note a finished arrival."""
-        with self._changed:
-            self.finished_at[number] = time.monotonic()
-            self.pictures[number] = pixels
-            if done is not None:
-                self.done[number] = done
-            self._changed.notify_all()
-
-    def fail(self, error: Exception) -> None:
-        """Note that something went wrong: then the figures are worth nothing."""
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def wait(self, count: int) -> None:
-        """Wait until ``count`` arrivals are finished.
-
-        Raises:
-            ServingError: Something went wrong.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self.error or len(self.finished_at) >= count)
-        if self.error is not None:
-            raise ServingError(f"an arrival has failed: {self.error}") from self.error
-
-
-class System(ABC):
-    """A server."""
-
-    @abstractmethod
-    def submit(self, arrival: Arrival, served: Served) -> None:
-        """Take an arrival in, and return at once."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop."""
-
-    def __enter__(self) -> Self:
-        """Use it as a context."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self.close()
 
 
 class EngineSystem(System):
@@ -160,11 +96,13 @@ class _Queue(System):
         self._thread.start()
 
     def submit(self, arrival: Arrival, served: Served) -> None:
+        """Put an arrival at the end of the queue."""
         with self._changed:
             self._waiting.append((arrival, served))
             self._changed.notify_all()
 
     def close(self) -> None:
+        """End the thread; what still waits is dropped."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -237,12 +175,12 @@ class GroupSystem(_Queue):
         return same
 
     def _draw(self, arrivals: list[Arrival]) -> Tensor:
-        mix = self._merges.of(arrivals[0].mix)
-        assert mix.update is not None
-        update: Update = mix.update.to(self._base.device, self._base.seam.dtype)
+        merged = self._merges.of(arrivals[0].mix)
+        assert merged.update is not None
+        update: Update = merged.update.to(self._base.device, self._base.seam.dtype)
         requests = [
             Request.of_profile(
-                self._base, arrival.prompt, arrival.seed, update=update, tokens=mix.tokens
+                self._base, arrival.prompt, arrival.seed, update=update, tokens=merged.tokens
             )
             for arrival in arrivals
         ]
@@ -256,8 +194,8 @@ class SwapSystem(_Queue):
         """Load the pipeline.
 
         Args:
-            folder: Of the base.
-            base: The same, for its settings, device and dtype; its U-Net is not used.
+            folder: The folder of the base.
+            base: The same base, for its settings, device and dtype; its U-Net is not used.
             shelf: The concepts.
             merge: How several become one.
         """

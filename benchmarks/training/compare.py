@@ -53,12 +53,12 @@ PartName = Literal["flops", "pace", "memory", "race"]
 _PARTS: tuple[PartName, ...] = ("flops", "pace", "memory", "race")
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mycat"
 _TUNING_SEED = 1_000_000
-"""Of the runs that choose the stock recipe's learning rate; no seed of the race."""
+"""The seed of the runs that choose the stock recipe's learning rate; no seed of the race."""
 _RATE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The rates tried for the stock recipe, as shares of the base's own."""
 _SCORING_SEEDS = (0, 1, 2)
 _SCORES = 12
-"""Per run of this project's recipe in the race."""
+"""How often a run of this project's recipe is scored in the race."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +78,14 @@ class TrainingBenchmark:
     parts: tuple[PartName, ...] = _PARTS
     """What to measure."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the race."""
+    """Training seeds of the race."""
     learning_rate: float | None = None
-    """Of this project's recipe in the race; default the base's own."""
+    """Learning rate of this project's recipe in the race; default the base's own."""
     regularization_ratio: float = 1.0
-    """Of this project's recipe in the race; the stock recipe has a row for each of the concept."""
+    """Regularization rows for each target row of this project's recipe in the race; the stock
+    recipe has one."""
     stock_learning_rates: tuple[float, ...] = ()
-    """Tried for the stock recipe; default five around the base's own."""
+    """Learning rates tried for the stock recipe; default five around the base's own."""
     compile: bool = False
     """Also measure the pace of this trainer with a compiled U-Net."""
     peer_script: Path | None = None
@@ -92,7 +93,7 @@ class TrainingBenchmark:
     engine: EngineName = "deepspeed"
     """What drives this trainer's optimiser."""
     threads: int | None = None
-    """Of torch, for all recipes; default torch's own choice."""
+    """Threads of torch, for all recipes; default torch's own choice."""
     device: DeviceName = "auto"
     """Where to compute."""
     cache: Path = Path("~/.cache/customdiffusion")
@@ -115,7 +116,7 @@ def main() -> None:
     """
     job = parse(
         TrainingBenchmark,
-        prog="training.py",
+        prog="compare.py",
         description="Measure this trainer against the stock recipe on the same base and pictures.",
     )
     console = Console(highlight=False, markup=False, emoji=False)

@@ -8,7 +8,6 @@ and conditions on sizes, the same work is put together from its parts in
 `benchmarks.training.flops_xl`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +15,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.random_bases import random_base
 from benchmarks.recipes.case import random_data, training_config
 from benchmarks.recipes.first_step import FirstStep
 from benchmarks.recipes.stock import StockBatch, StockRecipe
 from cdcore.model.base import Base
+from cdcore.training.cost_estimate import counted_flops
 from cdcore.training.engine import ConceptParameters
 
-__all__ = ["StepCost", "counted", "our_step", "reduced_bytes", "stock_step"]
+__all__ = ["StepCost", "our_step", "reduced_bytes", "stock_step"]
 
 _FLOAT32_BYTES = 4
 
@@ -36,9 +35,9 @@ class StepCost:
 
     Attributes:
         flops: Forward and backward, of everything.
-        autoencoder: Of these, those of encoding pictures.
-        text_encoder: Of these, those of encoding prompts; the rest is the U-Net with its text keys
-            and values.
+        autoencoder: The part of these that encodes pictures.
+        text_encoder: The part of these that encodes prompts; the rest is the U-Net with its text
+            keys and values.
         reduced_bytes: Gradients in float32 that several workers would sum.
     """
 
@@ -46,13 +45,6 @@ class StepCost:
     autoencoder: int
     text_encoder: int
     reduced_bytes: int
-
-
-def counted(work: Callable[[], object]) -> int:
-    """Return the FLOPs of ``work``."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return int(counter.get_total_flops())
 
 
 def reduced_bytes(*parameters: Tensor) -> int:
@@ -70,7 +62,7 @@ def our_step(shape: Literal["tiny", "sd1"]) -> StepCost:
     with TemporaryDirectory() as folder:
         data = random_data(base, Path(folder))
         step = FirstStep(base, config, data, parameters)
-        flops = counted(step.run)
+        flops = counted_flops(step.run)
     return StepCost(
         flops=flops,
         autoencoder=0,
@@ -93,8 +85,8 @@ def stock_step(shape: Literal["tiny", "sd1"]) -> StepCost:
             ids=torch.zeros(rows, base.text_encoder.max_tokens, dtype=torch.long),
         )
     return StepCost(
-        flops=counted(lambda: recipe.loss(batch).backward()),
-        autoencoder=counted(lambda: base.encode_pixels(batch.pixels)),
+        flops=counted_flops(lambda: recipe.loss(batch).backward()),
+        autoencoder=counted_flops(lambda: base.encode_pixels(batch.pixels)),
         text_encoder=_text_flops(base, rows),
         reduced_bytes=reduced_bytes(*recipe.trained),
     )
@@ -109,4 +101,4 @@ def _text_flops(base: Base, prompts: int) -> int:
     def work() -> None:
         encoder.encode(["<mycat>"] * prompts, {"<mycat>": row}).sum().backward()
 
-    return counted(work)
+    return counted_flops(work)

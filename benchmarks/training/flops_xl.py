@@ -13,11 +13,12 @@ from transformers import CLIPTextModel
 
 from benchmarks.common.random_bases import SHAPES, text_model
 from benchmarks.recipes.stock import install_processors
-from benchmarks.training.flops import StepCost, counted, reduced_bytes
+from benchmarks.training.flops import StepCost, reduced_bytes
 from cdcore.model.seam import Seam
 from cdcore.model.update import Update
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.scenes.caption import words
+from cdcore.training.cost_estimate import counted_flops
 
 __all__ = ["our_step_xl", "stock_step_xl"]
 
@@ -39,9 +40,9 @@ def our_step_xl() -> StepCost:
         model.predict(None, cross_attention_kwargs={"text_kv": text_kv}).sum().backward()
 
     return StepCost(
-        flops=counted(work),
+        flops=counted_flops(work),
         autoencoder=0,
-        text_encoder=counted(lambda: model.features(targets).sum().backward()),
+        text_encoder=counted_flops(lambda: model.features(targets).sum().backward()),
         reduced_bytes=reduced_bytes(update, *model.tokens),
     )
 
@@ -57,9 +58,9 @@ def stock_step_xl() -> StepCost:
         model.predict(model.features(model.rows)).sum().backward()
 
     return StepCost(
-        flops=counted(work),
-        autoencoder=counted(model.encode_pixels),
-        text_encoder=counted(lambda: model.features(model.rows).sum().backward()),
+        flops=counted_flops(work),
+        autoencoder=counted_flops(model.encode_pixels),
+        text_encoder=counted_flops(lambda: model.features(model.rows).sum().backward()),
         reduced_bytes=reduced_bytes(*layers.parameters(), *tables),
     )
 

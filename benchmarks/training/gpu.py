@@ -27,7 +27,6 @@ import torch
 from rich.console import Console
 
 from benchmarks.common.machine import describe_machine
-from benchmarks.common.matmul_ceiling import measure_ceiling
 from benchmarks.common.random_bases import random_base
 from benchmarks.common.timing import synchronized
 from benchmarks.recipes.case import random_data, random_pictures, training_config
@@ -42,12 +41,15 @@ from cdcore.errors import ConfigError
 from cdcore.files import write_text
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
+from rayjobs.training.dry_run import measured_rate
 
 PartName = Literal["ceiling", "training", "parity", "job"]
 VariantName = Literal["eager", "compiled", "channels-last"]
 
 _WARM_UP_STEPS = 5
 _STOCK_PICTURES = 4
+_CEILING_SIDES = {"cuda": (4096, 8192, 16_384), "cpu": (512, 1024)}
+"""Rows of the square matrices, of which the fastest product is the ceiling."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +65,9 @@ class GPUBenchmark:
     parts: tuple[PartName, ...] = ("ceiling", "training", "parity", "job")
     """What to measure."""
     variants: tuple[VariantName, ...] = ("eager", "compiled")
-    """Of this trainer's U-Net; channels-last is compiled, with the other memory format."""
+    """Variants of this trainer's U-Net; channels-last is compiled, with the other memory format."""
     backend: str = "inductor"
-    """Of torch's compiler."""
+    """Backend of torch's compiler."""
     steps: int = 250
     """Timed steps of this trainer."""
     stock_steps: int = 30
@@ -73,7 +75,7 @@ class GPUBenchmark:
     engine: EngineName = "deepspeed"
     """What drives this trainer's optimiser."""
     zero_stages: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
-    """Of the training job."""
+    """ZeRO stages of the training job."""
     job_shape: Literal["tiny", "sd1"] = "tiny"
     """Shape of the training job's base."""
     device: DeviceName = "cuda"
@@ -137,8 +139,15 @@ def measure(job: GPUBenchmark, console: Console) -> dict[str, Any]:
 
 
 def _ceiling(device: torch.device) -> float:
-    """Return that of bfloat16, or of float32 where a CPU emulates bfloat16 more slowly."""
-    return max(measure_ceiling(device, dtype) for dtype in (torch.bfloat16, torch.float32))
+    """Return the most FLOP/s that the device gets out of one product of matrices.
+
+    It is that of bfloat16, or of float32 where a CPU emulates bfloat16 more slowly.
+    """
+    return max(
+        measured_rate(device, dtype, side)
+        for dtype in (torch.bfloat16, torch.float32)
+        for side in _CEILING_SIDES[device.type]
+    )
 
 
 def _training(job: GPUBenchmark, device: torch.device, console: Console) -> dict[str, Any]:
@@ -178,10 +187,10 @@ def _timed(recipe: Recipe, device: torch.device, steps: int, flops: int) -> dict
     """Time a recipe: compiling and warming up first, and apart.
 
     Args:
-        recipe: At its start.
-        device: Its own.
-        steps: To time.
-        flops: Of a step, as counted.
+        recipe: A recipe at its start.
+        device: The device of the recipe.
+        steps: How many steps to time.
+        flops: The FLOPs of a step, as counted.
     """
     is_gpu = device.type == "cuda"
     if is_gpu:

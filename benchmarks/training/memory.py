@@ -45,9 +45,9 @@ def measure_peak(case: TrainingCase, recipe: RecipeName, *, steps: int) -> Peak:
     """Return the memory that training takes; what this project prepares is read from the cache.
 
     Args:
-        case: Prepared once before.
-        recipe: Which one.
-        steps: To train.
+        case: A case that was prepared once before.
+        recipe: The recipe to measure.
+        steps: How many steps to train.
     """
     task = _Task(case=case, recipe=recipe, steps=steps, threads=torch.get_num_threads())
     context = multiprocessing.get_context("spawn")

@@ -47,8 +47,8 @@ def measure_pace(
     """Measure recipes in turn, block by block; every other round runs in reverse order.
 
     Args:
-        recipes: By name; they are trained on.
-        device: Theirs.
+        recipes: The recipes by name; they are trained further.
+        device: The device of all recipes.
         rounds: Blocks of each recipe.
         steps_per_block: Steps of each block.
         on_round: Called with the rounds done and all of them.

@@ -23,7 +23,7 @@ class Parity:
 
     Attributes:
         loss: Relative difference of the losses.
-        cosine: Of the two gradients of the update; 1 is the same direction.
+        cosine: The cosine of the two gradients of the update; 1 is the same direction.
         norm: Relative difference of their norms.
     """
 
@@ -36,9 +36,9 @@ def measure_parity(shape: Literal["tiny", "sd1"], device: torch.device, *, rows:
     """Compare the first step of a random base in both precisions.
 
     Args:
-        shape: Of the base.
+        shape: The shape of the base.
         device: Where to compute.
-        rows: Of the step.
+        rows: The rows of the step.
     """
     (loss, gradient), (half_loss, half_gradient) = (
         _first_step(shape, device, rows, dtype) for dtype in (torch.float32, torch.bfloat16)

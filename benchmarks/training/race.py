@@ -32,11 +32,11 @@ class Point:
     """A concept after some training.
 
     Attributes:
-        steps: Done.
-        seconds: Of training.
-        image_alignment: With the pictures of the subject.
-        text_alignment: With the prompts, the class noun in place of the concept.
-        prior_drift: From the base's own pictures of the prompts with the class noun.
+        steps: The steps that were trained.
+        seconds: The time of training alone.
+        image_alignment: The alignment with the pictures of the subject.
+        text_alignment: The alignment with the prompts, the class noun in place of the concept.
+        prior_drift: The distance from the base's own pictures of the prompts with the class noun.
     """
 
     steps: int
@@ -51,7 +51,7 @@ class Heat:
     """One seed's race.
 
     Attributes:
-        seed: Of the training.
+        seed: The seed of the training.
         preparation: Seconds that this project's recipe takes before its first step.
         ours: This project's recipe on its way, at least one point.
         stock: The stock recipe after all of its steps.
@@ -91,10 +91,10 @@ class Scorer:
 
         Args:
             base: Samples; its own, with frozen weights.
-            embedder: Scores.
+            embedder: Embeds what is scored.
             targets: Pixels (M, 3, S, S) of the subject.
             seeds: A picture for each seed and prompt.
-            class_noun: Of the subject.
+            class_noun: The class noun of the subject.
         """
         self._base, self._embedder, self._seeds = base, embedder, tuple(seeds)
         self._class_noun = class_noun

@@ -16,7 +16,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
 
     Args:
         figures: As ``benchmarks.training.compare.measure`` returns them.
-        console: Where to.
+        console: Shows the tables.
     """
     if figures["quick"]:
         console.print("--quick: these figures only show that everything runs")

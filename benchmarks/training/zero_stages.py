@@ -27,9 +27,9 @@ def run_stages(
     """Run ``rayjobs/train.py`` on a random base under each stage.
 
     Args:
-        shape: Of the base.
+        shape: The shape of the base.
         stages: DeepSpeed ZeRO stages.
-        steps: Of each run.
+        steps: The steps of each run.
         workers: Training processes, one per GPU where there are any.
 
     Returns:

@@ -25,7 +25,7 @@ from cdcore.model.update import Update
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "counted_flops", "estimate"]
 
 _FLOAT32_BYTES = 4
 _MOMENTS = 2
@@ -79,7 +79,7 @@ def estimate(
         value_bytes: Bytes of a number of the base and its activations: 4 in float32, 2 in bfloat16.
     """
     step = _Step(outline, config)
-    step_flops = _flops(lambda: step.run(config.target_rows, config.regularization_rows))
+    step_flops = counted_flops(lambda: step.run(config.target_rows, config.regularization_rows))
     share = rows_per_worker(config.rows_per_step, workers)
     # The worker with the most target rows keeps the most.
     targets = min(rows_per_worker(config.target_rows, workers), share)
@@ -152,8 +152,8 @@ def _preparation_flops(outline: Base, config: TrainingConfig, pictures: int) -> 
     def decode() -> None:
         outline.decode_latents(_noisy(outline, 1)[0])
 
-    each = _flops(denoise) * outline.profile.sampling_steps + _flops(decode)
-    return made * each + (pictures * config.variants + made) * _flops(encode)
+    each = counted_flops(denoise) * outline.profile.sampling_steps + counted_flops(decode)
+    return made * each + (pictures * config.variants + made) * counted_flops(encode)
 
 
 def _noisy(outline: Base, rows: int) -> tuple[Tensor, Tensor]:
@@ -161,7 +161,8 @@ def _noisy(outline: Base, rows: int) -> tuple[Tensor, Tensor]:
     return latents, torch.zeros(rows, dtype=torch.long, device="meta")
 
 
-def _flops(work: Callable[[], None]) -> int:
+def counted_flops(work: Callable[[], object]) -> int:
+    """Return the FLOPs of ``work``, by torch's own counter."""
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())

@@ -42,7 +42,7 @@ def results(
 
     Args:
         items: At least one; anything that can be pickled.
-        kind: Lies in an importable module.
+        kind: The class of the workers, from an importable module.
         task: What its instances are made with.
         scaling: How many of them, and what each takes.
         at_once: Items of one call.
@@ -51,7 +51,7 @@ def results(
         The workers' lines, as they come.
 
     Raises:
-        CustomDiffusionError: Of a worker; the others' work until then is done.
+        CustomDiffusionError: A worker has raised it; the others' work until then is done.
     """
     _quieten()
     rows = [{"item": pickle.dumps(item)} for item in items]

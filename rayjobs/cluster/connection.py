@@ -58,7 +58,7 @@ def _join() -> None:
     """Join the cluster of the environment.
 
     Raises:
-        ConfigError: It does not answer, or has another token.
+        ConfigError: The cluster does not answer, or has another token.
     """
     address = os.environ.get("RAY_ADDRESS", "auto")
     try:

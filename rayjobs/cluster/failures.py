@@ -16,8 +16,8 @@ def mendable(error: Exception, run: RunDirectory) -> Exception:
     """Return the user's error behind a failed training, or the failure itself.
 
     Args:
-        error: Of Ray Train.
-        run: That has failed.
+        error: The error that Ray Train has raised.
+        run: The run that has failed.
     """
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     causes = [cause for failure in failures.values() for cause in _causes(failure)]

@@ -17,7 +17,7 @@ from rayjobs.runs.result_paths import ROOT_VARIABLE
 __all__ = ["check_shared", "write_answer"]
 
 _PATIENCE_S = 90
-"""For a node to start a process and answer."""
+"""How long a node may take to start a process and answer."""
 
 
 def check_shared(folder: Path, *, kind: str) -> None:

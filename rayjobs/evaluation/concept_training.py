@@ -28,10 +28,10 @@ class ConceptTraining:
     """A concept to train.
 
     Attributes:
-        config: Resolved.
+        config: The resolved configuration.
         picture_files: Name and content of each picture, of each subject. Workers open no path of
             the user's, and a hundred folders of decoded pictures would fill the memory.
-        file: To write, on storage that every node shares.
+        file: The file to write, on storage that every node shares.
     """
 
     config: TrainingConfig
@@ -88,13 +88,13 @@ def find_concept(folder: Path | None, name: str) -> Path | None:
     """Return the file of a concept: in a folder of files, or of runs.
 
     Args:
-        folder: None has none.
-        name: Of the concept, or of both of a pair with "+" between them.
+        folder: The folder to look in; None has no concepts.
+        name: The name of the concept, or of both of a pair with "+" between them.
     """
     if folder is None:
         return None
-    places = (folder / f"{name}.safetensors", folder / name / f"{name}.safetensors")
-    return next((path for path in places if path.is_file()), None)
+    candidates = (folder / f"{name}.safetensors", folder / name / f"{name}.safetensors")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def training_for(
@@ -103,8 +103,8 @@ def training_for(
     """Return the file of a concept, or of several that are trained together.
 
     Args:
-        job: As the user wrote it.
-        base: To train on.
+        job: The job as the user wrote it.
+        base: The base to train on.
         concepts: What it teaches.
         output: Folder of the evaluation.
 

@@ -43,7 +43,7 @@ from rayjobs.runs.run_directory import RunDirectory
 __all__ = ["evaluate"]
 
 _PICTURES_AT_ONCE = 32
-"""Of a worker's batch."""
+"""The pictures of a worker's batch."""
 _FILE_COLUMNS = 150
 """Width of the table where there is no terminal to fold it."""
 _PLAIN_LINE_S = 10.0
@@ -93,16 +93,16 @@ class _Run:
     """One evaluation.
 
     Attributes:
-        job: As the user wrote it.
+        job: The job as the user wrote it.
         console: Is told what happens.
-        selection: What of the set.
-        plan: How much of it.
-        base: In this process, for what is not worth a worker.
-        sources: Who scores.
-        panel: They.
-        sampling: Resolved.
-        output: Absolute.
-        cache: Absolute.
+        selection: The part of the set that is evaluated.
+        plan: How much of it is sampled.
+        base: The base in this process, for what is not worth a worker.
+        sources: The embedders that score.
+        panel: The embedders in this process.
+        sampling: The resolved sampling settings.
+        output: The absolute folder of the evaluation.
+        cache: The absolute folder of the caches.
         cluster: Holds the connection, which is made when there is work for it.
     """
 

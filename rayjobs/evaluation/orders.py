@@ -30,7 +30,7 @@ def needed_concepts(
 
     Args:
         selection: What of the set is evaluated.
-        methods: How.
+        methods: The methods that are compared.
     """
     wanted: dict[Names, tuple[SetConcept, ...]] = {}
     for entry in selection.singles if "single" in methods else ():

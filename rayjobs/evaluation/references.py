@@ -25,9 +25,9 @@ def reference_rows(
     """Embed the pictures of folders, or read what an earlier run has made of the same ones.
 
     Args:
-        folders: By any key; a folder may come more than once.
-        panel: Embeds.
-        sources: Who is on the panel.
+        folders: The folders by any key; a folder may come more than once.
+        panel: The embedders.
+        sources: Where the panel comes from.
         output: Folder of the evaluation.
 
     Raises:

@@ -111,8 +111,8 @@ def save_grids(
                 f"{entry.name.replace('+', ' + ')}\n{next(iter(of_entry.values())).plain_texts[0]}"
             )
         path = output / f"grid-{section}.png"
-        sheet = grid(rows, columns=_headers(section, methods), labels=labels)
-        save_picture(path, sheet, {"section": section, "methods": methods})
+        drawn = grid(rows, columns=_headers(section, methods), labels=labels)
+        save_picture(path, drawn, {"section": section, "methods": methods})
         saved.append(path)
     return saved
 

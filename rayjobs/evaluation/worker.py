@@ -32,7 +32,7 @@ class CellOrder:
     Attributes:
         cell: What to sample.
         files: The concept files that its method needs, on storage that every node shares.
-        digest: Of the cell and of all that it depends on.
+        digest: The digest of the cell and of all that it depends on.
     """
 
     cell: Cell
@@ -46,9 +46,9 @@ class CellTask:
 
     Attributes:
         base: Name of the base.
-        sources: Who scores.
-        sampling: How.
-        blending: How concepts are merged; the method is each cell's own.
+        sources: The embedders that score.
+        sampling: How pictures are sampled.
+        merging: How concepts are merged; the method is each cell's own.
         output: Folder of the evaluation, on storage that every node shares.
     """
 

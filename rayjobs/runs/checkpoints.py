@@ -26,9 +26,9 @@ def writing_folder(folder: Path, *, session: str, step: int) -> Path:
     """Return where the workers of a session write the checkpoint of a step.
 
     Args:
-        folder: Of all checkpoints of a run.
-        session: Of these workers alone, so that others who have not noticed their end yet write
-            elsewhere.
+        folder: The folder of all checkpoints of a run.
+        session: The name of these workers alone, so that others who have not noticed their end yet
+            write elsewhere.
         step: Completed steps.
     """
     return folder / f".writing-{session}-{step:06d}"
@@ -40,13 +40,13 @@ def finish_checkpoint(writing: Path, *, step: int, identity: str) -> Path:
     Args:
         writing: Folder that nobody writes to any more.
         step: Completed steps.
-        identity: Of the run; only its sessions go on from here.
+        identity: The digest of the run; only its sessions go on from here.
 
     Returns:
         The finished checkpoint.
 
     Raises:
-        OSError: It cannot be written; no checkpoint of this step is seen.
+        OSError: The checkpoint cannot be written; no checkpoint of this step is seen.
     """
     sizes = {
         str(path.relative_to(writing)): path.stat().st_size
@@ -73,8 +73,8 @@ def last_checkpoint(folder: Path, identity: str) -> Path | None:
     """Return the whole checkpoint of the most steps and delete everything else in the folder.
 
     Args:
-        folder: Of all checkpoints of a run that nobody is training; may be missing.
-        identity: Of the run.
+        folder: The folder of all checkpoints of a run that nobody trains; it may be missing.
+        identity: The digest of the run.
 
     Raises:
         OSError: Something cannot be deleted.

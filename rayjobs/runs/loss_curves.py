@@ -30,7 +30,7 @@ def plot_curves(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     Args:
         metrics: One mapping per step with ``step``, ``target_loss`` and ``prior_loss``; a loss may
             be missing or None.
-        path: Of the PNG, written in one durable step.
+        path: The path of the PNG, written in one durable step.
 
     Raises:
         OSError: The file cannot be written.

@@ -16,8 +16,8 @@ def open_registry(location: str | None) -> Registry | None:
 
     Raises:
         ConfigError: The folder would be lost with the job.
-        RegistryError: It cannot be opened.
-        OSError: It cannot be written.
+        RegistryError: The registry cannot be opened.
+        OSError: The registry cannot be written.
     """
     if location is None:
         return None

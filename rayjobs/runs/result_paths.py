@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
-"""Environment variable: the folder that relative places of results are relative to."""
+"""Environment variable: the folder that relative result paths begin at."""
 
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
@@ -35,7 +35,7 @@ def absolute(path: Path) -> Path:
     """Return a path that the user gives as an absolute one.
 
     Raises:
-        ConfigError: It begins with the home of a user who has none.
+        ConfigError: The path begins with the home of a user who has none.
     """
     try:
         return path.expanduser().resolve()
@@ -47,7 +47,7 @@ def base_name(base: str) -> str:
     """Return a base's name; a folder's as an absolute path, the same to workers elsewhere.
 
     Raises:
-        ConfigError: As for `absolute`.
+        ConfigError: `absolute` refuses the folder.
     """
     # It takes seconds to import, and other callers need no base.
     from cdcore.model.location import ALIASES
@@ -65,7 +65,7 @@ def result_folder(path: Path, flag: str) -> Path:
         flag: The option that sets it, for an error.
 
     Raises:
-        ConfigError: It would lie in a temporary folder, or cannot be made absolute.
+        ConfigError: The folder would lie in a temporary folder, or cannot be made absolute.
     """
     root = os.environ.get(ROOT_VARIABLE)
     if root and not path.expanduser().is_absolute():
@@ -86,7 +86,7 @@ def registry_location(location: str) -> str:
     """Return a registry's location with a folder made absolute; a URI stays as it is.
 
     Raises:
-        ConfigError: As for `result_folder`.
+        ConfigError: `result_folder` refuses the folder.
     """
     return location if "://" in location else str(result_folder(Path(location), "--registry"))
 

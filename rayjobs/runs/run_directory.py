@@ -24,7 +24,7 @@ from cdcore.training.trainer import StepMetrics
 __all__ = ["SCHEMA_VERSION", "RunDirectory"]
 
 SCHEMA_VERSION = 1
-"""Of the stored configuration; newer ones are refused."""
+"""The schema of the stored configuration; newer ones are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class RunDirectory:
     """The paths of a run, and what is kept at them.
 
     Attributes:
-        path: Absolute.
+        path: The absolute folder of the run.
     """
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Of the run and of its concept."""
+        """The name of the run and of its concept."""
         return self.path.name
 
     @property
@@ -117,7 +117,7 @@ class RunDirectory:
         Workers of a killed driver live on for seconds; they find out by `check_claim`.
 
         Args:
-            session: Of this start alone.
+            session: The name of this start alone.
 
         Raises:
             OSError: The folder cannot be written.
@@ -170,7 +170,7 @@ class RunDirectory:
         """Return the stored configuration, or None for a new run.
 
         Raises:
-            RunError: It is damaged, a newer version wrote it, or the folder holds something else.
+            RunError: The file is damaged, a newer version wrote it, or the folder holds something else.
         """
         try:
             text = self.config_file.read_text(encoding="utf-8")

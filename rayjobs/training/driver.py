@@ -46,7 +46,7 @@ _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
 )
 _RAY_FOLDER = ".ray"
-"""In the run, while it lasts: what Ray Train notes for itself."""
+"""A folder in the run, where Ray Train keeps its own notes while the run lasts."""
 _PATIENCE_S = 4 * 3600
 """How long the other workers wait while the first of their node prepares."""
 
@@ -203,7 +203,7 @@ def fit(
 
     Args:
         task: For every worker; its run is claimed for this start.
-        resources: Of the workers.
+        resources: The resources of the workers.
         notes: Folder for what Ray notes of this start.
         callbacks: Told of every report; `UserCallback` of Ray Train.
 

@@ -79,10 +79,18 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     }
 
 
-def measured_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the FLOPs per second of a square matrix product, the best of those tried."""
-    side = _SIDE[device.type]
-    left = torch.ones(side, side, device=device, dtype=dtype)
+def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = None) -> float:
+    """Return the FLOPs per second of a square matrix product, the best of those tried.
+
+    Args:
+        device: Where to compute.
+        dtype: The dtype of both matrices.
+        side: Rows of a matrix; None for one that is large on the device.
+    """
+    side = side or _SIDE[device.type]
+    # Of random numbers: a GPU multiplies ones faster than anything that a model holds.
+    generator = torch.Generator(device).manual_seed(0)
+    left = torch.randn(side, side, generator=generator, device=device).to(dtype)
     best_s, started = float("inf"), time.perf_counter()
     while time.perf_counter() - started < _LEAST_S or best_s == float("inf"):
         before = time.perf_counter()

@@ -35,9 +35,9 @@ def finish_run(
     """Evaluate a trained concept and write all that the run promises.
 
     Args:
-        base: It was trained on.
+        base: The base that it was trained on.
         concept: The result.
-        task: Of the run.
+        task: The task of the run.
         seconds: Time taken so far, by phase.
 
     Returns:
@@ -117,9 +117,9 @@ def _save_samples(evaluations: Sequence[Evaluation], name: str, folder: Path) ->
             evaluation.seeds, evaluation.base, evaluation.concept, strict=True
         ):
             path = folder / f"before-after{of}-{seed}.png"
-            sheet = grid([before, after], columns=evaluation.prompts, labels=["base", name])
+            drawn = grid([before, after], columns=evaluation.prompts, labels=["base", name])
             described = {"prompts": evaluation.prompts, "seed": seed, "concept": name}
-            save_picture(path, sheet, described)
+            save_picture(path, drawn, described)
             written.append(str(path))
     return written
 
@@ -131,11 +131,11 @@ def _file_part(label: str) -> str:
 
 def _save_inputs(base: Base, task: "TrainTask") -> str:
     path = task.run.samples / "inputs.png"
-    sheet = inputs_grid(
+    drawn = inputs_grid(
         task.pictures,
         task.config,
         resolution=base.profile.resolution,
         latent_factor=base.latent_factor,
     )
-    save_picture(path, sheet, {"concept": task.config.name, "tinted": "left out of the loss"})
+    save_picture(path, drawn, {"concept": task.config.name, "tinted": "left out of the loss"})
     return str(path)

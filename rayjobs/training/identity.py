@@ -26,8 +26,8 @@ def identity(
     Args:
         job: As the user wrote it.
         config: As it was resolved.
-        base: To be trained on.
-        pictures: Of each subject, those to train on.
+        base: The base to train on.
+        pictures: The pictures of each subject to train on.
     """
     concepts = [
         {

@@ -43,15 +43,15 @@ class TrainTask:
     Attributes:
         config: Resolved.
         base: Name of the base.
-        pictures: Of each subject, decoded; workers open no path of the user's.
+        pictures: The decoded pictures of each subject; workers open no path of the user's.
         targets: The pictures that the result is scored against, of each subject.
         run: Absolute, on storage that every node shares.
         cache: Absolute root of the caches, on each node.
         zero_stage: 0, 1 or 2.
         checkpoint_every: Steps between checkpoints.
         sample_seeds: Seeds of the before/after pictures.
-        identity: Of the run: checkpoints of another are none of its own.
-        session: Of this start of the run; a later one takes the run over.
+        identity: The digest of the run; checkpoints of another are none of its own.
+        session: The name of this start of the run; a later one takes the run over.
         exports: Tools to write files for.
         scoring: When the run is scored on the way, and Ray told of it; None is never.
     """

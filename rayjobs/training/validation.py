@@ -29,7 +29,7 @@ class Validation:
 
         Args:
             base: Concepts are trained on it.
-            task: Of the run, with a `ScorePlan`.
+            task: The task of the run, with a `ScorePlan`.
 
         Raises:
             ConfigError: Nothing here can judge pictures of this base.

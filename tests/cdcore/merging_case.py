@@ -33,4 +33,4 @@ def made_inputs(
         Update(weight=torch.randn(shape, generator=generator) / shape[1] ** 0.5)
         for _ in range(count)
     ]
-    return merging_case.made_inputs(updates or drawn, targets=targets, seed=seed)
+    return merging_case.draw_merge_inputs(updates or drawn, targets=targets, seed=seed)

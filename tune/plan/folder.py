@@ -33,13 +33,13 @@ class TrialRecord:
     """What is known of a trial.
 
     Attributes:
-        number: From 0, in the order of starting.
+        number: The trial's number from 0, in the order of starting.
         settings: What makes it differ from the others.
         status: How it has ended, or that it has not.
         step: Steps after which it was last scored; 0 for none.
         scores: The last ones; empty for none. Those of a finished trial are on all prompts.
         history: All scores, each with its ``step``.
-        seconds: From its start to its end, interruptions included; None while it is open.
+        seconds: The time from its start to its end, interruptions included; None while it is open.
         error: Why it has failed.
         run: Its run directory.
     """
@@ -60,8 +60,8 @@ class TrialFolder:
     """One trial on disk.
 
     Attributes:
-        path: Absolute; its name is the trial's number.
-        name: Of the concept.
+        path: The absolute folder; its name is the trial's number.
+        name: The name of the concept.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class TrialFolder:
 
     @property
     def number(self) -> int:
-        """Of the trial."""
+        """The number of the trial."""
         return int(self.path.name)
 
     @property
@@ -81,7 +81,7 @@ class TrialFolder:
         """Note the settings of a trial; one that has begun before goes on, a failed one as well.
 
         Raises:
-            RunError: It has begun with other settings.
+            RunError: The trial has begun with other settings.
             OSError: The folder cannot be written.
         """
         before = self._read()
@@ -148,8 +148,8 @@ class SweepFolder:
     """A sweep on disk.
 
     Attributes:
-        path: Absolute.
-        name: Of the concept.
+        path: The absolute folder of the sweep.
+        name: The name of the concept.
     """
 
     path: Path
@@ -183,8 +183,8 @@ class SweepFolder:
         trial was to begin while later ones had begun.
 
         Args:
-            trial_id: That Ray Tune knows the trial by in this start.
-            settings: Of the trial.
+            trial_id: The id by which Ray Tune knows the trial in this start.
+            settings: The settings of the trial.
             known: Settings of the trials that had begun before this start, by number.
 
         Raises:

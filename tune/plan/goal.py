@@ -20,7 +20,7 @@ from cdcore.errors import ConfigError
 __all__ = ["AXES", "VALUE", "Goal", "pareto_front"]
 
 Scores = Mapping[str, float]
-"""As `rayjobs.training.validation.flat_scores` gives them."""
+"""The scores that `rayjobs.training.validation.flat_scores` gives."""
 
 AXES = {"image_alignment": "max", "text_alignment": "max", "prior_drift": "min"}
 """The scores that a Pareto front is over, and which way each is better."""

@@ -92,8 +92,8 @@ def check_space(space: Sequence[Dimension], config: TrainingConfig, workers: int
 
     Args:
         space: The dimensions.
-        config: Of a run, with the settings that do not vary.
-        workers: That share the rows of a step.
+        config: The configuration of a run, with the settings that do not vary.
+        workers: How many share the rows of a step.
 
     Raises:
         ConfigError: A combination is impossible; says which.

@@ -21,8 +21,8 @@ class Slots:
 
     Attributes:
         concurrent: Trials at a time.
-        workers: Of each trial.
-        cpus: Of each worker; on GPUs what Ray gives by default.
+        workers: The workers of each trial.
+        cpus: The CPUs of each worker; on GPUs what Ray gives by default.
         uses_gpu: Whether each worker has a GPU.
     """
 
@@ -42,12 +42,12 @@ def share_out(
     Args:
         whole: The cluster; where it has GPUs, each worker takes one.
         free: What others have left of it.
-        workers: Of each trial.
-        trials: Of the sweep.
+        workers: The workers of each trial.
+        trials: The trials of the sweep.
         concurrent: Trials at a time, as the user asks for; None for as many as fit.
 
     Raises:
-        ConfigError: They do not fit, even when nobody else is there.
+        ConfigError: The trials do not fit, even when nobody else is there.
     """
     use_gpu = whole.slots(use_gpu=True) > 0
     units = whole.slots(use_gpu=use_gpu)

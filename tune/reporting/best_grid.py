@@ -24,7 +24,7 @@ class Entry:
 
     Attributes:
         label: What stands beside it.
-        concept_file: Of the trial.
+        concept_file: The concept file of the trial.
     """
 
     label: str
@@ -38,8 +38,8 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
     task's sample seeds.
 
     Args:
-        path: Of the PNG.
-        task: Of a trial, with the file of the base's own pictures.
+        path: The path of the PNG.
+        task: The task of a trial, with the file of the base's own pictures.
         entries: The best first.
 
     Raises:
@@ -76,5 +76,5 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
         for subject in subjects
     ]
     columns = [prompt.format(subjects[0].phrase) for prompt in PROMPTS]
-    sheet = grid(rows, columns=columns, labels=labels)
-    save_picture(path, sheet, {"prompts": list(PROMPTS), "seed": seed, "rows": labels})
+    drawn = grid(rows, columns=columns, labels=labels)
+    save_picture(path, drawn, {"prompts": list(PROMPTS), "seed": seed, "rows": labels})

@@ -35,7 +35,7 @@ def plot_trials(
     """Draw the trials that have scores.
 
     Args:
-        path: Of the PNG, written in one durable step.
+        path: The path of the PNG, written in one durable step.
         records: The trials.
         space: What varied.
         goal: Whose bounds are drawn.

@@ -27,10 +27,10 @@ class LiveTable:
         """Follow a sweep.
 
         Args:
-            folder: Of the sweep.
+            folder: The folder of the sweep.
             goal: Marks trials that miss it.
-            trials: That there will be.
-            console: Where to.
+            trials: How many trials there will be.
+            console: Shows the table.
         """
         self._folder, self._goal, self._trials = folder, goal, trials
         self._console = console

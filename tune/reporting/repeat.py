@@ -23,7 +23,7 @@ def write_repeat(path: Path, job: TrainJob, config: Mapping[str, Any]) -> None:
     """Write what ``rayjobs/train.py --config`` needs to train a trial again.
 
     Args:
-        path: Of the file.
+        path: The path of the file.
         job: The training job, with the settings that did not vary.
         config: The run's own configuration, as `RunDirectory.read_config` gives it; what varied is
             taken from it, and what the base had decided.

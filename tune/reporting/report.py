@@ -26,7 +26,7 @@ def best_of(records: Sequence[TrialRecord], goal: Goal) -> TrialRecord:
     """Return the best finished trial.
 
     Raises:
-        RunError: None has finished.
+        RunError: No trial has finished.
     """
     order = ranked(records, goal)
     if order:
@@ -40,7 +40,7 @@ def write_report(folder: SweepFolder, job: SweepJob) -> dict[str, Any]:
     """Write everything but the picture grid.
 
     Args:
-        folder: Of the sweep.
+        folder: The folder of the sweep.
         job: The sweep.
 
     Returns:

@@ -26,7 +26,7 @@ from tune.reporting.report import best_of, write_report
 from tune.reporting.trial_table import rich_table, settings_text
 from tune.running.searcher import score_every
 from tune.running.trial import TrialPlan
-from tune.running.tuner import cluster_slots, draw_sheet, prepare_all, run_trials
+from tune.running.tuner import cluster_slots, draw_grid, prepare_all, run_trials
 
 __all__ = ["sweep"]
 
@@ -139,10 +139,10 @@ def _check_same(stored: dict[str, Any], asked: dict[str, Any]) -> None:
 def _has_ended(job: SweepJob, folder: SweepFolder) -> bool:
     # One that has failed is tried again.
     ended = [record for record in folder.records() if record.status in ("finished", "stopped")]
-    return len(ended) >= job.trial_count and _sheet(folder).exists()
+    return len(ended) >= job.trial_count and _grid_file(folder).exists()
 
 
-def _sheet(folder: SweepFolder) -> Any:
+def _grid_file(folder: SweepFolder) -> Any:
     return folder.path / "best.png"
 
 
@@ -157,7 +157,7 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
             prepare_all(plan, job.space, slots)
             run_trials(job, plan, slots, steps)
             best_of(folder.records(), job.goal)
-            draw_sheet(plan, _sheet(folder), slots)
+            draw_grid(plan, _grid_file(folder), slots)
     except KeyboardInterrupt:
         folder.run.write_summary({"name": folder.name, "status": "interrupted"})
         console.print("the same command goes on; trials that have ended are kept")

@@ -64,7 +64,7 @@ def scheduler_of(job: SweepJob, steps: int) -> TrialScheduler:
 
     Args:
         job: The sweep.
-        steps: Of its longest trial.
+        steps: The steps of its longest trial.
     """
     first = score_every(job, steps)
     if not job.early_stopping or first >= steps:

@@ -28,7 +28,7 @@ def distinct_data(config: TrainingConfig, space: Sequence[Dimension]) -> list[Tr
     """Return configurations that need, between them, all data that trials will share.
 
     Args:
-        config: Of a trial, with the settings that do not vary.
+        config: The configuration of a trial, with the settings that do not vary.
         space: What varies; of a range only the ends are counted on.
     """
     varying = {dimension.field: dimension.extremes for dimension in space}
@@ -50,8 +50,8 @@ def prepare_shared(task: TrainTask, configs: Sequence[TrainingConfig]) -> None:
     """Make what trials share; runs where a worker would.
 
     Args:
-        task: Of a trial; its run directory is the sweep's folder, where progress is told.
-        configs: From `distinct_data`.
+        task: The task of a trial; its run directory is the sweep's folder, where progress is told.
+        configs: The configurations from `distinct_data`.
 
     Raises:
         ConfigError: Nothing can judge pictures of this base.

@@ -33,11 +33,11 @@ class TrialPlan:
     """What all trials of a sweep have in common.
 
     Attributes:
-        folder: Of the sweep, on storage that every node shares.
-        task: Of a trial, without its settings and its run.
+        folder: The folder of the sweep, on storage that every node shares.
+        task: The task of a trial, without its settings and its run.
         asked: The identity of a run with the settings that do not vary.
         goal: What Ray Tune is told beside the scores.
-        resources: Of the workers of one trial; None until there is a cluster.
+        resources: The resources of the workers of one trial; None until there is a cluster.
         known: Settings of the trials that had begun before this start of the sweep, by number.
     """
 
@@ -135,8 +135,8 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
     """Train with ``settings``, or tell what an earlier start of this trial has come to.
 
     Args:
-        settings: From the search space.
-        plan: Of the sweep.
+        settings: A point of the search space.
+        plan: The plan of the sweep.
 
     Raises:
         CustomDiffusionError: The trial has failed by something that the user can mend.

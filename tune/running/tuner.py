@@ -25,7 +25,7 @@ from tune.running.searcher import domains, scheduler_of, searcher_of
 from tune.running.shared_data import distinct_data, prepare_shared
 from tune.running.trial import TrialPlan, run_trial
 
-__all__ = ["cluster_slots", "draw_sheet", "prepare_all", "run_trials"]
+__all__ = ["cluster_slots", "draw_grid", "prepare_all", "run_trials"]
 
 _ENVIRONMENT = {
     # Ctrl-C ends a sweep as it ends any job, and what is done is in the trials' own files.
@@ -62,7 +62,7 @@ def cluster_slots(job: SweepJob) -> Slots:
     """Share the connected cluster out among the trials.
 
     Raises:
-        ConfigError: It cannot hold them.
+        ConfigError: The cluster cannot hold them.
     """
     return share_out(
         whole=whole_capacity(),
@@ -77,17 +77,17 @@ def prepare_all(plan: TrialPlan, space: Sequence[Dimension], slots: Slots) -> No
     """Make what trials share, with all that is free of one node.
 
     Raises:
-        CustomDiffusionError: As for `prepare_shared`.
-        OSError: As for `prepare_shared`.
+        CustomDiffusionError: `prepare_shared` has raised it.
+        OSError: `prepare_shared` has raised it.
     """
     _alone(slots, prepare_shared, plan.task, distinct_data(plan.task.config, space))
 
 
-def draw_sheet(plan: TrialPlan, path: Path, slots: Slots) -> None:
+def draw_grid(plan: TrialPlan, path: Path, slots: Slots) -> None:
     """Draw the picture grid of the best trials, if there are any.
 
     Raises:
-        OSError: As for `draw_best`.
+        OSError: `draw_best` cannot read or write a file.
     """
     best = ranked(plan.folder.records(), plan.goal)[:BEST_PICTURES]
     entries = [
@@ -112,7 +112,7 @@ def run_trials(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None
         job: The sweep.
         plan: What trials have in common.
         slots: What each gets.
-        steps: Of the longest trial.
+        steps: The steps of the longest trial.
 
     Raises:
         RunError: Some could not even begin.
@@ -161,8 +161,8 @@ def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
     """Run a function where a worker would run, while no trial does.
 
     Raises:
-        CustomDiffusionError: It has raised this, or could not run.
-        OSError: It has raised this.
+        CustomDiffusionError: The function has raised this, or could not run.
+        OSError: The function has raised this.
     """
     resources: dict[str, Any] = {"num_cpus": max(1, free_capacity().cpus_each(1))}
     if slots.uses_gpu:

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.merging import quality as merge_quality
-from benchmarks.merging.quality import Line, MergeQuality, table_rows
+from benchmarks.merging.quality import Line, table_rows
 from benchmarks.merging.quality_cases import CASES
 from benchmarks.merging.quality_scores import Scores
-from cdcore.errors import ConfigError
 
 SCORES = Scores(kept=0.5, retention=0.9, together=0.25, text=0.6, drift=0.01)
 
@@ -27,12 +26,6 @@ def test_a_row_has_the_mean_and_the_spread_over_training_seeds() -> None:
         ("a + b", "joint", "0.500"),
     ]
     assert [row[-1] for row in rows] == ["1 of 2", ""]
-
-
-@pytest.mark.parametrize("wrong", [{"methods": ()}, {"seeds": ()}, {"cases": (len(CASES),)}])
-def test_what_cannot_be_measured_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(ConfigError):
-        MergeQuality(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

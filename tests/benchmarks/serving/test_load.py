@@ -40,9 +40,9 @@ def test_the_first_concept_is_asked_for_k_times_as_often_as_the_kth(shelf: Shelf
 
 def test_prompts_name_the_tokens_of_one_to_three_concepts(shelf: Shelf) -> None:
     arrivals = make_arrivals(shelf, 1000, 300, rate=None, seed=0)
-    mix = Counter(len(arrival.mix.parts) for arrival in arrivals)
-    assert set(mix) == {1, 2, 3}
-    assert min(mix.values()) > 70
+    counts = Counter(len(arrival.mix.parts) for arrival in arrivals)
+    assert set(counts) == {1, 2, 3}
+    assert min(counts.values()) > 70
     for arrival in arrivals:
         tokens = {shelf.token(reference) for reference in arrival.mix.references}
         assert set(modifier_tokens(arrival.prompt)) == tokens

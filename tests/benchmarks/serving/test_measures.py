@@ -8,7 +8,7 @@ import torch
 from benchmarks.serving.load import Arrival
 from benchmarks.serving.measures import batch_ratio, latencies, mean_service_s, serve, throughput
 from benchmarks.serving.shelf import Shelf
-from benchmarks.serving.systems import Served, System
+from benchmarks.serving.system import Served, System
 from cdcore.model.base import Base
 
 

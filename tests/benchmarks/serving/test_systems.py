@@ -8,7 +8,8 @@ import torch
 from benchmarks.serving.load import make_arrivals
 from benchmarks.serving.measures import serve
 from benchmarks.serving.shelf import Shelf
-from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem, System
+from benchmarks.serving.system import System
+from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem
 from cdcore.errors import ServingError
 from cdcore.model.base import Base
 from serve.concepts.mix import ConceptMix, ConceptRef

@@ -3,12 +3,11 @@
 import torch
 
 from benchmarks.common.random_bases import random_base
-from benchmarks.training.flops import counted, our_step, reduced_bytes, stock_step
+from benchmarks.training.flops import our_step, reduced_bytes, stock_step
 
 
-def test_a_product_of_matrices_is_counted_as_two_for_each_multiplication() -> None:
+def test_gradients_are_reduced_in_float32() -> None:
     left, right = torch.zeros(3, 5, device="meta"), torch.zeros(5, 7, device="meta")
-    assert counted(lambda: left @ right) == 2 * 3 * 5 * 7
     assert reduced_bytes(left, right) == 4 * (15 + 35)
 
 

@@ -62,9 +62,3 @@ def test_on_a_gpu_memory_is_measured_too() -> None:
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(ConfigError, match="this machine has none"):
         measure(job(device="cuda"), Console(quiet=True))
-
-
-@pytest.mark.parametrize("changes", [{"steps": 0}, {"stock_steps": 0}, {"parts": ()}])
-def test_what_cannot_be_measured_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        job(**changes)

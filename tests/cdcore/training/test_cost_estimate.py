@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cdcore.model.base import Base
 from cdcore.model.meta_base import outline_base
 from cdcore.model.update import Update
-from cdcore.training.cost_estimate import Estimate, estimate
+from cdcore.training.cost_estimate import Estimate, counted_flops, estimate
 from tests.cdcore.training_case import config
 
 
@@ -21,6 +21,11 @@ def outline(tiny_folder: Path) -> Base:
 
 def cost(outline: Base, pictures: int = 3, workers: int = 1, **changes: Any) -> Estimate:
     return estimate(outline, config(**changes), pictures, workers=workers)
+
+
+def test_a_product_of_matrices_is_counted_as_two_for_each_multiplication() -> None:
+    left, right = torch.zeros(3, 5, device="meta"), torch.zeros(5, 7, device="meta")
+    assert counted_flops(lambda: left @ right) == 2 * 3 * 5 * 7
 
 
 def test_the_flops_of_a_step_are_those_of_a_step_with_weights(

@@ -5,17 +5,14 @@ from typing import Any
 
 import pytest
 
-from cdcore.concepts.concept import Concept
-from cdcore.concepts.storage import save_concept
-from cdcore.concepts.subject import Subject
 from cdcore.errors import ConfigError
 from cdcore.model.base import Base
 from rayjobs.config.evaluation import EvaluateJob
 from rayjobs.evaluation import driver as evaluate_driver
 from rayjobs.evaluation.driver import evaluate
+from tests.cdcore.concept_case import write_concept
 from tests.rayjobs.evaluate_case import job
 from tests.rayjobs.in_process import Pool
-from tests.tiny import random_update
 
 METHODS = ("base", "single", "joint", "ridge")
 NAMES = {"cat": "pet_cat1", "wooden pot": "decoritems_woodenpot1"}
@@ -27,26 +24,13 @@ def plain(
 ) -> EvaluateJob:
     """Of concepts that are there already, but for one of them; teaching takes long."""
     folder = tmp_path_factory.mktemp("evaluate")
+    own = folder / "own"
+    own.mkdir()
     for seed, nouns in enumerate((("cat",), ("cat", "wooden pot"))):
-        write_concept(tiny_base, folder / "own", nouns, seed=seed)
-    return job(folder, tiny_folder, methods=METHODS, prompts=1, pictures=1, concepts=folder / "own")
-
-
-def write_concept(base: Base, folder: Path, nouns: tuple[str, ...], *, seed: int) -> None:
-    subjects = tuple(Subject(class_noun=noun, token=f"<t{n}>") for n, noun in enumerate(nouns))
-    name = "+".join(NAMES[noun] for noun in nouns)
-    concept = Concept(
-        name=name,
-        update=random_update(base.seam.layout.shape, seed=seed),
-        tokens={
-            subject.token or "": base.text_encoder.initial_embedding(subject.class_noun)
-            for subject in subjects
-        },
-        subjects=subjects,
-        base_name=base.name,
-        base_fingerprint=base.fingerprint,
-    )
-    save_concept(concept, folder / f"{name}.safetensors", base)
+        name = "+".join(NAMES[noun] for noun in nouns)
+        tokens = [f"<t{number}>" for number in range(len(nouns))]
+        write_concept(tiny_base, own, *nouns, name=name, tokens=tokens, seed=seed)
+    return job(folder, tiny_folder, methods=METHODS, prompts=1, pictures=1, concepts=own)
 
 
 @pytest.fixture

@@ -58,8 +58,8 @@ def test_a_grid_has_a_row_of_target_and_methods_for_each_entry(
 ) -> None:
     (path,) = save_grids(tmp_path, (selection.singles, selection.pairs), cells)
     assert path.name == "grid-single.png"
-    with Image.open(path) as sheet:
-        pixels = sheet.convert("RGB").quantize(16).convert("RGB").getcolors(10**7) or []
+    with Image.open(path) as drawn:
+        pixels = drawn.convert("RGB").quantize(16).convert("RGB").getcolors(10**7) or []
         areas = {color: count for count, color in pixels}
     # Two rows of one target, one picture of the base and one of the concept, 192 pixels each.
     side = 192

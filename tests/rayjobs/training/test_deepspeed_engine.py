@@ -104,20 +104,20 @@ def train(
     settings = config(learning_rate=2e-3, steps=STEPS, subjects=(CAT, CHAIR))
     driven = parameters(base, settings=settings)
     latents = [data(base, folder), data(base, folder, target_seed=5, regularization_seed=6)]
-    engine: Engine
-    if stage is None:
-        engine = LocalEngine(driven, settings.learning_rate)
-    else:
-        engine = DeepSpeedEngine(driven, settings.learning_rate, zero_stage=stage)
+    rate = settings.learning_rate
+    deepspeed = None if stage is None else DeepSpeedEngine(driven, rate, zero_stage=stage)
+    engine: Engine = deepspeed or LocalEngine(driven, rate)
     metrics: list[StepMetrics] = []
 
     def note(step: StepMetrics) -> None:
         metrics.append(step)
         if saved is not None and step.step == STEPS // 2 and not resumes:
-            engine.save(saved)
+            assert deepspeed is not None
+            deepspeed.save(saved)
 
     if saved is not None and resumes:
-        engine.load(saved)
+        assert deepspeed is not None
+        deepspeed.load(saved)
     Trainer(base, settings, latents, driven, engine).run(STEPS // 2 if resumes else 0, note)
     return driven.update.detach(), driven.tokens.detach(), metrics
 

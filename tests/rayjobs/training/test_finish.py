@@ -90,18 +90,18 @@ def test_the_files_of_other_tools_lie_beside_the_concept(
 
 
 def test_the_grid_names_its_prompts_and_its_seed(task: TrainTask, summary: dict[str, Any]) -> None:
-    with Image.open(task.run.samples / "before-after-9.png") as sheet:
-        sheet.load()
-        settings = json.loads(sheet.info[SETTINGS_KEY])
+    with Image.open(task.run.samples / "before-after-9.png") as drawn:
+        drawn.load()
+        settings = json.loads(drawn.info[SETTINGS_KEY])
     assert "a <mycat> cat on the beach" in settings["prompts"]
     assert settings["seed"] == 9
 
 
 def test_the_inputs_show_a_row_for_each_picture(task: TrainTask, summary: dict[str, Any]) -> None:
     assert len(task.pictures[0]) == 7
-    with Image.open(task.run.samples / "inputs.png") as sheet:
+    with Image.open(task.run.samples / "inputs.png") as drawn:
         # Seven rows of a crop and two variants, all of one size, and labels at the side.
-        assert 0.4 < sheet.width / sheet.height < 0.7
+        assert 0.4 < drawn.width / drawn.height < 0.7
 
 
 def test_a_joint_run_shows_each_subject_and_both_together(
@@ -135,8 +135,8 @@ def test_a_joint_run_shows_each_subject_and_both_together(
     read = load_concept(Path(summary["concept_file"]))
     assert read.phrases == ("<mycat> cat", "<mychair> chair")
     assert list(read.tokens) == ["<mycat>", "<mychair>"]
-    with Image.open(summary["samples"][2]) as sheet:
-        prompts = json.loads(sheet.info[SETTINGS_KEY])["prompts"]
+    with Image.open(summary["samples"][2]) as drawn:
+        prompts = json.loads(drawn.info[SETTINGS_KEY])["prompts"]
     assert prompts[0] == "a <mycat> cat next to a <mychair> chair"
 
 

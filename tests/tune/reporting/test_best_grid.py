@@ -17,7 +17,7 @@ from rayjobs.training.task import ScorePlan
 from tests.cdcore.training_case import CAT, CHAIR, config
 from tests.rayjobs.train_case import train_task, write_pictures
 from tests.tiny import random_update
-from tune.reporting import best_grid as best_sheet
+from tune.reporting import best_grid
 from tune.reporting.best_grid import Entry, draw_best
 
 
@@ -26,7 +26,7 @@ def test_there_is_a_row_of_each_kind_for_each_subject(
     tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subjects: tuple
 ) -> None:
     base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
-    monkeypatch.setattr(best_sheet, "load_local_base", lambda _: base)
+    monkeypatch.setattr(best_grid, "load_local_base", lambda _: base)
     pictures = read_pictures(write_pictures(tmp_path / "images"))
     known = tmp_path / "base.safetensors"
     task = train_task(
@@ -50,10 +50,10 @@ def test_there_is_a_row_of_each_kind_for_each_subject(
             save_concept(replace(made, update=update), file, base)
             entries.append(Entry(label=f"trial {number}", concept_file=file))
         draw_best(tmp_path / "best.png", task, entries)
-        with Image.open(tmp_path / "best.png") as sheet:
-            sheet.load()
-            sizes.append(sheet.size)
-            rows = json.loads(sheet.info[SETTINGS_KEY])["rows"]
+        with Image.open(tmp_path / "best.png") as drawn:
+            drawn.load()
+            sizes.append(drawn.size)
+            rows = json.loads(drawn.info[SETTINGS_KEY])["rows"]
         assert len(rows) == len(subjects) * (2 + count)
         assert rows[-1].startswith(f"trial {count - 1}")
     # One more trial is one more row for each subject, of 192 pixels and a gap.

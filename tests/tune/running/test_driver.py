@@ -73,7 +73,7 @@ def cluster(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(sweep_driver, "check_shared", lambda folder, kind: None)
     monkeypatch.setattr(sweep_driver, "prepare_all", made.prepare)
     monkeypatch.setattr(sweep_driver, "run_trials", made.run)
-    monkeypatch.setattr(sweep_driver, "draw_sheet", made.draw)
+    monkeypatch.setattr(sweep_driver, "draw_grid", made.draw)
     # It has tests of its own, and takes longer than all the rest.
     monkeypatch.setattr(report, "plot_trials", lambda path, *_: path.write_bytes(b"a picture"))
     return made
