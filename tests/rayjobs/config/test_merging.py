@@ -10,9 +10,11 @@ from rayjobs.config.merging import MergeJob
 
 
 def job(**changes: Any) -> MergeJob:
-    return MergeJob(
-        **{"concepts": ("a.safetensors",), "output": Path("o/ab.safetensors")} | changes
-    )
+    settings: dict[str, Any] = {
+        "concepts": ("a.safetensors",),
+        "output": Path("o/ab.safetensors"),
+    }
+    return MergeJob(**settings | changes)
 
 
 def test_pictures_and_exports_lie_beside_the_file() -> None:
