@@ -18,6 +18,7 @@ __all__ = ["TOKEN", "Head", "bare_python", "environment", "free_port"]
 TOKEN = "0123456789abcdef-the-right-token"
 _RAY = "from ray.scripts.scripts import main; main()"
 _SERVE = "from ray.serve.scripts import cli; cli()"
+PATIENCE_S = 1500.0
 _SETTINGS = ("RAY_", "CUSTOMDIFFUSION_", "PYTHONPATH")
 
 
@@ -75,7 +76,7 @@ class Head:
         """Start another node in the environment that a wrapping command makes."""
         before = self._nodes()
         self._start(wrapper, folder, f"--address={self.address}")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE_S
         while self._nodes() == before:
             assert self._processes[-1].poll() is None
             assert time.monotonic() < deadline
@@ -100,7 +101,7 @@ class Head:
             env=environment(self._python, **given),
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -111,8 +112,8 @@ class Head:
             left += psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
-            process.wait(60)
-        for child in psutil.wait_procs(left, timeout=20)[1]:
+            process.wait(PATIENCE_S)
+        for child in psutil.wait_procs(left, timeout=120)[1]:
             child.kill()
 
     def _ray(
@@ -134,7 +135,7 @@ class Head:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -159,7 +160,7 @@ class Head:
         request = urllib.request.Request(
             f"{self.dashboard}/api/version", headers={"Authorization": f"Bearer {TOKEN}"}
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             assert self._processes[0].poll() is None
             assert time.monotonic() < deadline

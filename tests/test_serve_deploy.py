@@ -29,7 +29,7 @@ from tests.s3 import s3_server
 from tests.serve.service_case import save_mergeable
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 300
+PATIENCE_S = 1500
 
 pytestmark = pytest.mark.ray
 
@@ -42,7 +42,7 @@ class Cluster:
         self._logs = sessions / "session_latest" / "logs" / "serve"
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.address + path, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def draw(self, prompt: str) -> Any:
@@ -52,7 +52,7 @@ class Cluster:
             json.dumps(body).encode(),
             {"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def drawn_by_engine(self) -> Counter[str]:
@@ -150,13 +150,15 @@ def test_a_job_trains_on_a_cluster_that_serves_and_both_engines_draw_what_it_pub
     def names() -> set[str]:
         return {one["id"] for one in cluster.get("/v1/concepts")["data"]}
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while "mydog" not in names():
         assert time.monotonic() < deadline
         time.sleep(0.1)
     before = cluster.drawn_by_engine()
     with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(cluster.draw, ["a <mydog> dog"] * 24))
-    (version,) = {one["provenance"]["concepts"][0]["version"] for one in answers}
-    assert version == published
-    assert len(cluster.drawn_by_engine() - before) == 2
+        # Which engine draws is chosen at random.
+        while len(cluster.drawn_by_engine() - before) < 2:
+            assert time.monotonic() < deadline
+            answers = list(clients.map(cluster.draw, ["a <mydog> dog"] * 24))
+            (version,) = {one["provenance"]["concepts"][0]["version"] for one in answers}
+            assert version == published

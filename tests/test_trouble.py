@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 2, done.stderr
@@ -90,7 +90,7 @@ def test_a_folder_that_may_not_be_written_is_one_line_before_the_start(
         env=dict(os.environ),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
         preexec_fn=obey_permissions,
     )

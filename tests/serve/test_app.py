@@ -26,7 +26,7 @@ from serve.settings import ServiceSettings
 from tests.serve.service_case import make_concept, save_mergeable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 580.0
+PATIENCE_S = 1500.0
 
 
 def config_text() -> str:
@@ -64,7 +64,7 @@ class Running:
     registry: Registry
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.address + path, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def draw(self, body: dict[str, Any]) -> Any:
@@ -73,7 +73,7 @@ class Running:
             json.dumps(body).encode(),
             {"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
 
@@ -114,7 +114,7 @@ def service(
     finally:
         process.send_signal(signal.SIGTERM)
         process.stdout.close()
-        assert process.wait(120) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.ray
@@ -141,7 +141,7 @@ def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Runnin
             extra_body={"num_inference_steps": 1},
         )  # fmt: skip
         assert linked.data is not None
-        with urllib.request.urlopen(str(linked.data[0].url), timeout=60) as picture:
+        with urllib.request.urlopen(str(linked.data[0].url), timeout=PATIENCE_S) as picture:
             assert picture.read(8) == b"\x89PNG\r\n\x1a\n"
         events = client.images.generate(
             model="mycat", prompt="a <mycat> cat", stream=True, partial_images=2
@@ -160,7 +160,7 @@ def test_what_is_published_is_served_within_seconds_without_a_restart(
     service.registry.publish(tmp_path / "mydog.safetensors")
     started = time.monotonic()
     while "mydog" not in {one["id"] for one in service.get("/v1/concepts")["data"]}:
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < PATIENCE_S
         time.sleep(0.1)
     told = service.draw({"prompt": "a <mydog> dog", "num_inference_steps": 1})["provenance"]
     assert [used["name"] for used in told["concepts"]] == ["mydog"]
@@ -178,14 +178,14 @@ def test_a_client_that_hangs_up_frees_its_rows(service: Running, is_stream: bool
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text)
         )
         connection.sendall(text)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not service.get("/readyz")["drain_seconds"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         left_s = service.get("/readyz")["drain_seconds"]
     started = time.monotonic()
     while service.get("/readyz")["drain_seconds"]:
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < PATIENCE_S
         time.sleep(0.05)
     assert time.monotonic() - started < max(left_s / 2, 5)
 
@@ -198,11 +198,11 @@ def test_prometheus_reads_the_engine_s_figures(service: Running) -> None:
     }
     # What only grows is there once it has grown.
     service.draw({"prompt": "a cat", "num_inference_steps": 1})
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     found: set[str] = set()
     while not wanted <= found:
         assert time.monotonic() < deadline, sorted(name for name in found if "custom" in name)
-        time.sleep(2)
-        with urllib.request.urlopen(service.metrics, timeout=60) as answer:
+        time.sleep(0.5)
+        with urllib.request.urlopen(service.metrics, timeout=PATIENCE_S) as answer:
             lines = answer.read().decode().splitlines()
         found = {line.partition("{")[0] for line in lines if not line.startswith("#")}

@@ -34,13 +34,13 @@ def shelf(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 
 
 def test_times_are_those_of_the_system(shelf: Shelf) -> None:
-    systems = {"engine": Clockwork(0.02), "swap": Clockwork(0.1)}
+    systems = {"engine": Clockwork(0.02), "swap": Clockwork(0.5)}
     found = {
         row["system"]: row["pictures_per_second"]
         for row in throughput(systems, shelf, (1,), arrivals=5, rounds=1)
     }
     assert found["engine"] <= 50
-    assert found["swap"] <= 10
+    assert found["swap"] <= 2
     assert found["engine"] > found["swap"]
     assert mean_service_s(systems["swap"], systems["swap"].arrivals[:2]) >= 0.1
 

@@ -39,11 +39,15 @@ def test_recipes_take_turns_in_alternating_order() -> None:
     assert done == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_slower_recipe_has_the_slower_pace() -> None:
+def test_the_slower_recipe_has_the_slower_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    # A clock of its own: on a busy machine a short sleep may take as long as a long one.
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     recipes = {"slow": Sleeper("slow", 0.02, []), "fast": Sleeper("fast", 0.002, [])}
     paces = measure_pace(recipes, CPU, rounds=3, steps_per_block=2)
-    assert paces["slow"].seconds_per_step >= 0.02
-    assert 0.002 <= paces["fast"].seconds_per_step < paces["slow"].seconds_per_step
+    assert paces["slow"].seconds_per_step == pytest.approx(0.02)
+    assert paces["fast"].seconds_per_step == pytest.approx(0.002)
 
 
 def test_one_disturbed_block_does_not_matter() -> None:

@@ -87,7 +87,7 @@ async def test_a_reader_that_leaves_frees_its_rows(host: EngineHost) -> None:
     before = (await host.figures())["cancelled"]
     async with aclosing(host.draw(replace(SIMPLE, steps=900, deterministic=False))) as events:
         assert isinstance(await anext(events), Accepted)
-    for _ in range(500):
+    for _ in range(15_000):
         figures = await host.figures()
         if figures["requests"] == 0:
             break
