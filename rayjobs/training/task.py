@@ -53,6 +53,7 @@ class TrainTask:
         identity: The digest of the run; checkpoints of another are none of its own.
         session: The name of this start of the run; a later one takes the run over.
         exports: Tools to write files for.
+        label: What monitoring calls the run; the name of the concept unless it is set.
         scoring: When the run is scored on the way, and Ray told of it; None is never.
     """
 
@@ -68,4 +69,5 @@ class TrainTask:
     identity: str
     session: str
     exports: tuple[ToolName, ...] = ()
+    label: str = ""
     scoring: ScorePlan | None = None
