@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["TOKEN", "Head", "bare_python", "environment", "free_port"]
+__all__ = ["PATIENCE_S", "TOKEN", "Head", "bare_python", "environment", "free_port"]
 
 TOKEN = "0123456789abcdef-the-right-token"
 _RAY = "from ray.scripts.scripts import main; main()"
@@ -59,6 +59,7 @@ class Head:
             sessions: Folder for Ray's own files; a short path, because sockets lie there.
         """
         self._python = python
+        self.sessions = sessions
         self._processes: list[subprocess.Popen[bytes]] = []
         port, dashboard = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
@@ -87,6 +88,10 @@ class Head:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``ray job submit`` to its end; ``changes`` are environment variables."""
         return self._ray("job", "submit", *arguments, folder=folder, **changes)
+
+    def end_job(self, submission_id: str) -> None:
+        """Stop a submitted job, and wait until it has ended."""
+        self._ray("job", "stop", submission_id, folder=self._python.parent)
 
     def deploy(self, configuration: Path) -> subprocess.CompletedProcess[str]:
         """Run ``serve deploy``, which returns before the application is ready."""

@@ -21,9 +21,12 @@ Sample = tuple[str, dict[str, str], float]
 
 
 def samples_of(address: str) -> list[Sample]:
-    """Read what is exported at an address now."""
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        lines = answer.read().decode().splitlines()
+    """Read what is exported at an address now; nothing where nobody answers yet."""
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return []
     found = [_LINE.fullmatch(line) for line in lines]
     return [(one[1], dict(_LABEL.findall(one[2])), float(one[3])) for one in found if one]
 
@@ -43,10 +46,7 @@ def metrics_cluster() -> Iterator[Callable[[set[str]], list[Sample]]]:
     def exported(names: set[str]) -> list[Sample]:
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            try:
-                samples = samples_of(f"http://127.0.0.1:{port}/metrics")
-            except OSError:
-                samples = []
+            samples = samples_of(f"http://127.0.0.1:{port}/metrics")
             missing = names - {name for name, _, _ in samples}
             if not missing:
                 return samples

@@ -19,7 +19,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-__all__ = ["VARIABLE", "errors", "own_schema", "stated_schema"]
+__all__ = [
+    "STATED_KINDS",
+    "VARIABLE",
+    "errors",
+    "folder_of_definitions",
+    "own_schema",
+    "stated_schema",
+]
 
 VARIABLE = "OPERATOR_CRDS"
 KUBERNETES = "1.37.0"
@@ -154,6 +161,7 @@ _SPECS = {
     "RayService": ("ray.io/v1", _SERVICE),
     "PodMonitor": ("monitoring.coreos.com/v1", _POD_MONITOR),
 }
+STATED_KINDS = tuple(_SPECS)
 
 
 def stated_schema(manifest: Mapping[str, Any]) -> Schema:
@@ -179,7 +187,7 @@ def stated_schema(manifest: Mapping[str, Any]) -> Schema:
 def own_schema(kind: str, folder: Path) -> Schema | None:
     """Return the schema of a kind from the definitions in a folder; unknown fields are refused."""
     for path in sorted(folder.glob("*.yaml")):
-        definition = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        definition = _definition(path)
         if definition["spec"]["names"]["kind"] == kind:
             (version,) = (one for one in definition["spec"]["versions"] if one["storage"])
             return _closed(version["schema"]["openAPIV3Schema"])
@@ -209,6 +217,11 @@ def _closed(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
         closed.setdefault("additionalProperties", False)
     return closed
+
+
+@cache
+def _definition(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def _packaged(name: str) -> Schema:

@@ -19,6 +19,7 @@ from cdcore.command_line.parser import parse
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob
 from serve.settings import ServiceSettings
 from tests.deploy.operator_schemas import (
+    STATED_KINDS,
     VARIABLE,
     errors,
     folder_of_definitions,
@@ -64,11 +65,34 @@ def everything(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 def closed_mappings(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every mapping of a manifest whose keys its operator chooses."""
     free = {"labels", "matchLabels", "rayStartParams", "requests", "limits"}
+    free |= {"selector"} if manifest["kind"] == "Service" else set()
     return [
         value
         for path, value in everything(manifest)
         if isinstance(value, dict) and not free & {*path[-1:]}
     ]
+
+
+def own_or_skip(kind: str) -> dict[str, Any]:
+    folder = folder_of_definitions()
+    if folder is None:
+        pytest.skip(f"{VARIABLE} names no folder of custom resource definitions")
+    schema = own_schema(kind, folder)
+    if schema is None:
+        pytest.skip("the folder does not define that kind")
+    return schema
+
+
+def side_by_side(
+    stated: Mapping[str, Any], own: Mapping[str, Any], place: str
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Both schemas of every mapping that is stated here."""
+    if "items" in stated:
+        yield from side_by_side(stated["items"], own["items"], place)
+    if "properties" in stated or "enum" in stated:
+        yield place, stated, own
+    for name, field in stated.get("properties", {}).items():
+        yield from side_by_side(field, own["properties"].get(name, {}), f"{place}.{name}")
 
 
 def groups(cluster: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -95,13 +119,19 @@ def test_the_schemas_accept_a_manifest(name: str) -> None:
 
 @of_each_manifest
 def test_the_operators_own_definitions_accept_a_manifest(name: str) -> None:
-    folder = folder_of_definitions()
-    if folder is None:
-        pytest.skip(f"{VARIABLE} names no folder of custom resource definitions")
-    schema = own_schema(MANIFESTS[name]["kind"], folder)
-    if schema is None:
-        pytest.skip("the kind is Kubernetes' own")
+    schema = own_or_skip(MANIFESTS[name]["kind"])
     assert errors(MANIFESTS[name], schema) == []
+    assert errors(MANIFESTS[name] | {"spec": MANIFESTS[name]["spec"] | {"noSuchField": 1}}, schema)
+
+
+@pytest.mark.parametrize("kind", STATED_KINDS)
+def test_every_field_that_is_stated_is_one_of_the_operator_s(kind: str) -> None:
+    own = own_or_skip(kind)["properties"]["spec"]
+    stated = stated_schema({"kind": kind})["properties"]["spec"]
+    for place, mine, theirs in side_by_side(stated, own, kind):
+        assert not set(mine.get("properties", {})) - set(theirs.get("properties", {})), place
+        assert not set(theirs.get("required", [])) - set(mine.get("required", [])), place
+        assert not set(mine.get("enum", [])) - set(theirs.get("enum", mine.get("enum", []))), place
 
 
 @of_each_manifest
@@ -215,6 +245,16 @@ def test_the_operator_s_further_rules_are_kept(cluster: Mapping[str, Any]) -> No
 def test_names_leave_room_for_what_the_operator_adds() -> None:
     for manifest in MANIFESTS.values():
         assert re.fullmatch("[a-z]([-a-z0-9]{0,45}[a-z0-9])?", manifest["metadata"]["name"])
+
+
+def test_everything_has_room_beside_everything_else() -> None:
+    # KubeRay names the services of a cluster and of a RayService by the same rule.
+    ray = [one["metadata"]["name"] for one in MANIFESTS.values() if one["kind"].startswith("Ray")]
+    assert len(set(ray)) == len(ray)
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for kind, suffixes in (("RayCluster", ["head-svc"]), ("RayService", ["serve-svc", "gateway"])):
+        (name,) = (one["metadata"]["name"] for one in MANIFESTS.values() if one["kind"] == kind)
+        assert all(f"{name}-{suffix}" in text for suffix in suffixes)
 
 
 def test_what_lasts_survives_its_head() -> None:
