@@ -3,14 +3,14 @@
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
 
 from tests.ray_head import free_port
 
-__all__ = ["Sample", "metrics_cluster", "samples_of"]
+__all__ = ["Sample", "metrics_cluster", "samples_of", "wait_for"]
 
 PATIENCE_S = 300.0
 _LINE = re.compile(r"(\w+)\{(.*)\} (\S+)")
@@ -32,8 +32,8 @@ def samples_of(address: str) -> list[Sample]:
 
 
 @contextmanager
-def metrics_cluster() -> Iterator[Callable[[set[str]], list[Sample]]]:
-    """Join a cluster; what is yielded waits until all of some names are exported, and reads all."""
+def metrics_cluster() -> Iterator[str]:
+    """Join a cluster, and yield the address of its metrics."""
     port = free_port()
     ray.init(
         address="local",
@@ -42,18 +42,29 @@ def metrics_cluster() -> Iterator[Callable[[set[str]], list[Sample]]]:
         log_to_driver=False,
         _metrics_export_port=port,
     )
-
-    def exported(names: set[str]) -> list[Sample]:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            samples = samples_of(f"http://127.0.0.1:{port}/metrics")
-            missing = names - {name for name, _, _ in samples}
-            if not missing:
-                return samples
-            assert time.monotonic() < deadline, f"{missing} were never exported"
-            time.sleep(0.5)
-
     try:
-        yield exported
+        yield f"http://127.0.0.1:{port}/metrics"
     finally:
         ray.shutdown()
+
+
+def wait_for(expected: dict[tuple[str, ...], float], address: str, *labels: str) -> None:
+    """Wait until the metrics with the first of some labels are these.
+
+    Args:
+        expected: Values by the metric's name and the values of those labels that it has.
+        address: Where they are exported.
+        labels: Names of labels. Of the first, metrics with the values in ``expected`` are looked
+            at: this process may have exported others before.
+    """
+    wanted = {key[1] for key in expected}
+    deadline = time.monotonic() + PATIENCE_S
+    found: dict[tuple[str, ...], float] = {}
+    while found != expected and time.monotonic() < deadline:
+        time.sleep(0.5)
+        found = {
+            (name, *(given[label] for label in labels if label in given)): value
+            for name, given, value in samples_of(address)
+            if given.get(labels[0]) in wanted
+        }
+    assert found == expected

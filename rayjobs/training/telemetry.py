@@ -1,7 +1,7 @@
 """What monitoring reads of a run: metrics of Ray, which the first worker sets after each step.
 
-Ray exports them for Prometheus as `docs/monitoring.md` says. Setting one takes some ten microseconds
-and touches neither the device nor a file.
+Ray exports them for Prometheus as `docs/monitoring.md` says. Setting one takes some ten
+microseconds and touches neither the device nor a file.
 """
 
 from ray.util.metrics import Counter, Gauge

@@ -190,7 +190,8 @@ def own_schema(kind: str, folder: Path) -> Schema | None:
         definition = _definition(path)
         if definition["spec"]["names"]["kind"] == kind:
             (version,) = (one for one in definition["spec"]["versions"] if one["storage"])
-            return _closed(version["schema"]["openAPIV3Schema"])
+            schema: Schema = _closed(version["schema"]["openAPIV3Schema"])
+            return schema
     return None
 
 
