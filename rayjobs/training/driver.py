@@ -5,12 +5,8 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import ray.train
-from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
 from cdcore.errors import first_line
@@ -27,7 +23,6 @@ from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected, scaling, tell_if_busy
-from rayjobs.cluster.failures import mendable
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.checkpoints import last_checkpoint
@@ -36,19 +31,17 @@ from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training.dry_run import dry_run
+from rayjobs.training.fit import fit
 from rayjobs.training.identity import differences, digest, identity
 from rayjobs.training.task import TrainTask
-from rayjobs.training.worker import train_worker
 
-__all__ = ["checked", "fit", "train"]
+__all__ = ["checked", "train"]
 
 _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
 )
 _RAY_FOLDER = ".ray"
 """A folder in the run, where Ray Train keeps its own notes while the run lasts."""
-_PATIENCE_S = 4 * 3600
-"""How long the other workers wait while the first of their node prepares."""
 
 
 def train(job: TrainJob) -> dict[str, Any]:
@@ -191,49 +184,6 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
         last_checkpoint(run.checkpoints, task.identity)
     with suppress(OSError):
         run.write_summary(summary)
-
-
-def fit(
-    task: TrainTask,
-    resources: ScalingConfig,
-    notes: Path,
-    callbacks: Sequence[Any] = (),
-) -> dict[str, Any]:
-    """Train on a cluster that is connected.
-
-    Args:
-        task: For every worker; its run is claimed for this start.
-        resources: The resources of the workers.
-        notes: Folder for what Ray notes of this start.
-        callbacks: Told of every report; `UserCallback` of Ray Train.
-
-    Returns:
-        The run's summary.
-
-    Raises:
-        CustomDiffusionError: Something that the user can mend.
-        OSError: A folder cannot be written.
-        KeyboardInterrupt: Ray was told to end.
-    """
-    # Ray 2.60 runs functions that return something, which its annotations do not know yet.
-    work: Any = train_worker
-    trainer = TorchTrainer(
-        work,
-        train_loop_config={"task": task},
-        torch_config=TorchConfig(timeout_s=_PATIENCE_S),
-        scaling_config=resources,
-        # What Ray keeps of a run, and rewrites in place, is of no use to another start.
-        run_config=RunConfig(name=task.session, storage_path=str(notes), callbacks=list(callbacks)),
-    )
-    try:
-        result: Any = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise mendable(error, task.run) from error
-    except SystemExit as exit_:
-        # What Ray's own handlers of SIGINT and SIGTERM end with.
-        raise KeyboardInterrupt from exit_
-    summary: dict[str, Any] = result.return_value
-    return summary
 
 
 def _plan(job: TrainJob, task: TrainTask) -> str:

@@ -19,7 +19,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from cdcore.errors import first_line
 from rayjobs.runs.verdict import allow
-from rayjobs.training.driver import fit
+from rayjobs.training.fit import fit
 from rayjobs.training.identity import digest
 from rayjobs.training.task import TrainTask
 from tune.plan.folder import SweepFolder, TrialFolder
