@@ -3,38 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from cdcore.command_line.fields import settings_of
 from cdcore.command_line.parser import parse
 from cdcore.errors import ConfigError, RunError, TokenError
 from cdcore.model.base import Base
-from cdcore.pictures.picture_folder import Picture, picture_warnings, read_pictures
+from cdcore.pictures.picture_folder import picture_warnings, read_pictures
 from cdcore.training.config import SubjectConfig
-from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob, resolve
-from rayjobs.training.identity import differences, identity
-from tests.rayjobs.train_case import job
+from rayjobs.training.identity import differences
+from tests.rayjobs.train_case import CONCEPTS, described
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
-
-
-@pytest.fixture
-def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
-    return job(tmp_path, tiny_folder)
-
-
-def pictures(*colours: str) -> list[Picture]:
-    return [
-        Picture.from_image(Image.new("RGB", (8, 8), colour), Path(f"{number}.png"))
-        for number, colour in enumerate(colours)
-    ]
-
-
-def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
-    config = resolve(made, base)
-    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
-    return identity(made, config, base, shown)
 
 
 def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
@@ -61,17 +41,6 @@ def test_the_token_is_the_name_s_unless_another_or_none_is_asked_for(
     assert subject(modifier_token="none").token is None
     assert subject().initializer_token == "cat"
     assert subject(class_noun=" cat ").class_noun == "cat"
-
-
-CONCEPTS = (
-    ConceptSource(images=Path("mycat"), class_noun="cat"),
-    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
-)
-
-
-@pytest.fixture
-def joint(plain: TrainJob) -> TrainJob:
-    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
 
 
 def test_each_concept_of_a_joint_job_is_a_subject(joint: TrainJob, tiny_base: Base) -> None:

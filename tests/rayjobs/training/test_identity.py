@@ -6,44 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from PIL import Image
 
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.pictures.picture_folder import Picture
-from rayjobs.config.concept_source import ConceptSource
-from rayjobs.config.training import TrainJob, resolve
-from rayjobs.training.identity import differences, digest, identity
-from tests.rayjobs.train_case import job
-
-
-@pytest.fixture
-def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
-    return job(tmp_path, tiny_folder)
-
-
-def pictures(*colours: str) -> list[Picture]:
-    return [
-        Picture.from_image(Image.new("RGB", (8, 8), colour), Path(f"{number}.png"))
-        for number, colour in enumerate(colours)
-    ]
-
-
-def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
-    config = resolve(made, base)
-    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
-    return identity(made, config, base, shown)
-
-
-CONCEPTS = (
-    ConceptSource(images=Path("mycat"), class_noun="cat"),
-    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
-)
-
-
-@pytest.fixture
-def joint(plain: TrainJob) -> TrainJob:
-    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
+from rayjobs.config.training import TrainJob
+from rayjobs.training.identity import differences, digest
+from tests.rayjobs.train_case import described
 
 
 def test_a_run_is_the_same_after_a_way_through_its_file(

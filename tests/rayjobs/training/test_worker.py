@@ -9,11 +9,8 @@ from torch import distributed as dist
 from cdcore.errors import RunError
 from cdcore.training.trainer import StepMetrics
 from rayjobs.runs.checkpoints import finish_checkpoint, writing_folder
-from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training import worker as train_worker
 from rayjobs.training.task import ScorePlan, TrainTask
-from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import train_task
 
 
 class Engine:
@@ -38,17 +35,6 @@ class Trainer:
     def run(self, start: int, on_step: Any) -> None:
         for step in range(start + 1, self.steps + 1):
             on_step(StepMetrics(step=step, loss=1, target_loss=1, prior_loss=None, seconds=0.1))
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> TrainTask:
-    return train_task(
-        tmp_path,
-        config=config(steps=7),
-        base="pocket",
-        run=RunDirectory(tmp_path / "runs" / "mycat"),
-        sample_seeds=(0,),
-    )
 
 
 @pytest.fixture
