@@ -27,7 +27,7 @@ from torch.nn import functional
 from cdcore.concepts.concept import Concept
 from cdcore.model.base import Base
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.pictures.augmentation import Variant, apply_variant, draw_variant, plain_variant
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.config import TrainingConfig
@@ -175,7 +175,7 @@ class StockRecipe:
         assert token is not None
         return Concept(
             name=self._config.name,
-            update=Update(weight=torch.cat(weights) - self._start.float().cpu()),
+            update=DenseUpdate(torch.cat(weights) - self._start.float().cpu()),
             tokens={token: self._table[self._token_id].detach().float().cpu()},
             subjects=(self._subject.plain,),
             base_name=self._base.name,

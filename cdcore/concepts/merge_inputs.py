@@ -22,6 +22,7 @@ from cdcore.concepts.prompt_rows import RowWeights, prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
 from cdcore.concepts.stored_shapes import MERGE_PARTS
 from cdcore.concepts.subject import Subject
+from cdcore.model.update import DenseUpdate
 
 if TYPE_CHECKING:
     from cdcore.concepts.concept import Concept
@@ -193,7 +194,7 @@ def make_merge_inputs(concept: "Concept", features: MergeFeatures) -> MergeInput
     for name, part in features.named().items():
         values = update.apply(part)
         # Only the values of a dense update are stored, in half precision.
-        values = values if update.weight is None else _rounded(values)
+        values = _rounded(values) if isinstance(update, DenseUpdate) else values
         rows[name] = Rows(features=part, values=values)
     return MergeInputs(
         name=concept.name,

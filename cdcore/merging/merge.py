@@ -25,7 +25,7 @@ from cdcore.merging.parts import Part, arrange, check_bases
 from cdcore.merging.report import ConceptError, MergeReport, drift, residual
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeMethod
 from cdcore.merging.targets import Targets
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 
 __all__ = ["Merge", "merge"]
 
@@ -208,16 +208,20 @@ def _ridge(
 
 def _update(solution: Solution, values: Tensor) -> Update:
     left = applied(solution.mix, values)
-    return Update(left=left, right=solution.right.float().contiguous())
+    return FactoredUpdate(((left, solution.right.float().contiguous()),))
 
 
 def _summed(parts: Sequence[Part]) -> Update:
     weighted = [part.update.scaled(part.weight) for part in parts if part.update is not None]
-    lefts = [update.left for update in weighted if update.left is not None]
-    rights = [update.right for update in weighted if update.right is not None]
-    if len(lefts) == len(weighted):
-        return Update(left=torch.cat(lefts, dim=1), right=torch.cat(rights))
-    return Update(weight=torch.stack([update.dense() for update in weighted]).sum(dim=0))
+    whole = [
+        update.pairs[0]
+        for update in weighted
+        if isinstance(update, FactoredUpdate) and len(update.pairs) == 1
+    ]
+    if len(whole) == len(weighted):
+        lefts, rights = zip(*whole, strict=True)
+        return FactoredUpdate(((torch.cat(lefts, dim=1), torch.cat(rights)),))
+    return DenseUpdate(torch.stack([update.dense() for update in weighted]).sum(dim=0))
 
 
 def _error(part: Part, update: Update, alone: float | None) -> ConceptError:

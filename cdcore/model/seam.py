@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdcore.errors import BaseModelError, UpdateShapeError
-from cdcore.model.update import Block, Update
+from cdcore.model.update import FactoredUpdate, Update
 
 __all__ = ["KVLayout", "Seam", "TextKV", "TextUpdate"]
 
@@ -33,10 +33,6 @@ class TextUpdate(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(D, d)."""
-
-    @property
-    def blocks(self) -> tuple[Block, ...] | None:
-        """Factors of each matrix, where it has that form."""
 
     def apply(self, features: Tensor) -> Tensor:
         """Return what it adds to the keys and values of features (B, L, d): (B, L, D)."""
@@ -113,9 +109,10 @@ class KVLayout:
                 f"the update has shape {update.shape}, the K/V stack of this base {self.shape}; "
                 "use the base that the concept was trained on"
             )
-        if update.blocks and tuple(len(left) for left, _ in update.blocks) != self.widths:
+        heights = update.heights if isinstance(update, FactoredUpdate) else self.widths
+        if len(heights) > 1 and heights != self.widths:
             raise UpdateShapeError(
-                f"the update has factors for {len(update.blocks)} matrices, whose rows are not "
+                f"the update has factors for {len(heights)} matrices, whose rows are not "
                 f"those of the {len(self.widths)} of this base; use the base that the concept was "
                 "trained on"
             )

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 
@@ -126,7 +126,7 @@ class _Step:
                 features.append(encoder.encode([self._class_prompt]))
             features[-1] = features[-1].expand(regularization_rows, -1, -1)
         text_kv = outline.seam.project(
-            torch.cat(features), Update(weight=self._update), first_token_gradient=False
+            torch.cat(features), DenseUpdate(self._update), first_token_gradient=False
         )
         latents, timesteps = _noisy(outline, target_rows + regularization_rows)
         outline.seam.predict(latents, timesteps, text_kv).float().sum().backward()

@@ -12,7 +12,7 @@ from torch import distributed as dist
 from cdcore.concepts.concept import Concept
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.training.config import TrainingConfig
 from cdcore.training.engine import ConceptParameters, Engine, LocalEngine
 from cdcore.training.latent_cache import LatentCache, LatentRows
@@ -139,7 +139,7 @@ class Trainer:
         timesteps = torch.tensor([row.timestep for row in rows], device=device)
         text_kv = base.seam.project(
             self._features(rows, batch.prefixes),
-            Update(weight=self._parameters.update),
+            DenseUpdate(self._parameters.update),
             first_token_gradient=False,
         )
         prediction = base.seam.predict(
@@ -231,7 +231,7 @@ def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParam
     """Return the concept that the parameters are, on the CPU."""
     return Concept(
         name=config.name,
-        update=Update(weight=parameters.update.detach().cpu()),
+        update=DenseUpdate(parameters.update.detach().cpu()),
         tokens=_named(config, parameters.tokens.detach().cpu()),
         subjects=tuple(subject.plain for subject in config.subjects),
         base_name=base.name,

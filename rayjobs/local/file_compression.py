@@ -72,10 +72,11 @@ def _rule(job: CompressJob, concept: "Concept", pairs: int) -> Rule:
         return Rule(name=name, value=getattr(job, name))
     from cdcore.concepts.low_rank import BYTES_PER_VALUE
     from cdcore.concepts.storage import load_merge_inputs
+    from cdcore.model.update import DenseUpdate
 
     of_update = sum(part.numel() for part in concept.update.tensors().values()) * BYTES_PER_VALUE
     rest = job.source.stat().st_size - of_update + pairs * _HEADER_BYTES
-    if concept.update.weight is not None:
+    if isinstance(concept.update, DenseUpdate):
         # What a dense file holds beside its merge inputs' features, factors give for nothing.
         values = [rows.values for rows in load_merge_inputs(job.source).rows.values()]
         rest -= sum(part.numel() for part in values) * BYTES_PER_VALUE

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cdcore.model.base import Base
 from cdcore.model.meta_base import outline_base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.training.cost_estimate import Estimate, counted_flops, estimate
 from tests.cdcore.training_case import config
 
@@ -44,7 +44,7 @@ def test_the_flops_of_a_step_are_those_of_a_step_with_weights(
         with torch.no_grad():
             plain = tiny_base.text_encoder.encode(["photo of a cat"])
         both = torch.cat([features, plain.expand(made.regularization_rows, -1, -1)])
-        text_kv = tiny_base.seam.project(both, Update(weight=update), first_token_gradient=False)
+        text_kv = tiny_base.seam.project(both, DenseUpdate(update), first_token_gradient=False)
         latents = torch.zeros(rows, *tiny_base.latent_shape)
         predicted = tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
         predicted.sum().backward()
@@ -110,9 +110,7 @@ def test_what_is_kept_on_shapes_is_what_autograd_keeps_with_weights(
         features = tiny_base.text_encoder.encode(
             [subject.instance_prompt] * rows, {subject.token: row}
         )
-        text_kv = tiny_base.seam.project(
-            features, Update(weight=update), first_token_gradient=False
-        )
+        text_kv = tiny_base.seam.project(features, DenseUpdate(update), first_token_gradient=False)
         latents = torch.zeros(rows, *tiny_base.latent_shape)
         tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
     found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())

@@ -12,6 +12,7 @@ from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.storage import save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from cdcore.model.base import Base
+from cdcore.model.update import DenseUpdate
 from serve.engine.config import EngineConfig
 from serve.gateway.facts import ServiceFacts
 from serve.payloads.upload_checks import check_upload, max_upload_bytes
@@ -107,7 +108,7 @@ def test_what_no_prompt_could_say_is_refused_without_the_place_where_it_lies(
 def test_values_must_be_numbers(tiny_base: Base, facts: ServiceFacts, tmp_path: Path) -> None:
     concept = make_concept(tiny_base, "mycat")
     update = random_update(tiny_base.seam.layout.shape)
-    assert update.weight is not None
+    assert isinstance(update, DenseUpdate)
     update.weight[3, 5] = torch.inf
     with pytest.raises(ConceptFileError, match="no numbers"):
         check_upload(written(tiny_base, replace(concept, update=update), tmp_path), facts)
