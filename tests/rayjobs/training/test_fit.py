@@ -20,7 +20,7 @@ def test_a_process_that_only_starts_workers_imports_no_model() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    heavy = {"diffusers", "transformers", "deepspeed", "cdcore.model.seam"}
+    heavy = {"diffusers", "transformers", "deepspeed"}
     assert not heavy & set(done.stdout.split())
 
 
