@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
@@ -78,11 +78,14 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
 
 
 def _service_flags() -> dict[str, Setting]:
-    fields = ServiceSettings.model_fields
+    fields, hints = (
+        ServiceSettings.model_fields,
+        get_type_hints(ServiceSettings, include_extras=True),
+    )
     return {
         name: Setting(
             name=name,
-            annotation=fields[name].annotation,
+            annotation=hints[name],
             default=fields[name].default,
             doc=_sentence(fields[name].description or ""),
         )

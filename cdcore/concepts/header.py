@@ -7,6 +7,7 @@ D rows of the K/V stack, d text width.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,8 +123,9 @@ def open_concept_file(path: Path, *, framework: str = "pt") -> Iterator[Any]:
     Raises:
         ConceptFileError: There is no such file, or what is done with it finds damage.
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
+    # A name that no disk can hold is no file either.
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "no such file"
         raise ConceptFileError(f"{path}: {what}; give a concept file (NAME.safetensors)")
     try:
         with safe_open(path, framework=framework) as file:

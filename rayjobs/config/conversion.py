@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cdcore.command_line.values import Location
 from cdcore.concepts.rank_rule import Rule, RuleName
 from cdcore.errors import ConfigError
 from cdcore.formats.exports.tool_names import TOOLS
@@ -73,7 +74,7 @@ class ConvertJob:
     second, without this flag."""
     to: FormatName
     """Format to write, or tool to write all files for."""
-    base: str | None = None
+    base: Location | None = None
     """Base model: a diffusers folder, a checkpoint file or a name such as sd1.4. Needed where the
     source or the result holds absolute weights; unset, the concept's own."""
     class_noun: tuple[str, ...] = ()

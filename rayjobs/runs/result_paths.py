@@ -65,7 +65,8 @@ def result_folder(path: Path, flag: str) -> Path:
         flag: The option that sets it, for an error.
 
     Raises:
-        ConfigError: The folder would lie in a temporary folder, or cannot be made absolute.
+        ConfigError: The folder would lie in a temporary folder, cannot be made absolute, or has a
+            name that Ray and pyarrow cannot be told.
     """
     root = os.environ.get(ROOT_VARIABLE)
     if root and not path.expanduser().is_absolute():
@@ -73,6 +74,13 @@ def result_folder(path: Path, flag: str) -> Path:
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
         path = Path(root) / path
     found = absolute(path)
+    try:
+        str(found).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{flag} is {found}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
+            "give another folder"
+        ) from error
     if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
         raise ConfigError(
             f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
