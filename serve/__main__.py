@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from cdcore.command_line.fields import Setting, settings_of
 from cdcore.command_line.parser import CommandLine, run_command
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
@@ -110,7 +110,7 @@ def greeting(address: str, base: str) -> str:
     """Return what a newcomer is told when the service is ready."""
     body = json.dumps({"prompt": "a red cat on the beach", "response_format": "url"})
     return (
-        f"serving base {base} at {address}\n"
+        f"serving base {one_line(base)} at {address}\n"
         f"  reference   {address}/docs\n"
         f"  concepts    curl {address}/v1/concepts\n"
         f"  a picture   curl {address}/v1/images/generations \\\n"
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         ray_serve.start(http_options={"host": host, "port": port})
-        sys.stderr.write(f"loading base {settings.base} ...\n")
+        sys.stderr.write(f"loading base {one_line(settings.base)} ...\n")
         ray_serve.run(app(settings), name="customdiffusion")
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
         _wait_until_ready(address)

@@ -1,7 +1,7 @@
 """Reading a concept from any file that holds one: this project's own, or another tool's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def read_source(
     *,
     base: KVBase | None = None,
     nouns: Sequence[str] = (),
+    new_tokens: Sequence[str] = (),
     name: str | None = None,
     needs_weights: bool = False,
 ) -> Source:
@@ -65,13 +66,15 @@ def read_source(
         base: The base it is of; None finds it out as far as that goes: the family by its shape, or
             the one that a concept file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
+        new_tokens: What prompts are to call the tokens, in their order; none keeps the file's own.
         name: The name of the concept; None takes the file's own.
         needs_weights: Whether the base's weights will be wanted.
 
     Raises:
         ConceptFileError: The file cannot be read, or is of another base.
         BaseModelError: The base that a concept file names cannot be read.
-        ConfigError: A noun or the base must be given, or is given where the file says it.
+        ConfigError: A noun or the base must be given, or is given where the file says it; or there
+            are more or fewer new tokens than tokens.
     """
     file = _file_in(path) if path.is_dir() else path
     content = open_content(file)
@@ -81,8 +84,10 @@ def read_source(
                 f"{file}: a concept file says itself what it teaches, and {', '.join(nouns)} is "
                 "not asked for; leave out --class-noun"
             )
-        return _own(file, base, name, needs_weights)
-    return _foreign(content, base, nouns, name)
+        source = _own(file, base, name, needs_weights)
+    else:
+        source = _foreign(content, base, nouns, name)
+    return _called(source, new_tokens, file) if new_tokens else source
 
 
 def _file_in(folder: Path) -> Path:
@@ -110,6 +115,28 @@ def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool)
     base.layout.check(concept.update)
     concept = concept.renamed(name or concept.name)
     return Source(title="a concept file", concept=concept, base=base, notes=tuple(notes))
+
+
+def _called(source: Source, tokens: Sequence[str], path: Path) -> Source:
+    """Give the tokens of a concept other names.
+
+    Raises:
+        ConfigError: It has more or fewer.
+    """
+    concept = source.concept
+    if len(tokens) != len(concept.tokens):
+        names = ", ".join(concept.tokens) or "none"
+        raise ConfigError(
+            f"{path}: --modifier-token names {len(tokens)} tokens, and the file has "
+            f"{len(concept.tokens)} ({names}); give one name for each, in this order"
+        )
+    called = dict(zip(concept.tokens, tokens, strict=True))
+    subjects = tuple(
+        replace(subject, token=None if subject.token is None else called[subject.token])
+        for subject in concept.subjects
+    )
+    rows = {called[old]: row for old, row in concept.tokens.items()}
+    return replace(source, concept=replace(concept, tokens=rows, subjects=subjects))
 
 
 def _foreign(

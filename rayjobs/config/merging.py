@@ -7,6 +7,7 @@ from pathlib import Path
 from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
+from cdcore.user_paths import expanded
 
 __all__ = ["MergeJob"]
 
@@ -88,6 +89,6 @@ class MergeJob:
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,
-            cache=self.cache.expanduser(),
+            cache=Path(expanded(str(self.cache))),
             allow_ill_posed=self.allow_ill_posed,
         )

@@ -9,6 +9,7 @@ from cdcore.errors import ConfigError
 from cdcore.files import read_texts
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.profiles import SamplerName
+from cdcore.user_paths import expanded
 
 __all__ = ["SampleJob"]
 
@@ -90,7 +91,7 @@ class SampleJob:
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,
-            cache=self.cache.expanduser(),
+            cache=Path(expanded(str(self.cache))),
             allow_ill_posed=self.allow_ill_posed,
             allow_other_base=self.allow_other_base,
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from cdcore.errors import one_line
 from cdcore.merging.report import MergeReport
 
 __all__ = ["print_report"]
@@ -52,7 +53,7 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
             conditions += f" ({report.dropped} weak directions left out)"
         console.print(conditions)
     for remark in remarks:
-        console.print(f"note: {remark}", soft_wrap=True)
+        console.print(f"note: {one_line(remark)}", soft_wrap=True)
 
 
 def _percent(value: float | None) -> str:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from cdcore.errors import ConfigError
+from cdcore.user_paths import expanded
 
 __all__ = [
     "ROOT_VARIABLE",
@@ -37,10 +38,7 @@ def absolute(path: Path) -> Path:
     Raises:
         ConfigError: The path begins with the home of a user who has none.
     """
-    try:
-        return path.expanduser().resolve()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the path in full") from error
+    return Path(expanded(str(path))).resolve()
 
 
 def base_name(base: str) -> str:
@@ -69,10 +67,10 @@ def result_folder(path: Path, flag: str) -> Path:
             name that Ray and pyarrow cannot be told.
     """
     root = os.environ.get(ROOT_VARIABLE)
-    if root and not path.expanduser().is_absolute():
-        if not Path(root).expanduser().is_absolute():
+    if root and not Path(expanded(str(path))).is_absolute():
+        if not Path(expanded(root)).is_absolute():
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
-        path = Path(root) / path
+        path = Path(expanded(root)) / path
     found = absolute(path)
     try:
         str(found).encode()
