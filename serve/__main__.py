@@ -22,7 +22,7 @@ from cdcore.errors import ConfigError, one_line
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
-__all__ = ["Address", "Command", "greeting", "main", "read_arguments"]
+__all__ = ["Address", "Command", "greeting", "main", "read_arguments", "service_flags"]
 
 _WAIT_S = 1800.0
 _SETTINGS = ("base", "registry", "keys", "slots", "cpus", "gpus")
@@ -62,7 +62,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     """
     of_address = settings_of(Address)
     given = CommandLine(
-        settings={**of_address, **_service_flags()},
+        settings={**of_address, **service_flags()},
         prog="python -m serve",
         description="Serve every concept of a registry from one base model.",
         groups={"service": _SETTINGS},
@@ -77,7 +77,8 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     return Command(settings=_checked(given), address=address)
 
 
-def _service_flags() -> dict[str, Setting]:
+def service_flags() -> dict[str, Setting]:
+    """Return the settings of the service that are flags, as the parser reads them."""
     fields, hints = (
         ServiceSettings.model_fields,
         get_type_hints(ServiceSettings, include_extras=True),

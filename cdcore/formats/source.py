@@ -85,9 +85,8 @@ def read_source(
                 "not asked for; leave out --class-noun"
             )
         source = _own(file, base, name, needs_weights)
-    else:
-        source = _foreign(content, base, nouns, name)
-    return _called(source, new_tokens, file) if new_tokens else source
+        return _with_tokens(source, file, new_tokens) if new_tokens else source
+    return _foreign(content, base, nouns, new_tokens, name)
 
 
 def _file_in(folder: Path) -> Path:
@@ -117,38 +116,51 @@ def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool)
     return Source(title="a concept file", concept=concept, base=base, notes=tuple(notes))
 
 
-def _called(source: Source, tokens: Sequence[str], path: Path) -> Source:
-    """Give the tokens of a concept other names.
-
-    Raises:
-        ConfigError: It has more or fewer.
-    """
+def _with_tokens(source: Source, path: Path, names: Sequence[str]) -> Source:
     concept = source.concept
-    if len(tokens) != len(concept.tokens):
-        names = ", ".join(concept.tokens) or "none"
-        raise ConfigError(
-            f"{path}: --modifier-token names {len(tokens)} tokens, and the file has "
-            f"{len(concept.tokens)} ({names}); give one name for each, in this order"
-        )
-    called = dict(zip(concept.tokens, tokens, strict=True))
+    called = _called(path, list(concept.tokens), names)
     subjects = tuple(
         replace(subject, token=None if subject.token is None else called[subject.token])
         for subject in concept.subjects
     )
     rows = {called[old]: row for old, row in concept.tokens.items()}
-    return replace(source, concept=replace(concept, tokens=rows, subjects=subjects))
+    concept = replace(concept, tokens=rows, subjects=subjects)
+    return replace(source, concept=concept, notes=(*source.notes, *_notes(called)))
+
+
+def _called(path: Path, tokens: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return what each token of a file is called by the names that the user has given in order.
+
+    Raises:
+        ConfigError: There are more or fewer names than tokens.
+    """
+    if len(names) != len(tokens):
+        known = ", ".join(tokens) or "none"
+        raise ConfigError(
+            f"{path}: --modifier-token gives {len(names)} names for {len(tokens)} tokens "
+            f"({known}); give one name for each, in this order"
+        )
+    return dict(zip(tokens, names, strict=True))
+
+
+def _notes(called: Mapping[str, str]) -> list[str]:
+    return [f"token {old!r} is called {new} here" for old, new in called.items() if old != new]
 
 
 def _foreign(
-    content: Content, base: KVBase | None, nouns: Sequence[str], name: str | None
+    content: Content,
+    base: KVBase | None,
+    nouns: Sequence[str],
+    new_tokens: Sequence[str],
+    name: str | None,
 ) -> Source:
     format_ = recognise(content)
     assert format_.read is not None
     base = base or _family_base(content)
     read = format_.read(content, base)
     tokens = valid_tokens(read.tokens)
-    notes = [*read.notes]
-    notes += [f"token {old!r} is called {new} here" for old, new in tokens.items() if old != new]
+    if new_tokens:
+        tokens = _called(content.path, list(read.tokens), new_tokens)
     concept = Concept(
         name=name or file_stem(content.path.stem),
         update=read.update,
@@ -158,7 +170,8 @@ def _foreign(
         base_fingerprint="",
         training={"converted_from": format_.name},
     )
-    return Source(title=format_.title, concept=concept, base=base, notes=tuple(notes))
+    notes = (*read.notes, *_notes(tokens))
+    return Source(title=format_.title, concept=concept, base=base, notes=notes)
 
 
 def _subjects(path: Path, tokens: list[str], nouns: Sequence[str]) -> tuple[Subject, ...]:

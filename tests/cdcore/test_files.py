@@ -1,6 +1,8 @@
 """Tests of `cdcore.files`."""
 
 import errno
+import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -80,3 +82,27 @@ def test_an_error_names_the_file_that_was_asked_for(
                 write_text(path, "text")
         assert caught.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 255,
+        "x" * 243 + ".safetensors",
+        "." + "x" * 254,
+        "x." + "y" * 253,
+        "猫" * 85,
+        "a\nb%20#?*[c] .txt",
+        os.fsdecode(b"caf\xe9.json"),
+    ],
+)
+def test_every_name_that_a_disk_holds_can_be_written(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "text")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [(name, "text")]
+
+
+def test_names_that_are_no_text_can_be_in_a_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    for written in (json.dumps({"file": name}, ensure_ascii=False), f'{{"file": "{name}"}}'):
+        write_text(tmp_path / "note.json", written)
+        assert json.loads((tmp_path / "note.json").read_text(encoding="utf-8")) == {"file": name}

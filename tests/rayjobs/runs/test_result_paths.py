@@ -79,3 +79,11 @@ def test_a_root_takes_what_is_relative(folder: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(ROOT_VARIABLE, bad)
         with pytest.raises(ConfigError, match="absolute"):
             result_folder(Path("runs"), "--output")
+
+
+def test_a_folder_that_ray_cannot_be_told_is_refused(folder: Path) -> None:
+    for path in (folder / "caf\udce9", folder / "caf\udce9" / "runs"):
+        with pytest.raises(ConfigError, match=r"--output is .*caf\\udce9.* is not UTF-8"):
+            result_folder(path, "--output")
+        with pytest.raises(ConfigError, match="--registry is "):
+            registry_location(str(path))
