@@ -161,9 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _check_early(settings: ServiceSettings) -> None:
     """Refuse what can be refused before Ray and the base take their seconds."""
     from cdcore.model.base_files import local_base
+    from cdcore.registry.object_store import ObjectStore
     from serve.api_keys import ApiKeys
 
     used = settings.resolved()
+    if "://" not in used.registry:
+        ObjectStore(used.registry)
     if used.keys is not None:
         ApiKeys(Path(used.keys))
     local_base(used.base)

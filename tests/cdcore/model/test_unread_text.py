@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdcore.concepts.prompt_templates import concept_prompts
+from cdcore.merging.caption_bank import written_captions
+from cdcore.model.base_files import local_base
 from cdcore.model.unread_text import UnreadText, notes_on, unread_text
 
 
@@ -69,3 +72,26 @@ def test_many_prompts_are_few_lines() -> None:
     lines = notes_on([_cut(f"a b c d {number}") for number in range(9)])
     assert len(lines) == 6
     assert lines[-1] == "4 more prompts are cut off"
+
+
+def test_no_prompt_that_training_scoring_or_merging_makes_is_cut() -> None:
+    # Not at the top: it imports torch, and nothing else here does.
+    from cdcore.scoring.before_after import PAIR_PROMPTS, PROMPTS
+
+    tokenizer, room = local_base("pocket").tokenizer, 38
+    assert tokenizer is not None
+
+    def ends_of(text: str) -> list[int]:
+        return [end for _, end in tokenizer.encode(text, add_special_tokens=False).offsets]
+
+    # A class noun takes eight tokens at most.
+    noun = "qzjxwvky"
+    assert len(ends_of(noun)) == 8
+    templates = concept_prompts(pocket=True)
+    captions = written_captions(pocket=True)
+    made = [
+        prompt.format(*[f"<mycat> {noun}"] * 2)
+        for prompt in (*PROMPTS, *PAIR_PROMPTS, *templates.sketch, *templates.held_out)
+    ]
+    for text in (*made, *captions.fitted, *captions.held_out):
+        assert unread_text(text, room, ends_of) is None, text
