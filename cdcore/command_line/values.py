@@ -6,6 +6,7 @@ in which the command line could not read a byte. A path, and a text that may be 
 """
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -79,6 +80,8 @@ def _path(kind: Any, value: Any) -> Any:
     # named like its scheme.
     if not isinstance(value, str) or (kind is Path and (value == "" or "://" in value)):
         raise ValueError
+    # YAML can write characters that no name on a disk has.
+    os.fsencode(value)
     text = expanded(value)
     if kind is not Path:
         return text

@@ -43,7 +43,7 @@ def test_a_text_and_what_yaml_makes_of_it_mean_the_same(
         (int, (True, 2.5, "2.5", "", "seven", None, [1], float("nan"))),
         (float, (True, "nan", "inf", float("inf"), "", None, [1.0], "1" * 400)),
         (str, (7, True, None, "a\0b", b"a", "a\udcff")),
-        (Location, (7, True, None, "a\0b", b"a")),
+        (Location, (7, True, None, "a\0b", b"a", "a\ud800")),
         (Path, ("", "a\0b", 7, None, False, "s3://bucket/x", "file:///x")),
         (Literal[0, 1], (True, False, 2, "2", None, [0])),
         (Literal["a"], ("b", "a\0", 1, None)),
