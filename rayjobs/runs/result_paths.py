@@ -72,13 +72,8 @@ def result_folder(path: Path, flag: str) -> Path:
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
         path = Path(expanded(root)) / path
     found = absolute(path)
-    try:
-        str(found).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"{flag} is {found}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
-            "give another folder"
-        ) from error
+    _check_text(found, flag)
+    _check_text(Path.cwd(), "the working directory")
     if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
         raise ConfigError(
             f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
@@ -95,6 +90,16 @@ def registry_location(location: str) -> str:
         ConfigError: `result_folder` refuses the folder.
     """
     return location if "://" in location else str(result_folder(Path(location), "--registry"))
+
+
+def _check_text(folder: Path, what: str) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{what} is {folder}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
+            "take another folder"
+        ) from error
 
 
 def _is_in_a_copy() -> bool:
