@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["read_texts", "replacing", "write_text"]
+__all__ = ["read_texts", "readable", "replacing", "write_text"]
 
 _MOST_SUFFIX = 20
 """Characters of a suffix that a temporary name repeats, because writers go by it."""
@@ -78,6 +78,27 @@ def read_texts(path: Path) -> tuple[str, ...]:
         raise OSError(errno.EILSEQ, "not a text in UTF-8", str(path)) from error
     stripped = (line.strip() for line in lines)
     return tuple(line for line in stripped if line and not line.startswith("#"))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Path]:
+    """Yield a path of the same file in letters: libraries that map files read no other names.
+
+    Args:
+        path: Any file that is there.
+
+    Yields:
+        The path itself, or a link to it while the body lasts where its name is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="link-") as folder:
+            link = Path(folder, "file")
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 @contextmanager

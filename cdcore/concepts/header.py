@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from cdcore.concepts.stored_shapes import StoredShapes, damaged
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
+from cdcore.files import readable
 
 if TYPE_CHECKING:
     from cdcore.model.base_files import BaseFiles
@@ -128,7 +129,7 @@ def open_concept_file(path: Path, *, framework: str = "pt") -> Iterator[Any]:
         what = "a folder" if os.path.isdir(path) else "no such file"
         raise ConceptFileError(f"{path}: {what}; give a concept file (NAME.safetensors)")
     try:
-        with safe_open(path, framework=framework) as file:
+        with readable(path) as named, safe_open(named, framework=framework) as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise ConceptFileError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.files import replacing, write_text
+from cdcore.files import readable, replacing, write_text
 
 
 def test_text_is_written_and_written_again_with_its_folder(tmp_path: Path) -> None:
@@ -106,3 +106,18 @@ def test_names_that_are_no_text_can_be_in_a_text(tmp_path: Path) -> None:
     for written in (json.dumps({"file": name}, ensure_ascii=False), f'{{"file": "{name}"}}'):
         write_text(tmp_path / "note.json", written)
         assert json.loads((tmp_path / "note.json").read_text(encoding="utf-8")) == {"file": name}
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", os.fsdecode(b"caf\xe9")])
+def test_a_file_can_be_read_by_a_name_in_letters(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    path.write_text("text")
+    with readable(path) as named:
+        str(named).encode()
+        assert named.read_text() == "text"
+        assert (named == path) is name.isprintable()
+    assert path.read_text() == "text"
+    assert named.exists() is name.isprintable()

@@ -154,6 +154,7 @@ def test_a_path_may_lie_in_the_home_folder(folder: Path, monkeypatch: pytest.Mon
         "prompt_filename": "~/prompts/cat.txt",
     }
     write(folder, [single], [])
+    (folder / "dataset_multiconcept.json").unlink()
     (entry,) = read_concept_set(folder).singles
     (concept,) = entry.concepts
     assert concept.images == folder / "benchmark_dataset" / "pet_cat1"

@@ -211,9 +211,9 @@ def test_a_prompt_of_all_concepts_that_is_too_long_for_the_base_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = [write_concept(tiny_base, tmp_path, name=f"cat{n}", seed=n) for n in range(8)]
+    files = [write_concept(tiny_base, tmp_path, name=f"cat{n}", seed=n) for n in range(9)]
     argv = ("--output", tmp_path / "all.safetensors", "--cache", tmp_path / "cache", "--steps", 1)
     settings = ("--allow-ill-posed", "--method", "sum", "--export", "none")
     assert command(monkeypatch, merge, "--concepts", *files, *argv, *settings) == 0
     (note,) = [line for line in capsys.readouterr().out.splitlines() if "is cut off" in line]
-    assert "and with it <cat7>" in note
+    assert "and with it <cat8>" in note

@@ -49,5 +49,5 @@ def test_names_that_together_are_too_long_are_refused(dataset: Path, tmp_path: P
         (dataset / file).write_text(json.dumps(lists))
     job = EvaluateJob(dataset=dataset, base="pocket", sections=("single",), output=tmp_path / "out")
     check_evaluation(job)
-    with pytest.raises(ConfigError, match="has 313 bytes, and a name on this disk at most 255"):
+    with pytest.raises(ConfigError, match="has 301 bytes, and a name on this disk at most 255"):
         check_evaluation(replace(job, sections=("pair",)))
