@@ -33,7 +33,7 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
     for error in report.concepts:
         figures = (error.constraint, error.held_out, error.drift_alone)
         table.add_row(
-            error.name,
+            one_line(error.name),
             ", ".join(error.phrases),
             f"{error.weight:g}",
             *map(_percent, figures if is_exact else figures[1:2]),

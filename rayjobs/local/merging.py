@@ -66,6 +66,8 @@ def run(job: MergeJob, console: Console) -> None:
     from rayjobs.local.merge_table import print_report
 
     ready = _ready(job, files, tools)
+    if job.captions is not None and ready.base is not None:
+        _tell_unread_captions(job.captions, ready.base, console)
     started = time.monotonic()
     with bar("reading", "captions") as advance:
         merged = merge_files(
@@ -179,6 +181,19 @@ def _described(job: MergeJob, base: "Base | None", base_name: str) -> "KVBase | 
 def _check_exports(job: MergeJob) -> None:
     for folder in (job.exports, *(job.exports / tool for tool in TOOLS)):
         check_folder(folder, overwrite=job.overwrite)
+
+
+def _tell_unread_captions(file: Path, base: "Base", console: Console) -> None:
+    """Say how many captions count without their ends, which the base does not read."""
+    bank = read_captions(file)
+    captions = (*bank.fitted, *bank.held_out)
+    cut = sum(base.text_encoder.unread(caption) is not None for caption in captions)
+    if cut:
+        console.print(
+            f"note: {cut} of {len(captions)} captions are longer than this base reads; their ends "
+            "do not count",
+            soft_wrap=True,
+        )
 
 
 def _save(

@@ -217,3 +217,17 @@ def test_a_prompt_of_all_concepts_that_is_too_long_for_the_base_is_told(
     assert command(monkeypatch, merge, "--concepts", *files, *argv, *settings) == 0
     (note,) = [line for line in capsys.readouterr().out.splitlines() if "is cut off" in line]
     assert "and with it <cat8>" in note
+
+
+def test_captions_that_are_longer_than_the_base_reads_are_counted(
+    argv: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    captions = [*written_captions(pocket=True).fitted[:200], *(f"a cat {n} " * 30 for n in "123")]
+    (tmp_path / "captions.txt").write_text("\n".join(captions))
+    base = load_concept(Path(str(argv[1]))).base_name
+    own = ("--captions", tmp_path / "captions.txt", "--pictures", 0, "--base", base)
+    assert command(monkeypatch, merge, *argv, *own) == 0
+    assert "note: 3 of 203 captions are longer than this base reads" in capsys.readouterr().out
