@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from cdcore.errors import ConfigError
-from cdcore.user_paths import expanded
+from cdcore.user_paths import check_length, expanded
 
 __all__ = [
     "ROOT_VARIABLE",
@@ -64,7 +64,7 @@ def result_folder(path: Path, flag: str) -> Path:
 
     Raises:
         ConfigError: The folder would lie in a temporary folder, cannot be made absolute, or has a
-            name that Ray and pyarrow cannot be told.
+            name that no disk holds or that Ray and pyarrow cannot be told.
     """
     root = os.environ.get(ROOT_VARIABLE)
     if root and not Path(expanded(str(path))).is_absolute():
@@ -72,6 +72,7 @@ def result_folder(path: Path, flag: str) -> Path:
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
         path = Path(expanded(root)) / path
     found = absolute(path)
+    check_length(found)
     _check_text(found, flag)
     _check_text(Path.cwd(), "the working directory")
     if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):

@@ -89,6 +89,8 @@ def test_a_folder_that_ray_cannot_be_told_is_refused(
             result_folder(path, "--output")
         with pytest.raises(ConfigError, match="--registry is "):
             registry_location(str(path))
+    with pytest.raises(ConfigError, match="has 300 bytes"):
+        registry_location("x" * 300)
     (folder / "caf\udce9").mkdir()
     monkeypatch.chdir(folder / "caf\udce9")
     with pytest.raises(ConfigError, match=r"^the working directory is .*caf\\udce9, a name"):
