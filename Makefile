@@ -39,7 +39,7 @@ demo: $(STAMP) ## teach the example concept to the pocket base
 	$(BIN)/python rayjobs/train.py
 
 serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at PORT
-	$(BIN)/python -m serve --base $(BASE) --registry $(REGISTRY) --port $(PORT)
+	$(BIN)/python -m serve --base "$(BASE)" --registry "$(REGISTRY)" --port $(PORT)
 
 # Two processes of two threads each on two processors would take many times as long.
 test test-unit test-ray: export OMP_NUM_THREADS = 1

@@ -12,17 +12,17 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
 from cdcore.command_line.fields import Setting, settings_of
 from cdcore.command_line.parser import CommandLine, run_command
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
-__all__ = ["Address", "Command", "greeting", "main", "read_arguments"]
+__all__ = ["Address", "Command", "greeting", "main", "read_arguments", "service_flags"]
 
 _WAIT_S = 1800.0
 _SETTINGS = ("base", "registry", "keys", "slots", "cpus", "gpus")
@@ -62,7 +62,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     """
     of_address = settings_of(Address)
     given = CommandLine(
-        settings={**of_address, **_service_flags()},
+        settings={**of_address, **service_flags()},
         prog="python -m serve",
         description="Serve every concept of a registry from one base model.",
         groups={"service": _SETTINGS},
@@ -77,12 +77,16 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     return Command(settings=_checked(given), address=address)
 
 
-def _service_flags() -> dict[str, Setting]:
-    fields = ServiceSettings.model_fields
+def service_flags() -> dict[str, Setting]:
+    """Return the settings of the service that are flags, as the parser reads them."""
+    fields, hints = (
+        ServiceSettings.model_fields,
+        get_type_hints(ServiceSettings, include_extras=True),
+    )
     return {
         name: Setting(
             name=name,
-            annotation=fields[name].annotation,
+            annotation=hints[name],
             default=fields[name].default,
             doc=_sentence(fields[name].description or ""),
         )
@@ -107,7 +111,7 @@ def greeting(address: str, base: str) -> str:
     """Return what a newcomer is told when the service is ready."""
     body = json.dumps({"prompt": "a red cat on the beach", "response_format": "url"})
     return (
-        f"serving base {base} at {address}\n"
+        f"serving base {one_line(base)} at {address}\n"
         f"  reference   {address}/docs\n"
         f"  concepts    curl {address}/v1/concepts\n"
         f"  a picture   curl {address}/v1/images/generations \\\n"
@@ -140,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         ray_serve.start(http_options={"host": host, "port": port})
-        sys.stderr.write(f"loading base {settings.base} ...\n")
+        sys.stderr.write(f"loading base {one_line(settings.base)} ...\n")
         ray_serve.run(app(settings), name="customdiffusion")
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
         _wait_until_ready(address)
@@ -157,9 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _check_early(settings: ServiceSettings) -> None:
     """Refuse what can be refused before Ray and the base take their seconds."""
     from cdcore.model.base_files import local_base
+    from cdcore.registry.object_store import ObjectStore
     from serve.api_keys import ApiKeys
 
     used = settings.resolved()
+    if "://" not in used.registry:
+        ObjectStore(used.registry)
     if used.keys is not None:
         ApiKeys(Path(used.keys))
     local_base(used.base)

@@ -7,6 +7,7 @@ D rows of the K/V stack, d text width.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from cdcore.concepts.stored_shapes import StoredShapes, damaged
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
+from cdcore.files import readable
 
 if TYPE_CHECKING:
     from cdcore.model.base_files import BaseFiles
@@ -122,11 +124,12 @@ def open_concept_file(path: Path, *, framework: str = "pt") -> Iterator[Any]:
     Raises:
         ConceptFileError: There is no such file, or what is done with it finds damage.
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
+    # A name that no disk can hold is no file either.
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "no such file"
         raise ConceptFileError(f"{path}: {what}; give a concept file (NAME.safetensors)")
     try:
-        with safe_open(path, framework=framework) as file:
+        with readable(path) as named, safe_open(named, framework=framework) as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise ConceptFileError(

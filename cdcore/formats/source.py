@@ -1,7 +1,7 @@
 """Reading a concept from any file that holds one: this project's own, or another tool's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def read_source(
     *,
     base: KVBase | None = None,
     nouns: Sequence[str] = (),
+    new_tokens: Sequence[str] = (),
     name: str | None = None,
     needs_weights: bool = False,
 ) -> Source:
@@ -65,13 +66,15 @@ def read_source(
         base: The base it is of; None finds it out as far as that goes: the family by its shape, or
             the one that a concept file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
+        new_tokens: What prompts are to call the tokens, in their order; none keeps the file's own.
         name: The name of the concept; None takes the file's own.
         needs_weights: Whether the base's weights will be wanted.
 
     Raises:
         ConceptFileError: The file cannot be read, or is of another base.
         BaseModelError: The base that a concept file names cannot be read.
-        ConfigError: A noun or the base must be given, or is given where the file says it.
+        ConfigError: A noun or the base must be given, or is given where the file says it; or there
+            are more or fewer new tokens than tokens.
     """
     file = _file_in(path) if path.is_dir() else path
     content = open_content(file)
@@ -81,8 +84,9 @@ def read_source(
                 f"{file}: a concept file says itself what it teaches, and {', '.join(nouns)} is "
                 "not asked for; leave out --class-noun"
             )
-        return _own(file, base, name, needs_weights)
-    return _foreign(content, base, nouns, name)
+        source = _own(file, base, name, needs_weights)
+        return _with_tokens(source, file, new_tokens) if new_tokens else source
+    return _foreign(content, base, nouns, new_tokens, name)
 
 
 def _file_in(folder: Path) -> Path:
@@ -112,16 +116,51 @@ def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool)
     return Source(title="a concept file", concept=concept, base=base, notes=tuple(notes))
 
 
+def _with_tokens(source: Source, path: Path, names: Sequence[str]) -> Source:
+    concept = source.concept
+    called = _called(path, list(concept.tokens), names)
+    subjects = tuple(
+        replace(subject, token=None if subject.token is None else called[subject.token])
+        for subject in concept.subjects
+    )
+    rows = {called[old]: row for old, row in concept.tokens.items()}
+    concept = replace(concept, tokens=rows, subjects=subjects)
+    return replace(source, concept=concept, notes=(*source.notes, *_notes(called)))
+
+
+def _called(path: Path, tokens: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return what each token of a file is called by the names that the user has given in order.
+
+    Raises:
+        ConfigError: There are more or fewer names than tokens.
+    """
+    if len(names) != len(tokens):
+        known = ", ".join(tokens) or "none"
+        raise ConfigError(
+            f"{path}: --modifier-token gives {len(names)} names for {len(tokens)} tokens "
+            f"({known}); give one name for each, in this order"
+        )
+    return dict(zip(tokens, names, strict=True))
+
+
+def _notes(called: Mapping[str, str]) -> list[str]:
+    return [f"token {old!r} is called {new} here" for old, new in called.items() if old != new]
+
+
 def _foreign(
-    content: Content, base: KVBase | None, nouns: Sequence[str], name: str | None
+    content: Content,
+    base: KVBase | None,
+    nouns: Sequence[str],
+    new_tokens: Sequence[str],
+    name: str | None,
 ) -> Source:
     format_ = recognise(content)
     assert format_.read is not None
     base = base or _family_base(content)
     read = format_.read(content, base)
     tokens = valid_tokens(read.tokens)
-    notes = [*read.notes]
-    notes += [f"token {old!r} is called {new} here" for old, new in tokens.items() if old != new]
+    if new_tokens:
+        tokens = _called(content.path, list(read.tokens), new_tokens)
     concept = Concept(
         name=name or file_stem(content.path.stem),
         update=read.update,
@@ -131,7 +170,8 @@ def _foreign(
         base_fingerprint="",
         training={"converted_from": format_.name},
     )
-    return Source(title=format_.title, concept=concept, base=base, notes=tuple(notes))
+    notes = (*read.notes, *_notes(tokens))
+    return Source(title=format_.title, concept=concept, base=base, notes=notes)
 
 
 def _subjects(path: Path, tokens: list[str], nouns: Sequence[str]) -> tuple[Subject, ...]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cdcore.model.modifier_tokens import MODIFIER_TOKEN_IN_PROMPT, check_prompt, check_word
+from cdcore.model.unread_text import UnreadText, unread_text
 
 __all__ = ["EncodedPrompts", "TextEncoder"]
 
@@ -65,7 +66,7 @@ class TextEncoder:
         """Return the text features of prompts.
 
         Args:
-            prompts: Any texts; what passes L tokens is cut off.
+            prompts: Any texts; what passes L tokens is cut off, and `unread` says what.
             embeddings: The row (d,) of each modifier token. Gradients flow back to them.
 
         Returns:
@@ -100,6 +101,10 @@ class TextEncoder:
             modifiers=torch.tensor([[number for _, number in line] for line in lines]),
         )
 
+    def unread(self, prompt: str) -> UnreadText | None:
+        """Return what passes L tokens of a prompt and is cut off, or None where all is read."""
+        return unread_text(prompt, self.max_tokens - 2, self._ends)
+
     def word_ids(self, word: str) -> list[int]:
         """Return the token ids of a word or phrase, without start and end tokens.
 
@@ -117,6 +122,11 @@ class TextEncoder:
             TokenError: As for `word_ids`.
         """
         return self.embedding_table[self.word_ids(word)[-1]].detach().float().clone()
+
+    def _ends(self, piece: str) -> list[int]:
+        """Return where each token of a text without modifier tokens ends, in characters."""
+        spans = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+        return [end for _, end in spans.offset_mapping]
 
     def _line(self, prompt: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
         check_prompt(prompt, tokens)

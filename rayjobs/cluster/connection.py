@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from ray._private.state import available_resources_per_node
 from ray.train import ScalingConfig
 from rich.console import Console
 
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from rayjobs.cluster.capacity import Capacity
 from rayjobs.runs.result_paths import is_submitted
 
@@ -88,6 +89,8 @@ def silent_errors() -> Iterator[None]:
 
 
 def _init(**settings: Any) -> None:
+    # Ray notes the command line, and ends in a traceback where a name in it is not UTF-8.
+    ray._private.utils.get_entrypoint_name = lambda: one_line(shlex.join(sys.argv))
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     ray.init(
         log_to_driver=False,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.registry.entry import check_name
 from cdcore.training.config import PriorWeighting, SubjectConfig, TrainingConfig
@@ -63,7 +64,7 @@ class TrainJob:
     """What kind of thing it is, such as cat."""
     name: str
     """Name of the concept, of its run and of its file."""
-    base: str = "sd1.4"
+    base: Location = "sd1.4"
     """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
 
     modifier_token: str | None = None
@@ -115,7 +116,7 @@ class TrainJob:
     """Folder of runs."""
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of regularization images and latents, shared by all runs."""
-    registry: str | None = None
+    registry: Location | None = None
     """Folder, or URI such as s3://bucket/concepts, in which the finished concept is published."""
     sample_seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the before/after pictures."""

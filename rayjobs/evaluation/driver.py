@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cdcore.errors import one_line
 from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.embeddings import CellRows, load_rows
@@ -21,6 +22,7 @@ from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
 from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
+from cdcore.model.unread_text import notes_on
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cluster.actor_pool import results
@@ -64,7 +66,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
     console = plain_console(soft_wrap=True, file_width=_FILE_COLUMNS)
     whole = read_concept_set(absolute(job.dataset))
     for note in whole.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {one_line(note)}")
     selection = select(
         whole, sections=job.sections, limit=job.chosen_limit, prompts=job.chosen_prompts
     )
@@ -121,6 +123,7 @@ class _Run:
     def to_the_end(self) -> dict[str, Any]:
         files = self._taught()
         orders = self._orders(files)
+        self._tell_unread([order.cell for order in orders])
         pending = [order for order in orders if not self._is_done(order)]
         pictures = sum(len(order.cell.seeds) for order in pending)
         self.console.print(
@@ -161,6 +164,16 @@ class _Run:
         return cell_orders(
             self.plan, self.selection, files, settings=settings, penalty=self.job.penalty
         )
+
+    def _tell_unread(self, cells: Sequence[Cell]) -> None:
+        """Say which prompts and captions the base does not read to their end."""
+        entries = {entry.name: entry for entry in (*self.selection.singles, *self.selection.pairs)}
+        texts: dict[str, None] = {}
+        for cell in cells:
+            taught = [f"{one.token} {one.class_noun}" for one in entries[cell.entry].concepts]
+            texts |= dict.fromkeys(cell.prompts(taught))
+        for note in notes_on([self.base.text_encoder.unread(text) for text in texts]):
+            self.console.print(f"note: {note}")
 
     def _is_done(self, order: CellOrder) -> bool:
         return is_cell_done(order.cell.file(self.output), order.digest)
@@ -234,7 +247,7 @@ class _Run:
         saved += save_grids(self.output, (self.selection.singles, self.selection.pairs), cells)
         print_table(self.console, methods)
         for path in saved:
-            self.console.print(str(path))
+            self.console.print(one_line(path))
         return {
             "methods": [one.figures for one in methods],
             "files": [str(path) for path in saved],
@@ -267,8 +280,8 @@ class _Run:
     def _made_with(self) -> dict[str, str]:
         sampling, selection = self.sampling, self.selection
         return {
-            "base": f"{self.base.name} ({self.base.fingerprint[:12]})",
-            "data": f"{self.job.dataset.name}: {len(selection.singles)} concepts, "
+            "base": f"{one_line(self.base.name)} ({self.base.fingerprint[:12]})",
+            "data": f"{one_line(self.job.dataset.name)}: {len(selection.singles)} concepts, "
             f"{len(selection.pairs)} pairs, {self.plan.pictures} pictures of a prompt",
             "sampling": f"{sampling.steps} steps of {sampling.sampler}, guidance "
             f"{sampling.guidance_scale}, seed {self.plan.seed}",

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cdcore.concepts.rank_rule import Rule
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from rayjobs.config.file_compression import RULES, CompressJob
 from rayjobs.refusals.concepts import headers_of, shaped_base
 
@@ -52,7 +52,7 @@ def run(job: CompressJob, console: Console) -> None:
     console.print(error_table(made))
     before, after = (path.stat().st_size / 1e6 for path in (job.source, job.output))
     console.print(f"error of the whole stack: {made.error:.2%}")
-    console.print(f"{before:.2f} MB -> {after:.2f} MB: {job.output}", soft_wrap=True)
+    console.print(f"{before:.2f} MB -> {after:.2f} MB: {one_line(job.output)}", soft_wrap=True)
 
 
 def error_table(made: "Compressed") -> Table:

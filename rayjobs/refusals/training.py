@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.base_files import local_base
 from cdcore.pictures.picture_folder import picture_paths, split_holdout
+from cdcore.user_paths import check_length
 from rayjobs.config.training import TrainJob, configured
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 
@@ -31,7 +32,8 @@ def check_training(job: TrainJob) -> "TrainingConfig":
     tools_named(job.export)
     base = local_base(base_name(job.base))
     config = configured(job, base.profile, base.check_word)
-    result_folder(job.output, "--output")
+    run = result_folder(job.output, "--output") / job.name
+    check_length(run / f"{job.name}.safetensors")
     result_folder(job.cache, "--cache")
     if job.registry is not None:
         registry_location(job.registry)

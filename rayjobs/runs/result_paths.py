@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from cdcore.errors import ConfigError
+from cdcore.user_paths import check_length, expanded
 
 __all__ = [
     "ROOT_VARIABLE",
@@ -37,10 +38,7 @@ def absolute(path: Path) -> Path:
     Raises:
         ConfigError: The path begins with the home of a user who has none.
     """
-    try:
-        return path.expanduser().resolve()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the path in full") from error
+    return Path(expanded(str(path))).resolve()
 
 
 def base_name(base: str) -> str:
@@ -65,14 +63,18 @@ def result_folder(path: Path, flag: str) -> Path:
         flag: The option that sets it, for an error.
 
     Raises:
-        ConfigError: The folder would lie in a temporary folder, or cannot be made absolute.
+        ConfigError: The folder would lie in a temporary folder, cannot be made absolute, or has a
+            name that no disk holds or that Ray and pyarrow cannot be told.
     """
     root = os.environ.get(ROOT_VARIABLE)
-    if root and not path.expanduser().is_absolute():
-        if not Path(root).expanduser().is_absolute():
+    if root and not Path(expanded(str(path))).is_absolute():
+        if not Path(expanded(root)).is_absolute():
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
-        path = Path(root) / path
+        path = Path(expanded(root)) / path
     found = absolute(path)
+    check_length(found)
+    _check_text(found, flag)
+    _check_text(Path.cwd(), "the working directory")
     if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
         raise ConfigError(
             f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
@@ -89,6 +91,16 @@ def registry_location(location: str) -> str:
         ConfigError: `result_folder` refuses the folder.
     """
     return location if "://" in location else str(result_folder(Path(location), "--registry"))
+
+
+def _check_text(folder: Path, what: str) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{what} is {folder}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
+            "take another folder"
+        ) from error
 
 
 def _is_in_a_copy() -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cdcore.errors import first_line
+from cdcore.errors import first_line, one_line
 from cdcore.formats.exports.tool_names import TOOLS, tools_named
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
@@ -133,7 +133,7 @@ def _print_notes(
     for subject, shown in zip(config.subjects, pictures, strict=True):
         of = f"{subject.phrase}: " if len(config.subjects) > 1 else ""
         for warning in picture_warnings(shown, resolution):
-            console.print(f"note: {of}{warning}")
+            console.print(f"note: {of}{one_line(warning)}")
 
 
 def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> bool:
@@ -191,8 +191,9 @@ def _plan(job: TrainJob, task: TrainTask) -> str:
     phrases = " and ".join(repr(subject.phrase) for subject in config.subjects)
     counts = " and ".join(str(len(shown)) for shown in task.pictures)
     return (
-        f"teaching {phrases} to {task.base} from {counts} pictures: {config.steps} steps of "
-        f"{config.target_rows} target and {config.regularization_rows} regularization rows, "
+        f"teaching {phrases} to {one_line(task.base)} from {counts} pictures: "
+        f"{config.steps} steps of {config.target_rows} target and "
+        f"{config.regularization_rows} regularization rows, "
         f"{_shares(config.rows_per_step, job.workers)}"
     )
 
@@ -211,12 +212,12 @@ def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) 
         console.print(f"{name}: {text}")
     for label, of_part in (metrics.get("subjects", {}) | metrics.get("pairs", {})).items():
         console.print(f"{label}: {', '.join(f'{name} {text}' for name, text in _figures(of_part))}")
-    console.print(f"pictures: {run.samples}", soft_wrap=True)
+    console.print(f"pictures: {one_line(run.samples)}", soft_wrap=True)
     if "published" in summary:
-        console.print(f"published: {summary['published']['file']}", soft_wrap=True)
+        console.print(f"published: {one_line(summary['published']['file'])}", soft_wrap=True)
     for tool, folder in summary.get("exports", {}).items():
-        console.print(f"for {tool}: {folder} (see USE.md there)", soft_wrap=True)
-    console.print(f"concept:  {run.concept_file}", soft_wrap=True)
+        console.print(f"for {tool}: {one_line(folder)} (see USE.md there)", soft_wrap=True)
+    console.print(f"concept:  {one_line(run.concept_file)}", soft_wrap=True)
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

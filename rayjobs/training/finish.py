@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_run"]
 
+_MOST_OF_A_NAME = 80
+"""Characters of a phrase in a file's name, which numbers tell apart anyway."""
+
 
 def finish_run(
     base: Base, concept: Concept, task: "TrainTask", seconds: dict[str, float]
@@ -126,7 +129,7 @@ def _save_samples(evaluations: Sequence[Evaluation], name: str, folder: Path) ->
 
 def _file_part(label: str) -> str:
     """Write phrases as a part of a file's name: ``<mycat> cat`` is ``mycat-cat``."""
-    return re.sub(r"[^\w-]+", "-", label).strip("-")
+    return re.sub(r"[^\w-]+", "-", label).strip("-")[:_MOST_OF_A_NAME]
 
 
 def _save_inputs(base: Base, task: "TrainTask") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from cdcore.pocket.pretraining.checks import check_piece
 from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from rayjobs.cli.console import plain_console
@@ -62,8 +62,8 @@ def run(job: PretrainJob) -> bool:
     if not finished:
         console.print("the time is over; the same command continues")
     if (folder / SAMPLES_FILE).exists():
-        console.print(f"samples: {folder / SAMPLES_FILE}")
-    console.print(f"base:    {folder}")
+        console.print(f"samples: {one_line(folder / SAMPLES_FILE)}")
+    console.print(f"base:    {one_line(folder)}")
     return finished
 
 

@@ -102,6 +102,7 @@ class EngineHost:
 
         try:
             await asyncio.to_thread(self._source.locate, request.mix.references)
+            accepted = await asyncio.to_thread(self._accepted, request)
             key = self.engine.submit(request, tell)
         except CustomDiffusionError as error:
             yield Failed(error)
@@ -111,7 +112,7 @@ class EngineHost:
             yield Failed(ServingError("the registry of concepts cannot be read at the moment"))
             return
         try:
-            yield Accepted()
+            yield accepted
             while True:
                 event = await inbox.get()
                 yield event
@@ -140,6 +141,11 @@ class EngineHost:
             EngineStoppedError: The engine has stopped, or its turn takes too long.
         """
         self.engine.check_health()
+
+    def _accepted(self, request: PictureRequest) -> Accepted:
+        texts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
+        found = {name: self._base.text_encoder.unread(text) for name, text in texts.items()}
+        return Accepted({name: unread for name, unread in found.items() if unread is not None})
 
     def _merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge:
         updates = None

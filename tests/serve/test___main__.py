@@ -39,6 +39,8 @@ def test_others_need_keys(host: str) -> None:
         (["--config", "x.yaml"], "unknown option --config"),
         (["--keys", "KEYS"], "KEYS: not a file of API keys"),
         (["--base", "no/such/base"], "base 'no/such/base' cannot be loaded"),
+        (["--base=~no-such-user/x"], "--base: ~no-such-user/x: there is no user's home"),
+        (["--registry", "caf\udce9"], "caf\\udce9: a name that is not UTF-8"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_ray_starts(

@@ -82,7 +82,8 @@ def service(
     tiny_base: Base, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service")
-    registry = Registry(folder / "concepts")
+    # Names as people have them, and a path as it stands in a shell's command.
+    registry = Registry(folder / "my concepts%20#?")
     for name, file in save_mergeable(tiny_base, folder).items():
         if name != "mydog":
             registry.publish(file)
@@ -91,12 +92,13 @@ def service(
             free.bind(("127.0.0.1", 0))
         port, metrics_port = (int(free.getsockname()[1]) for free in (one, other))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+    environment["FOLDER"] = str(folder)
     environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "serve", "--base", str(tiny_folder), "--slots", "3"),
-                *("--registry", str(folder / "concepts"), "--port", str(port)),
+                *("--registry=$FOLDER/my concepts%20#?", "--port", str(port)),
                 *("--metrics-port", str(metrics_port)),
             ],
             cwd=ROOT,
@@ -136,6 +138,18 @@ def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Runnin
         assert answer.data[0].b64_json
         extra = answer.model_extra or {}
         assert 0 < extra["provenance"]["residuals"]["mycat.held_out"] < 1
+        assert extra["warnings"] == []
+        long = client.images.generate(
+            prompt=f"a <mycat> cat {'in the snow ' * 14}by a (<mychair>:1.2)",
+            extra_body={"num_inference_steps": 1},
+        )
+        told = long.model_extra or {}
+        assert [line.partition(" is ")[0] for line in told["warnings"][:1]] == ["'(<mychair>:1.2)'"]
+        assert "and with it <mychair>" in told["warnings"][1]
+        assert {used["name"]: used["unread"] for used in told["provenance"]["concepts"]} == {
+            "mycat": False,
+            "mychair": True,
+        }
         linked = client.images.generate(
             model="mycat", prompt="a <mycat> cat", response_format="url",
             extra_body={"num_inference_steps": 1},

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cdcore.errors import first_line
+from cdcore.errors import first_line, one_line
 from cdcore.model.meta_base import outline_base
 from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected
@@ -188,7 +188,7 @@ def _print_result(
             "or a higher --drift-ceiling with another --output, or search elsewhere"
         )
     if "published" in summary:
-        console.print(f"published: {summary['published']['file']}", soft_wrap=True)
-    console.print(f"report:  {summary['report']}", soft_wrap=True)
-    console.print(f"repeat:  {best['command']}", soft_wrap=True)
-    console.print(f"concept: {best['concept_file']}", soft_wrap=True)
+        console.print(f"published: {one_line(summary['published']['file'])}", soft_wrap=True)
+    console.print(f"report:  {one_line(summary['report'])}", soft_wrap=True)
+    console.print(f"repeat:  {one_line(best['command'])}", soft_wrap=True)
+    console.print(f"concept: {one_line(best['concept_file'])}", soft_wrap=True)

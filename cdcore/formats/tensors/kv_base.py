@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.errors import BaseModelError, ConceptFileError, ConfigError
+from cdcore.errors import BaseModelError, ConceptFileError, ConfigError, first_line
 from cdcore.formats.tensors.container import read_selected
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
@@ -85,7 +85,7 @@ class KVBase:
                 return _of_checkpoint(name, path)
             return _of_folder(name, named_folder(str(path) if name.startswith("~") else name))
         except (ConceptFileError, OSError, ValueError, KeyError) as error:
-            raise BaseModelError(f"base {name!r} cannot be read: {error}") from error
+            raise BaseModelError(f"base {name!r} cannot be read: {first_line(error)}") from error
 
     @property
     def family(self) -> Family | None:

@@ -206,6 +206,8 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("images: " + "x" * 300, "images: the name xxxx"),
+        ("images: ~no-such-user/x", "images: ~no-such-user/x: there is no user's home"),
         ("step: 3", "unknown key 'step'; did you mean steps?"),
         ("class-noun: cat", "unknown key 'class-noun'; did you mean class_noun?"),
         ("1: cat", "unknown key 1"),

@@ -129,3 +129,38 @@ def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> N
 def test_what_is_no_usable_noun_is_refused(encoder: TextEncoder, word: str) -> None:
     with pytest.raises(TokenError, match="give a"):
         encoder.word_ids(word)
+
+
+@settings(deadline=None, max_examples=50)
+@example("a <one> cat " * 12)
+@example("🐈 " * 40)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=90))
+def test_what_is_not_read_changes_nothing_and_what_is_read_does_not_pass_the_end(
+    encoder: TextEncoder, prompt: str
+) -> None:
+    tokens = ["<one>"] if "<one>" in prompt.lower() else []
+    try:
+        ids = encoder.tokenize([prompt], tokens).ids
+    except TokenError:
+        return
+    unread = encoder.unread(prompt)
+    fits = bool((ids[0] == encoder.tokenizer.pad_token_id).sum() > 1)
+    assert unread is None or not fits
+    if unread is not None:
+        assert unread.read + unread.text == prompt
+        assert unread.length > unread.room == encoder.max_tokens - 2
+
+
+def test_prompts_that_differ_only_behind_the_end_are_told_apart_by_what_is_unread(
+    encoder: TextEncoder,
+) -> None:
+    rows = {"<one>": torch.ones(32)}
+    filler = "a red cat on the grass " * 7
+    with_token, without = filler + "near a <one> cat", filler + "near a dog"
+    assert torch.equal(encoder.encode([with_token], rows), encoder.encode([without], rows))
+    unread = encoder.unread(with_token)
+    assert unread is not None
+    assert unread.tokens == ("<one>",)
+    assert unread.text.endswith("near a <one> cat")
+    assert encoder.unread("a <one> cat") is None
+    assert encoder.unread("a cat " * 19) is None

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,20 @@ def test_a_user_s_concept_of_another_thing_is_refused(
     with pytest.raises(ConfigError, match="teaches wooden pot, the data set has cat"):
         evaluate(given)
     assert pool.calls == []
+
+
+def test_prompts_that_are_longer_than_the_base_reads_are_told(
+    plain: EvaluateJob, pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(plain.dataset, tmp_path / "set")
+    for entry in json.loads((tmp_path / "set" / "dataset.json").read_text()):
+        file = tmp_path / "set" / entry["prompt_filename"]
+        file.write_text(f"{'a red cat on the grass ' * 7}near a {{}}\n")
+    few: dict[str, Any] = {"sections": ("single",), "methods": ("single",), "limit": 1}
+    evaluate(
+        replace(plain, dataset=tmp_path / "set", output=tmp_path / "out", kid_pictures=0, **few)
+    )
+    out = capsys.readouterr().out
+    notes = [line for line in out.splitlines() if "is cut off" in line]
+    assert len(notes) == 2
+    assert sum("and with it <pet_cat1>" in note for note in notes) == 1

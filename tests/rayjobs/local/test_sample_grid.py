@@ -13,7 +13,9 @@ FIRST = Request(prompt="", seed=5, steps=2, guidance_scale=1.0)
 
 
 def _save(folder: Path, sheet: Sheet) -> tuple[Path, tuple[Path, ...]]:
-    return sheet.save(torch.zeros(len(sheet.requests), 3, 8, 8), folder, "mycat", {"base": "tiny"})
+    own = {"a cat": {"unread": {"prompt": "t"}}}
+    pixels = torch.zeros(len(sheet.requests), 3, 8, 8)
+    return sheet.save(pixels, folder, "mycat", {"base": "tiny"}, own)
 
 
 @settings(deadline=None)
@@ -57,6 +59,9 @@ def test_the_files_carry_their_own_settings_and_the_grid_all(tmp_path: Path) -> 
     pictures = png_settings(grid)["pictures"]
     assert isinstance(pictures, list)
     assert [picture["file"] for picture in pictures] == [path.name for path in singles]
+    for path, picture in zip(singles, pictures, strict=True):
+        is_cat = picture["prompt"] == "a cat"
+        assert ("unread" in picture) is ("unread" in png_settings(path)) is is_cat
 
 
 @pytest.mark.parametrize("taken", ["mycat-0007.png", "mycat-12345.png"])

@@ -46,6 +46,11 @@ def test_the_configuration_is_that_of_the_loaded_base(tmp_path: Path) -> None:
         ({"learning_rate": 2.0}, "learning_rate is 2.0"),
         ({"workers": 9}, "some would have no row"),
         ({"export": "paint"}, "export is 'paint'"),
+        ({"name": "x" * 250}, "has 262 bytes, and a name on this disk at most 255"),
+        (
+            {"name": "é" * 126, "modifier_token": "<x>"},
+            "has 264 bytes, and a name on this disk at most 255",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused(

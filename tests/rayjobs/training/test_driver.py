@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_used_is_refused(
     [
         ({"images": Path("/no/such/folder")}, "no such folder"),
         ({"images": Path(__file__)}, "not a folder"),
-        ({"images": Path("~nobody-has-this-name/x")}, "home directory"),
+        ({"images": Path("~nobody-has-this-name/x")}, "user.s home"),
         ({"class_noun": ""}, "is no word"),
         ({"class_noun": "  "}, "is no word"),
         ({"class_noun": "<cat>"}, "is no word"),
