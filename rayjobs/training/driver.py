@@ -23,6 +23,7 @@ from cdcore.pictures.picture_folder import (
     read_pictures,
     split_holdout,
 )
+from cdcore.training.captioned_pictures import CaptionedPicture, read_captioned_pictures
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
@@ -36,7 +37,7 @@ from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training.dry_run import dry_run
-from rayjobs.training.identity import differences, digest, identity
+from rayjobs.training.identity import as_begun, differences, digest, identity
 from rayjobs.training.task import TrainTask
 from rayjobs.training.worker import train_worker
 
@@ -64,6 +65,9 @@ def train(job: TrainJob) -> dict[str, Any]:
     """
     started = time.monotonic()
     console = plain_console()
+    begun = RunDirectory(result_folder(job.output, "--output") / job.name)
+    if not job.overwrite:
+        job = as_begun(job, begun.read_config())
     if job.dry_run:
         return dry_run(job, console)
     task, asked = checked(job, console)
@@ -90,12 +94,16 @@ def train(job: TrainJob) -> dict[str, Any]:
     return summary
 
 
-def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
+def checked(
+    job: TrainJob, console: Console, *, most_regularization: int = 0
+) -> tuple[TrainTask, dict[str, Any]]:
     """Find out all that can be wrong without a cluster.
 
     Args:
         job: As the user wrote it.
         console: Prints notes for the user.
+        most_regularization: Pictures to read of a regularization folder where some run shows more
+            of them than this one.
 
     Returns:
         What workers need, and the run's identity.
@@ -112,7 +120,8 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         targets.append(held_out or kept)
     base = load_base(base_name(job.base))
     config = resolve(job, base)
-    asked = identity(job, config, base, training)
+    regularization = _brought(job, config, base.profile.resolution, most_regularization)
+    asked = identity(job, config, base, training, regularization)
     _print_notes(console, config, pictures, base.profile.resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
@@ -128,10 +137,24 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         sample_seeds=job.sample_seeds,
         identity=digest(asked),
         session=uuid.uuid4().hex[:12],
+        regularization=regularization,
         exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, asked
+
+
+def _brought(
+    job: TrainJob, config: TrainingConfig, resolution: int, most: int
+) -> list[Sequence[CaptionedPicture]]:
+    """Read the regularization pictures that the user brings, of each subject."""
+    count = max(config.regularization_images, most)
+    return [
+        ()
+        if source.regularization is None
+        else read_captioned_pictures(absolute(source.regularization), count, resolution)
+        for source in job.sources
+    ]
 
 
 def _print_notes(
@@ -240,9 +263,11 @@ def _plan(job: TrainJob, task: TrainTask) -> str:
     config = task.config
     phrases = " and ".join(repr(subject.phrase) for subject in config.subjects)
     counts = " and ".join(str(len(shown)) for shown in task.pictures)
+    folders = [str(one.regularization) for one in job.sources if one.regularization is not None]
+    shown = f" (pictures of {' and '.join(folders)})" if folders else ""
     return (
         f"teaching {phrases} to {task.base} from {counts} pictures: {config.steps} steps of "
-        f"{config.target_rows} target and {config.regularization_rows} regularization rows, "
+        f"{config.target_rows} target and {config.regularization_rows} regularization rows{shown}, "
         f"{_shares(config.rows_per_step, job.workers)}"
     )
 

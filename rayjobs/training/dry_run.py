@@ -6,6 +6,7 @@ matrix product measured here, which no U-Net quite reaches.
 
 import time
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,10 +16,12 @@ from rich.console import Console
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.meta_base import outline_base
-from cdcore.pictures.picture_folder import read_pictures, split_holdout
+from cdcore.pictures.picture_folder import each_picture, read_pictures, split_holdout
+from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
+from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
@@ -46,13 +49,15 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     tools_named(job.export)
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
-    settings = _settings(job, outline.name, config, pictures)
+    brought = [_brought(source, config.regularization_images) for source in job.sources]
+    settings = _settings(job, outline.name, config, pictures, brought)
     device = torch.device(chosen_device())
     dtype = compute_dtype(device)
     cost = estimate(
         outline,
         config,
         sum(pictures),
+        brought=brought,
         workers=job.workers,
         zero_stage=job.zero_stage,
         value_bytes=dtype.itemsize,
@@ -101,14 +106,29 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
     return 2.0 * side**3 / best_s
 
 
+def _brought(source: ConceptSource, count: int) -> int:
+    """Return how many regularization pictures a folder gives; 0 where the base generates them.
+
+    Raises:
+        PictureError: The pictures or their captions cannot be used.
+        ConfigError: There are fewer than ``count``.
+    """
+    if source.regularization is None:
+        return 0
+    folder = absolute(source.regularization)
+    captioned_paths(folder, count)
+    # A damaged picture is found now, as it would be by the run.
+    return sum(1 for _ in islice(each_picture(folder), count))
+
+
 def _settings(
-    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int]
+    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int], brought: list[int]
 ) -> dict[str, Any]:
     run = RunDirectory(result_folder(job.output, "--output") / job.name)
     described = asdict(config)
     described["subjects"] = [
-        subject | {"pictures": count}
-        for subject, count in zip(described["subjects"], pictures, strict=True)
+        subject | {"pictures": count} | ({"captioned_pictures": own} if own else {})
+        for subject, count, own in zip(described["subjects"], pictures, brought, strict=True)
     ]
     described |= {
         "base": base,
