@@ -125,6 +125,36 @@ def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> N
     assert encoder.embedding_table[pot[-1]].any()
 
 
+def test_a_piece_of_words_has_the_initial_row_of_that_piece(encoder: TextEncoder) -> None:
+    """As ``ktn`` in CLIP's vocabulary, which has it inside of words only."""
+    vocabulary = encoder.tokenizer.get_vocab()
+    inner = next(
+        piece
+        for piece in sorted(vocabulary, key=len)
+        if len(piece) > 1 and piece.isalpha() and f"{piece}</w>" not in vocabulary
+    )
+    assert len(encoder.word_ids(inner)) > 1
+    row = encoder.embedding_table[vocabulary[inner]]
+    assert torch.equal(encoder.initial_embedding(inner), row)
+    assert torch.equal(encoder.initial_embedding(f"{inner}@@"), row)
+
+
+def test_of_a_word_that_is_also_a_piece_the_mark_asks_for_the_piece(encoder: TextEncoder) -> None:
+    vocabulary = encoder.tokenizer.get_vocab()
+    both = next(piece for piece in sorted(vocabulary) if f"{piece}</w>" in vocabulary)
+    table = encoder.embedding_table
+    assert torch.equal(encoder.initial_embedding(both), table[vocabulary[f"{both}</w>"]])
+    assert torch.equal(encoder.initial_embedding(f"{both}@@"), table[vocabulary[both]])
+
+
+def test_a_piece_that_the_vocabulary_lacks_starts_as_the_word_does(encoder: TextEncoder) -> None:
+    for word in ("cat", "wooden pot", "ktn", "pll"):
+        row = encoder.initial_embedding(word)
+        if encoder.tokenizer.convert_tokens_to_ids(word) == encoder.tokenizer.unk_token_id:
+            assert torch.equal(encoder.initial_embedding(f"{word}@@"), row)
+            assert torch.equal(row, encoder.embedding_table[encoder.word_ids(word)[-1]])
+
+
 @pytest.mark.parametrize("word", ["", "  ", "<mycat>", "cat>", "wolpertingerish"])
 def test_what_is_no_usable_noun_is_refused(encoder: TextEncoder, word: str) -> None:
     with pytest.raises(TokenError, match="give a"):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,4 +33,5 @@ def test_a_folder_without_a_name_of_its_own_has_that_of_its_place(
 
 def test_its_text_is_what_the_command_line_takes() -> None:
     source = ConceptSource(images=Path("a b/c"), class_noun="wooden pot", initializer_token="pot")
+    assert str(replace(source, regularization=Path("r"))).endswith(",regularization=r")
     assert str(source) == "images=a b/c,class_noun=wooden pot,initializer_token=pot"

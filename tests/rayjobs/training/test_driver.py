@@ -18,7 +18,7 @@ from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training import driver as train_driver
 from rayjobs.training.driver import train
 from tests.rayjobs.stand_in import Cluster
-from tests.rayjobs.train_case import job, write_pictures
+from tests.rayjobs.train_case import job, write_captioned, write_pictures
 
 
 @pytest.fixture
@@ -347,3 +347,95 @@ def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
         with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
             train(replace(plain, **elsewhere | changes))
     assert not cluster.tasks
+
+
+def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_captioned(tmp_path / "cats")
+    made = replace(plain, regularization=folder)
+    train(made)
+    (brought,) = cluster.tasks[0].regularization
+    assert [one.caption for one in brought] == ["a cat, number 0", "a cat, number 1"]
+    assert {one.picture.image.size for one in brought} == {(64, 64)}
+    assert f"2 regularization rows (pictures of {folder}), all on 1" in capsys.readouterr().out
+    # The third picture is not among the first two.
+    (folder / "caption.txt").write_text("a cat, number 0\na cat, number 1\na dog\n")
+    assert train(made)["status"] == "finished"
+    (folder / "caption.txt").write_text("a cat, number 0\na dog\na dog\n")
+    with pytest.raises(RunError, match="regularization was '2 captioned pictures .*', now '2 cap"):
+        train(made)
+    with pytest.raises(RunError, match="regularization was '2 captioned pictures .*', now None"):
+        train(plain)
+    assert len(cluster.tasks) == 1
+
+
+def test_of_a_joint_job_each_concept_may_bring_its_own(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path
+) -> None:
+    folder = write_captioned(tmp_path / "cats")
+    concepts = (
+        ConceptSource(images=folder_of(plain), class_noun="cat", name="tom", regularization=folder),
+        ConceptSource(images=folder_of(plain), class_noun="chair", name="seat"),
+    )
+    train(replace(plain, images=None, class_noun=None, train="joint", concepts=concepts))
+    brought = cluster.tasks[0].regularization
+    assert [len(of_subject) for of_subject in brought] == [2, 0]
+
+
+CAPTIONLESS: dict[str, Callable[[Path], object]] = {
+    "no such folder": lambda folder: folder.rename(folder.with_name("elsewhere")),
+    "no pictures in it": lambda folder: [path.unlink() for path in folder.glob("*.png")],
+    "has pictures but no captions": lambda folder: (folder / "caption.txt").unlink(),
+    "has 1 lines for 3 pictures": lambda folder: (folder / "caption.txt").write_text("a cat"),
+    "line 2 is empty": lambda folder: (folder / "caption.txt").write_text("a\n\nb\n"),
+    "not a text in UTF-8": lambda folder: (folder / "caption.txt").write_bytes(b"caf\xe9"),
+    "names <mycat>": lambda folder: (folder / "caption.txt").write_text("a\nb\na <mycat> cat"),
+    "damaged picture": truncate,
+    "has 1 pictures": lambda folder: [
+        *((folder / f"{number}.png").unlink() for number in (1, 2)),
+        (folder / "caption.txt").write_text("a cat"),
+    ],
+}
+
+
+@pytest.mark.parametrize("message", CAPTIONLESS)
+def test_pictures_of_the_class_that_cannot_be_used_are_refused(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path, message: str
+) -> None:
+    folder = write_captioned(tmp_path / "cats")
+    CAPTIONLESS[message](folder)
+    refused(replace(plain, regularization=folder), message)
+    assert not cluster.tasks
+
+
+def test_a_folder_that_no_row_would_show_is_refused(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path
+) -> None:
+    folder = write_captioned(tmp_path / "cats")
+    bad = replace(plain, regularization=folder, regularization_ratio=0.0)
+    refused(bad, "no step has a row for its pictures at regularization_ratio 0")
+
+
+def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tiny_base: Base
+) -> None:
+    """It says so in its configuration; what tokens start from by default has changed since."""
+    train(replace(plain, prior_weighting="four_to_one"))
+    run = RunDirectory(plain.output / plain.name)
+    text = run.config_file.read_text()
+    assert "initializer_token: cat" in text
+    # As the versions before called it.
+    run.config_file.write_text(text.replace("four_to_one", "reference"))
+    rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
+    monkeypatch.setattr(train_driver, "load_base", lambda _: rare)
+    longer = replace(plain, prior_weighting="four_to_one", steps=9)
+    train(longer)
+    train(replace(longer, overwrite=True))
+    before, on, afresh = cluster.tasks
+    words = [task.config.subjects[0].initializer_token for task in cluster.tasks]
+    assert words == ["cat", "cat", "ktn"]
+    assert on.identity == before.identity, "its checkpoints are its own"
+    assert afresh.identity != before.identity
+    with pytest.raises(RunError, match="initializer_token was 'ktn', now 'cat'"):
+        train(replace(longer, initializer_token="cat"))
