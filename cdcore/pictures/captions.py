@@ -28,8 +28,8 @@ def read_captions(folder: Path, pictures: Sequence[Path]) -> list[str]:
     beside no picture are not read.
 
     Args:
-        folder: Where the captions are.
-        pictures: The pictures of the folder, in the order of their names.
+        folder: Where ``caption.txt`` is.
+        pictures: The pictures of one folder, this or another, in the order of their names.
 
     Returns:
         As many captions as pictures, none of them empty.
@@ -38,11 +38,12 @@ def read_captions(folder: Path, pictures: Sequence[Path]) -> list[str]:
         PictureError: Captions are missing, empty, unreadable or not UTF-8; there are more or fewer
             lines than pictures; or it is not clear which caption is of which picture.
     """
-    beside = _beside(folder)
+    beside = _beside(pictures[0].parent)
     own = [beside.get(path.stem) for path in pictures]
     # Beside a picture of that name it is the picture's own.
     name = Path(_LIST).stem
-    list_ = None if name in {path.stem for path in pictures} else beside.get(name)
+    is_own = name in {path.stem for path in pictures}
+    list_ = None if is_own else _beside(folder).get(name)
     if list_ is not None and any(own):
         raise PictureError(
             f"{folder}: has {list_.name} and also {_some(path.name for path in own if path)} "

@@ -32,14 +32,15 @@ def captioned_paths(folder: Path, count: int) -> list[tuple[Path, str]]:
     """Return the first pictures of a folder by name, without opening them, with their captions.
 
     Args:
-        folder: Pictures, and captions as `cdcore.pictures.captions` reads them.
+        folder: Pictures, or a folder ``images`` of them, as data sets of the authors have it; and
+            captions as `cdcore.pictures.captions` reads them.
         count: How many pictures there must be; further ones are left out.
 
     Raises:
         PictureError: The folder has no pictures, or captions that cannot be used.
         ConfigError: It has fewer than ``count`` pictures.
     """
-    paths = picture_paths(folder)
+    paths = picture_paths(_pictures_in(folder))
     captions = read_captions(folder, paths)
     for path, caption in zip(paths, captions, strict=True):
         tokens = modifier_tokens(caption)
@@ -62,7 +63,7 @@ def read_captioned_pictures(folder: Path, count: int, resolution: int) -> list[C
     A picture is kept as training will see it: hundreds of photographs would fill the memory.
 
     Args:
-        folder: Pictures with captions.
+        folder: As for `captioned_paths`.
         count: How many pictures there must be.
         resolution: Side of the training images in pixels.
 
@@ -80,5 +81,10 @@ def read_captioned_pictures(folder: Path, count: int, resolution: int) -> list[C
             caption=caption,
         )
         # Captions first: no picture is read that has none among them.
-        for caption, picture in zip(captions, each_picture(folder), strict=False)
+        for caption, picture in zip(captions, each_picture(_pictures_in(folder)), strict=False)
     ]
+
+
+def _pictures_in(folder: Path) -> Path:
+    inner = folder / "images"
+    return inner if inner.is_dir() else folder

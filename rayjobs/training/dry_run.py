@@ -6,7 +6,6 @@ matrix product measured here, which no U-Net quite reaches.
 
 import time
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from rich.console import Console
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.meta_base import outline_base
-from cdcore.pictures.picture_folder import each_picture, read_pictures, split_holdout
-from cdcore.training.captioned_pictures import captioned_paths
+from cdcore.pictures.picture_folder import read_pictures, split_holdout
+from cdcore.training.captioned_pictures import read_captioned_pictures
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
@@ -49,7 +48,8 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     tools_named(job.export)
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
-    brought = [_brought(source, config.regularization_images) for source in job.sources]
+    count, resolution = config.regularization_images, outline.profile.resolution
+    brought = [_brought(source, count, resolution) for source in job.sources]
     settings = _settings(job, outline.name, config, pictures, brought)
     device = torch.device(chosen_device())
     dtype = compute_dtype(device)
@@ -106,7 +106,7 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
     return 2.0 * side**3 / best_s
 
 
-def _brought(source: ConceptSource, count: int) -> int:
+def _brought(source: ConceptSource, count: int, resolution: int) -> int:
     """Return how many regularization pictures a folder gives; 0 where the base generates them.
 
     Raises:
@@ -115,10 +115,8 @@ def _brought(source: ConceptSource, count: int) -> int:
     """
     if source.regularization is None:
         return 0
-    folder = absolute(source.regularization)
-    captioned_paths(folder, count)
     # A damaged picture is found now, as it would be by the run.
-    return sum(1 for _ in islice(each_picture(folder), count))
+    return len(read_captioned_pictures(absolute(source.regularization), count, resolution))
 
 
 def _settings(

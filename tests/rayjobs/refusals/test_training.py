@@ -92,7 +92,7 @@ def test_a_sweep_needs_as_many_of_them_as_its_largest_trial(tmp_path: Path) -> N
         (folder / f"{number}.txt").write_text("a cat")
     made = job(tmp_path, regularization=folder, regularization_images=2)
     assert check_training(made, most_regularization=3).regularization_images == 2
-    with pytest.raises(CustomDiffusionError, match="has 3 pictures, .* 4 or more"):
+    with pytest.raises(CustomDiffusionError, match=r"has 3 pictures, .* 4 or more"):
         check_training(made, most_regularization=4)
 
 

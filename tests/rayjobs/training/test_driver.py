@@ -363,9 +363,9 @@ def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
     (folder / "caption.txt").write_text("a cat, number 0\na cat, number 1\na dog\n")
     assert train(made)["status"] == "finished"
     (folder / "caption.txt").write_text("a cat, number 0\na dog\na dog\n")
-    with pytest.raises(RunError, match="regularization was '2 captioned pictures .*', now '2 cap"):
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now '2 cap"):
         train(made)
-    with pytest.raises(RunError, match="regularization was '2 captioned pictures .*', now None"):
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
         train(plain)
     assert len(cluster.tasks) == 1
 

@@ -219,5 +219,5 @@ def test_pictures_of_the_class_are_read_for_the_trial_that_shows_most(
     assert plans[0].task.config.regularization_images == 2
     best = yaml.safe_load((plain.output / "mycat-sweep" / "best.yaml").read_text())
     assert best["regularization"] == str(folder)
-    with pytest.raises(ConfigError, match="has 4 pictures, .* 5 or more"):
+    with pytest.raises(ConfigError, match=r"has 4 pictures, .* 5 or more"):
         sweep(replace(made, search=(search[0], "regularization_images=2,5"), overwrite=True))
