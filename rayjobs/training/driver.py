@@ -23,7 +23,6 @@ from cdcore.pictures.picture_folder import (
     read_pictures,
     split_holdout,
 )
-from cdcore.training.captioned_pictures import CaptionedPicture, read_captioned_pictures
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
@@ -36,6 +35,7 @@ from rayjobs.runs.progress import RunProgress
 from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 from rayjobs.training.dry_run import dry_run
 from rayjobs.training.identity import as_begun, differences, digest, identity
 from rayjobs.training.task import TrainTask
@@ -120,9 +120,10 @@ def checked(
         targets.append(held_out or kept)
     base = load_base(base_name(job.base))
     config = resolve(job, base)
-    regularization = _brought(job, config, base.profile.resolution, most_regularization)
+    resolution = base.profile.resolution
+    regularization = brought_pictures(job, config, resolution, most=most_regularization)
     asked = identity(job, config, base, training, regularization)
-    _print_notes(console, config, pictures, base.profile.resolution)
+    _print_notes(console, config, pictures, resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
     task = TrainTask(
@@ -142,19 +143,6 @@ def checked(
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, asked
-
-
-def _brought(
-    job: TrainJob, config: TrainingConfig, resolution: int, most: int
-) -> list[Sequence[CaptionedPicture]]:
-    """Read the regularization pictures that the user brings, of each subject."""
-    count = max(config.regularization_images, most)
-    return [
-        ()
-        if source.regularization is None
-        else read_captioned_pictures(absolute(source.regularization), count, resolution)
-        for source in job.sources
-    ]
 
 
 def _print_notes(

@@ -16,14 +16,13 @@ from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.meta_base import outline_base
 from cdcore.pictures.picture_folder import read_pictures, split_holdout
-from cdcore.training.captioned_pictures import read_captioned_pictures
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
-from rayjobs.config.concept_source import ConceptSource
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 
 __all__ = ["dry_run", "measured_rate"]
 
@@ -48,8 +47,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     tools_named(job.export)
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
-    count, resolution = config.regularization_images, outline.profile.resolution
-    brought = [_brought(source, count, resolution) for source in job.sources]
+    brought = [len(own) for own in brought_pictures(job, config, outline.profile.resolution)]
     settings = _settings(job, outline.name, config, pictures, brought)
     device = torch.device(chosen_device())
     dtype = compute_dtype(device)
@@ -104,19 +102,6 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
         float(product[0, 0])
         best_s = min(best_s, time.perf_counter() - before)
     return 2.0 * side**3 / best_s
-
-
-def _brought(source: ConceptSource, count: int, resolution: int) -> int:
-    """Return how many regularization pictures a folder gives; 0 where the base generates them.
-
-    Raises:
-        PictureError: The pictures or their captions cannot be used.
-        ConfigError: There are fewer than ``count``.
-    """
-    if source.regularization is None:
-        return 0
-    # A damaged picture is found now, as it would be by the run.
-    return len(read_captioned_pictures(absolute(source.regularization), count, resolution))
 
 
 def _settings(
