@@ -162,7 +162,7 @@ def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:
         kind: build_latent_cache(folder / f"{kind}.arrow", made, base.latent_shape)
         for kind, made in kinds.items()
     }
-    return TrainingData(**caches)
+    return TrainingData(target=caches["target"], regularization=caches["regularization"])
 
 
 def random_pictures(count: int, side_px: int) -> list[Picture]:

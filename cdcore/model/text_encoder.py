@@ -124,7 +124,7 @@ class TextEncoder:
         """
         spelled = word.removesuffix(_INNER)
         ids = self.word_ids(spelled)
-        piece = self.tokenizer.convert_tokens_to_ids(spelled)
+        piece = self.tokenizer.convert_tokens_to_ids(spelled.lower())
         is_asked_for = len(ids) > 1 or spelled != word
         is_known = piece is not None and piece != self.tokenizer.unk_token_id
         chosen = piece if is_asked_for and is_known else ids[-1]

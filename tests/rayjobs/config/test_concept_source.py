@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from rayjobs.config.concept_source import ConceptSource
     ],
 )
 def test_the_token_is_the_one_given_else_made_of_the_name_else_of_the_folder(
-    folder: str, changes: dict[str, str], token: str | None
+    folder: str, changes: dict[str, Any], token: str | None
 ) -> None:
     assert ConceptSource(images=Path(folder), class_noun="cat", **changes).token == token
 

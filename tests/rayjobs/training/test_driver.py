@@ -383,19 +383,21 @@ def test_of_a_joint_job_each_concept_may_bring_its_own(
     assert [len(of_subject) for of_subject in brought] == [2, 0]
 
 
+def leave_one(folder: Path) -> None:
+    empty(folder)
+    write_captioned(folder, 1)
+
+
 CAPTIONLESS: dict[str, Callable[[Path], object]] = {
     "no such folder": lambda folder: folder.rename(folder.with_name("elsewhere")),
-    "no pictures in it": lambda folder: [path.unlink() for path in folder.glob("*.png")],
+    "no pictures in it": empty,
     "has pictures but no captions": lambda folder: (folder / "caption.txt").unlink(),
     "has 1 lines for 3 pictures": lambda folder: (folder / "caption.txt").write_text("a cat"),
     "line 2 is empty": lambda folder: (folder / "caption.txt").write_text("a\n\nb\n"),
     "not a text in UTF-8": lambda folder: (folder / "caption.txt").write_bytes(b"caf\xe9"),
     "names <mycat>": lambda folder: (folder / "caption.txt").write_text("a\nb\na <mycat> cat"),
     "damaged picture": truncate,
-    "has 1 pictures": lambda folder: [
-        *((folder / f"{number}.png").unlink() for number in (1, 2)),
-        (folder / "caption.txt").write_text("a cat"),
-    ],
+    "has 1 pictures": leave_one,
 }
 
 
