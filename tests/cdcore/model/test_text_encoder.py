@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from cdcore.errors import TokenError
 from cdcore.model.base import Base
@@ -125,34 +126,48 @@ def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> N
     assert encoder.embedding_table[pot[-1]].any()
 
 
-def test_a_piece_of_words_has_the_initial_row_of_that_piece(encoder: TextEncoder) -> None:
-    """As ``ktn`` in CLIP's vocabulary, which has it inside of words only."""
-    vocabulary = encoder.tokenizer.get_vocab()
-    inner = next(
-        piece
-        for piece in sorted(vocabulary, key=len)
-        if len(piece) > 1 and piece.isalpha() and f"{piece}</w>" not in vocabulary
+class Table(nn.Module):
+    """A text model of which only the token table is asked for."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(words, 4)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.table
+
+
+@pytest.fixture(scope="module")
+def clip_like() -> TextEncoder:
+    """Like CLIP's vocabulary it has ``ktn`` inside of words only, ``pll`` both inside and whole."""
+    letters = "aklnptuwy"
+    merges = [("k", "t"), ("kt", "n"), ("l", "l"), ("p", "ll"), ("l", "l</w>"), ("p", "ll</w>")]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    tokenizer = CLIPTokenizer(
+        vocab={piece: number for number, piece in enumerate([*pieces, "<s>", "<e>"])},
+        merges=merges,
+        unk_token="<e>",
+        bos_token="<s>",
+        eos_token="<e>",
+        pad_token="<e>",
     )
-    assert len(encoder.word_ids(inner)) > 1
-    row = encoder.embedding_table[vocabulary[inner]]
-    assert torch.equal(encoder.initial_embedding(inner), row)
-    assert torch.equal(encoder.initial_embedding(f"{inner}@@"), row)
+    return TextEncoder(tokenizer, Table(len(pieces) + 2))
 
 
-def test_of_a_word_that_is_also_a_piece_the_mark_asks_for_the_piece(encoder: TextEncoder) -> None:
-    vocabulary = encoder.tokenizer.get_vocab()
-    both = next(piece for piece in sorted(vocabulary) if f"{piece}</w>" in vocabulary)
-    table = encoder.embedding_table
-    assert torch.equal(encoder.initial_embedding(both), table[vocabulary[f"{both}</w>"]])
-    assert torch.equal(encoder.initial_embedding(f"{both}@@"), table[vocabulary[both]])
-
-
-def test_a_piece_that_the_vocabulary_lacks_starts_as_the_word_does(encoder: TextEncoder) -> None:
-    for word in ("cat", "wooden pot", "ktn", "pll"):
-        row = encoder.initial_embedding(word)
-        if encoder.tokenizer.convert_tokens_to_ids(word) == encoder.tokenizer.unk_token_id:
-            assert torch.equal(encoder.initial_embedding(f"{word}@@"), row)
-            assert torch.equal(row, encoder.embedding_table[encoder.word_ids(word)[-1]])
+@pytest.mark.parametrize(
+    ("word", "piece"),
+    [
+        *(("ktn", "ktn"), ("KTN", "ktn"), ("ktn@@", "ktn")),
+        *(("pll", "pll</w>"), ("pll@@", "pll"), ("PLL@@", "pll")),
+        # The vocabulary lacks these, as a piece too: the last token of the word stands for it.
+        *(("kta", "a</w>"), ("kta@@", "a</w>"), ("ktn pll", "pll</w>"), ("pll ktn", "n</w>")),
+    ],
+)
+def test_what_a_token_starts_from_is_a_word_or_a_piece_of_words(
+    clip_like: TextEncoder, word: str, piece: str
+) -> None:
+    expected = clip_like.embedding_table[clip_like.tokenizer.get_vocab()[piece]]
+    assert torch.equal(clip_like.initial_embedding(word), expected)
 
 
 @pytest.mark.parametrize("word", ["", "  ", "<mycat>", "cat>", "wolpertingerish"])

@@ -101,6 +101,12 @@ def test_a_folder_that_cannot_be_used_is_refused(
         ({"steps": 0}, "steps is 0"),
         ({"export": "comfyui,photoshop"}, "expected some of comfyui,a1111,diffusers,peft"),
         ({"regularization_images": 0}, "regularization_images is 0"),
+        ({"regularization": Path("/no/such/folder")}, "/no/such/folder: no such folder"),
+        ({"regularization": Path(__file__).parent}, "no pictures in it"),
+        (
+            {"regularization": Path("cats"), "regularization_ratio": 0.0},
+            "no step has a row for its pictures at regularization_ratio 0",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused(
@@ -368,55 +374,6 @@ def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
     with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
         train(plain)
     assert len(cluster.tasks) == 1
-
-
-def test_of_a_joint_job_each_concept_may_bring_its_own(
-    plain: TrainJob, cluster: Cluster, tmp_path: Path
-) -> None:
-    folder = write_captioned(tmp_path / "cats")
-    concepts = (
-        ConceptSource(images=folder_of(plain), class_noun="cat", name="tom", regularization=folder),
-        ConceptSource(images=folder_of(plain), class_noun="chair", name="seat"),
-    )
-    train(replace(plain, images=None, class_noun=None, train="joint", concepts=concepts))
-    brought = cluster.tasks[0].regularization
-    assert [len(of_subject) for of_subject in brought] == [2, 0]
-
-
-def leave_one(folder: Path) -> None:
-    empty(folder)
-    write_captioned(folder, 1)
-
-
-CAPTIONLESS: dict[str, Callable[[Path], object]] = {
-    "no such folder": lambda folder: folder.rename(folder.with_name("elsewhere")),
-    "no pictures in it": empty,
-    "has pictures but no captions": lambda folder: (folder / "caption.txt").unlink(),
-    "has 1 lines for 3 pictures": lambda folder: (folder / "caption.txt").write_text("a cat"),
-    "line 2 is empty": lambda folder: (folder / "caption.txt").write_text("a\n\nb\n"),
-    "not a text in UTF-8": lambda folder: (folder / "caption.txt").write_bytes(b"caf\xe9"),
-    "names <mycat>": lambda folder: (folder / "caption.txt").write_text("a\nb\na <mycat> cat"),
-    "damaged picture": truncate,
-    "has 1 pictures": leave_one,
-}
-
-
-@pytest.mark.parametrize("message", CAPTIONLESS)
-def test_pictures_of_the_class_that_cannot_be_used_are_refused(
-    plain: TrainJob, cluster: Cluster, tmp_path: Path, message: str
-) -> None:
-    folder = write_captioned(tmp_path / "cats")
-    CAPTIONLESS[message](folder)
-    refused(replace(plain, regularization=folder), message)
-    assert not cluster.tasks
-
-
-def test_a_folder_that_no_row_would_show_is_refused(
-    plain: TrainJob, cluster: Cluster, tmp_path: Path
-) -> None:
-    folder = write_captioned(tmp_path / "cats")
-    bad = replace(plain, regularization=folder, regularization_ratio=0.0)
-    refused(bad, "no step has a row for its pictures at regularization_ratio 0")
 
 
 def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
