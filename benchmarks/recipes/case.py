@@ -113,8 +113,8 @@ def load_training_base(name: str, device: str) -> Base:
 def training_config(base: Base, **changes: Any) -> TrainingConfig:
     """Return the defaults of a base for one subject, a cat called ``<mycat>``.
 
-    Regularization is the paper's, a row for each row of the concept, as in the recipe that this
-    project is compared with.
+    Regularization is a row for each row of the concept, as in the paper's code and in the recipe
+    that this project is compared with.
 
     Args:
         base: Gives the defaults.
