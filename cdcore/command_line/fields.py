@@ -46,12 +46,15 @@ class Setting:
         annotation: The field's type.
         default: The field's default, or `REQUIRED`.
         doc: The text that stands under the field in its class.
+        renamed: Values that earlier versions knew by another name, and that of now; from
+            ``RENAMED_VALUES`` of the class, by field.
     """
 
     name: str
     annotation: Any
     default: Any
     doc: str
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def flag(self) -> str:
@@ -104,6 +107,8 @@ class Setting:
             raise ConfigError(f"{where}: {error}") from error
         except (ValueError, OverflowError):
             pass
+        if isinstance(value, str) and value in self.renamed:
+            raise ConfigError(f"{where} is {value!r}, which is called {self.renamed[value]!r} now")
         expected = _described(self._element)[1]
         expected = f"a list, each of it {expected}" if self.is_list else expected
         raise ConfigError(f"{where} is {value!r}, expected {expected}")
@@ -124,12 +129,14 @@ def settings_of(config_class: type) -> dict[str, Setting]:
     """Return the settings of a dataclass by name, in its order."""
     hints = get_type_hints(config_class, include_extras=True)
     docs = _field_docs(config_class)
+    renamed = getattr(config_class, "RENAMED_VALUES", {})
     return {
         field.name: Setting(
             name=field.name,
             annotation=hints[field.name],
             default=_default(field),
             doc=docs.get(field.name, ""),
+            renamed=renamed.get(field.name, {}),
         )
         for field in dataclasses.fields(config_class)
     }

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -22,6 +22,7 @@ from cdcore.errors import PictureError
 __all__ = [
     "Picture",
     "are_photographs",
+    "each_picture",
     "picture_paths",
     "picture_warnings",
     "read_pictures",
@@ -98,7 +99,20 @@ def read_pictures(folder: Path) -> list[Picture]:
         PictureError: The folder is missing, is no folder, cannot be listed or holds no picture;
             or a picture is damaged, is no picture, or declares more than 100 megapixels.
     """
-    return [_read_picture(path) for path in picture_paths(folder)]
+    return list(each_picture(folder))
+
+
+def each_picture(folder: Path) -> Iterator[Picture]:
+    """Read the pictures of a folder one after another, as `read_pictures` does.
+
+    Yields:
+        At least one picture, sorted by file name; each is read when it is asked for.
+
+    Raises:
+        PictureError: As for `read_pictures`.
+    """
+    for path in picture_paths(folder):
+        yield _read_picture(path)
 
 
 def split_holdout(pictures: Sequence[T], count: int) -> tuple[list[T], list[T]]:

@@ -10,7 +10,7 @@ backward on the ``meta`` device. Memory is what a step must hold at once:
 its output, as memory-efficient kernels do, and not its maps. Allocators add to that.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,12 @@ class Estimate:
         return self.weight_bytes + self.trained_bytes + self.activation_bytes
 
 
-def estimate(
+def estimate(  # noqa: PLR0913 - all but three are keywords
     outline: Base,
     config: TrainingConfig,
     pictures: int,
     *,
+    brought: Sequence[int] = (),
     workers: int = 1,
     zero_stage: int = 0,
     value_bytes: int = _FLOAT32_BYTES,
@@ -74,6 +75,8 @@ def estimate(
         outline: The outline of the base, from `cdcore.model.meta_base.outline_base`.
         config: The configuration of the run.
         pictures: To train on, of all subjects.
+        brought: The regularization pictures that need not be generated, of each subject; 0 where
+            the base generates them, and so has nothing at all.
         workers: Among which the rows are shared.
         zero_stage: From 1 on, the moments are shared among the workers.
         value_bytes: Bytes of a number of the base and its activations: 4 in float32, 2 in bfloat16.
@@ -90,7 +93,7 @@ def estimate(
     return Estimate(
         step_flops=step_flops,
         training_flops=step_flops * config.steps,
-        preparation_flops=_preparation_flops(outline, config, pictures),
+        preparation_flops=_preparation_flops(outline, config, pictures, brought),
         # The K/V stack is held beside the layers that it is stacked from.
         weight_bytes=value_bytes * sum(t.numel() for t in [*weights, outline.seam.stack]),
         trained_bytes=int(_FLOAT32_BYTES * trained * (2 + moments)),
@@ -135,11 +138,15 @@ class _Step:
 
 
 @torch.no_grad()
-def _preparation_flops(outline: Base, config: TrainingConfig, pictures: int) -> int:
+def _preparation_flops(
+    outline: Base, config: TrainingConfig, pictures: int, brought: Sequence[int]
+) -> int:
     side, guided = outline.profile.resolution, 2 if outline.profile.guidance_scale > 1 else 1
-    made = config.regularization_images * len({s.class_prompt for s in config.subjects})
+    given = brought or [0] * len(config.subjects)
+    prompts = {one.class_prompt for one, own in zip(config.subjects, given, strict=True) if not own}
+    made = config.regularization_images * len(prompts)
     if config.regularization_rows == 0:
-        made = 0
+        made, given = 0, ()
 
     def encode() -> None:
         outline.encode_pixels(torch.zeros(1, 3, side, side, device="meta"))
@@ -153,7 +160,8 @@ def _preparation_flops(outline: Base, config: TrainingConfig, pictures: int) -> 
         outline.decode_latents(_noisy(outline, 1)[0])
 
     each = counted_flops(denoise) * outline.profile.sampling_steps + counted_flops(decode)
-    return made * each + (pictures * config.variants + made) * counted_flops(encode)
+    encoded = pictures * config.variants + made + sum(given)
+    return made * each + encoded * counted_flops(encode)
 
 
 def _noisy(outline: Base, rows: int) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,9 @@ class ConceptSource:
     modifier_token: str | None = None
     """Word that prompts name it by; default <NAME>. 'none' teaches the class noun."""
     initializer_token: str | None = None
-    """Existing word that the modifier token starts from; default the class noun."""
+    """Existing word that the modifier token starts from; default as for one concept."""
+    regularization: Path | None = None
+    """Folder of real pictures of its class with captions, in place of generated ones."""
 
     def __str__(self) -> str:
         given = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.base_files import local_base
 from cdcore.pictures.picture_folder import picture_paths, split_holdout
+from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.user_paths import check_length
 from rayjobs.config.training import TrainJob, configured
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["check_training"]
 
 
-def check_training(job: TrainJob) -> "TrainingConfig":
+def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingConfig":
     """Find out what is wrong with a job as far as names, words and numbers say it.
+
+    Args:
+        job: As the user wrote it.
+        most_regularization: Regularization pictures that some trial of a sweep shows.
 
     Returns:
         The training configuration of the job.
 
     Raises:
-        PictureError: A folder of pictures is missing, or has none.
+        PictureError: A folder of pictures is missing, or has none; or captions cannot be used.
         BaseModelError: There is no such base.
         TokenError: The base's tokenizer cannot use the class noun or a token.
         ConfigError: A setting is impossible.
@@ -32,6 +37,10 @@ def check_training(job: TrainJob) -> "TrainingConfig":
     tools_named(job.export)
     base = local_base(base_name(job.base))
     config = configured(job, base.profile, base.check_word)
+    for source in job.sources:
+        if source.regularization is not None:
+            count = max(config.regularization_images, most_regularization)
+            captioned_paths(absolute(source.regularization), count)
     run = result_folder(job.output, "--output") / job.name
     check_length(run / f"{job.name}.safetensors")
     result_folder(job.cache, "--cache")

@@ -30,9 +30,10 @@ from rayjobs.runs.progress import RunProgress
 from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 from rayjobs.training.dry_run import dry_run
 from rayjobs.training.fit import fit
-from rayjobs.training.identity import differences, digest, identity
+from rayjobs.training.identity import as_begun, differences, digest, identity
 from rayjobs.training.task import TrainTask
 
 __all__ = ["checked", "train"]
@@ -57,6 +58,9 @@ def train(job: TrainJob) -> dict[str, Any]:
     """
     started = time.monotonic()
     console = plain_console()
+    begun = RunDirectory(result_folder(job.output, "--output") / job.name)
+    if not job.overwrite:
+        job = as_begun(job, begun.read_config())
     if job.dry_run:
         return dry_run(job, console)
     task, asked = checked(job, console)
@@ -83,12 +87,16 @@ def train(job: TrainJob) -> dict[str, Any]:
     return summary
 
 
-def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
+def checked(
+    job: TrainJob, console: Console, *, most_regularization: int = 0
+) -> tuple[TrainTask, dict[str, Any]]:
     """Find out all that can be wrong without a cluster.
 
     Args:
         job: As the user wrote it.
         console: Prints notes for the user.
+        most_regularization: Pictures to read of a regularization folder where some run shows more
+            of them than this one.
 
     Returns:
         What workers need, and the run's identity.
@@ -105,8 +113,10 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         targets.append(held_out or kept)
     base = load_base(base_name(job.base))
     config = resolve(job, base)
-    asked = identity(job, config, base, training)
-    _print_notes(console, config, pictures, base.profile.resolution)
+    resolution = base.profile.resolution
+    regularization = brought_pictures(job, config, resolution, most=most_regularization)
+    asked = identity(job, config, base, training, regularization)
+    _print_notes(console, config, pictures, resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
     task = TrainTask(
@@ -121,6 +131,7 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         sample_seeds=job.sample_seeds,
         identity=digest(asked),
         session=uuid.uuid4().hex[:12],
+        regularization=regularization,
         exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
     )
     task.cache.mkdir(parents=True, exist_ok=True)
@@ -190,10 +201,14 @@ def _plan(job: TrainJob, task: TrainTask) -> str:
     config = task.config
     phrases = " and ".join(repr(subject.phrase) for subject in config.subjects)
     counts = " and ".join(str(len(shown)) for shown in task.pictures)
+    folders = [
+        one_line(one.regularization) for one in job.sources if one.regularization is not None
+    ]
+    shown = f" (pictures of {' and '.join(folders)})" if folders else ""
     return (
         f"teaching {phrases} to {one_line(task.base)} from {counts} pictures: "
         f"{config.steps} steps of {config.target_rows} target and "
-        f"{config.regularization_rows} regularization rows, "
+        f"{config.regularization_rows} regularization rows{shown}, "
         f"{_shares(config.rows_per_step, job.workers)}"
     )
 

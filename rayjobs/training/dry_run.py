@@ -22,6 +22,7 @@ from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 
 __all__ = ["dry_run", "measured_rate"]
 
@@ -46,13 +47,15 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     tools_named(job.export)
     outline = outline_base(base_name(job.base))
     config = resolve(job, outline)
-    settings = _settings(job, outline.name, config, pictures)
+    brought = [len(own) for own in brought_pictures(job, config, outline.profile.resolution)]
+    settings = _settings(job, outline.name, config, pictures, brought)
     device = torch.device(chosen_device())
     dtype = compute_dtype(device)
     cost = estimate(
         outline,
         config,
         sum(pictures),
+        brought=brought,
         workers=job.workers,
         zero_stage=job.zero_stage,
         value_bytes=dtype.itemsize,
@@ -102,13 +105,13 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
 
 
 def _settings(
-    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int]
+    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int], brought: list[int]
 ) -> dict[str, Any]:
     run = RunDirectory(result_folder(job.output, "--output") / job.name)
     described = asdict(config)
     described["subjects"] = [
-        subject | {"pictures": count}
-        for subject, count in zip(described["subjects"], pictures, strict=True)
+        subject | {"pictures": count} | ({"captioned_pictures": own} if own else {})
+        for subject, count, own in zip(described["subjects"], pictures, brought, strict=True)
     ]
     described |= {
         "base": base,

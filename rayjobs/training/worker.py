@@ -106,12 +106,13 @@ def _assemble(
     def on_progress(phase: str, done: int, total: int) -> None:
         task.run.write_phase(phase, done, total)
 
+    needed = (base, task.config, task.pictures, task.cache, on_progress, task.regularization)
     is_first_of_node = ray.train.get_context().get_local_rank() == 0
     if is_first_of_node:
-        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+        data = prepare(*needed)
     dist.barrier()
     if not is_first_of_node:
-        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+        data = prepare(*needed)
     parameters = ConceptParameters.initial(base, task.config).to(base.device)
     engine = DeepSpeedEngine(parameters, task.config.learning_rate, zero_stage=task.zero_stage)
     first_step = _resume(engine, task)

@@ -33,6 +33,13 @@ def write_pictures(folder: Path, count: int = 3) -> Path:
     return folder
 
 
+def write_captioned(folder: Path, count: int = 3) -> Path:
+    """Write pictures of a class with a list of captions."""
+    write_pictures(folder, count)
+    (folder / "caption.txt").write_text("".join(f"a cat, number {n}\n" for n in range(count)))
+    return folder
+
+
 def job(folder: Path, base: Path | str, **changes: Any) -> TrainJob:
     """A job whose pictures, runs and cache are in ``folder``."""
     settings: dict[str, Any] = {

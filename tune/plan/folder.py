@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from cdcore.errors import RunError
 from cdcore.files import write_text
+from rayjobs.runs.former_names import by_present_names
 from rayjobs.runs.run_directory import RunDirectory
 
 __all__ = ["Status", "SweepFolder", "TrialFolder", "TrialRecord"]
@@ -135,9 +136,12 @@ class TrialFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._file.read_text(encoding="utf-8")))
+            noted = dict(json.loads(self._file.read_text(encoding="utf-8")))
         except (FileNotFoundError, TypeError, ValueError):
             return {}
+        if isinstance(noted.get("settings"), dict):
+            noted["settings"] = by_present_names(noted["settings"])
+        return noted
 
     def _write(self, noted: Mapping[str, Any]) -> None:
         write_text(self._file, json.dumps(dict(noted), indent=2) + "\n")

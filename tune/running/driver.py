@@ -20,7 +20,7 @@ from rayjobs.training.identity import differences
 from rayjobs.training.task import ScorePlan
 from tune.plan.folder import SweepFolder
 from tune.plan.job import SweepJob
-from tune.plan.search_space import check_space
+from tune.plan.search_space import by_present_value, check_space, most_of
 from tune.reporting.live_table import LiveTable
 from tune.reporting.report import best_of, write_report
 from tune.reporting.trial_table import rich_table, settings_text
@@ -98,10 +98,10 @@ def _planned(job: SweepJob, console: Console) -> tuple[TrialPlan, int]:
     Returns:
         What trials have in common, without their resources, and the steps of the longest.
     """
-    task, asked = checked(job.training, console)
+    most = most_of(job.space, "regularization_images", 0)
+    task, asked = checked(job.training, console, most_regularization=most)
     check_space(job.space, task.config, job.workers)
-    longest = [max(one.extremes) for one in job.space if one.field == "steps"]
-    steps = longest[0] if longest else task.config.steps
+    steps = most_of(job.space, "steps", task.config.steps)
     folder = SweepFolder(result_folder(job.output, "--output") / job.folder.name, job.name)
     scoring = ScorePlan(
         every=score_every(job, steps),
@@ -132,6 +132,9 @@ def _check_same(stored: dict[str, Any], asked: dict[str, Any]) -> None:
     same = [
         {**config, "sweep": {**config.get("sweep", {}), "steps": config.get("steps")}}
         for config in (stored, asked)
+    ]
+    same[0]["sweep"]["search"] = [
+        by_present_value(text) for text in same[0]["sweep"].get("search", ())
     ]
     differences(*same)
 

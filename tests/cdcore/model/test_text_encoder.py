@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from cdcore.errors import TokenError
 from cdcore.model.base import Base
@@ -123,6 +124,50 @@ def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> N
     assert torch.equal(row, encoder.embedding_table[pot[-1]])
     row.zero_()
     assert encoder.embedding_table[pot[-1]].any()
+
+
+class Table(nn.Module):
+    """A text model of which only the token table is asked for."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(words, 4)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.table
+
+
+@pytest.fixture(scope="module")
+def clip_like() -> TextEncoder:
+    """Like CLIP's vocabulary it has ``ktn`` inside of words only, ``pll`` both inside and whole."""
+    letters = "aklnptuwy"
+    merges = [("k", "t"), ("kt", "n"), ("l", "l"), ("p", "ll"), ("l", "l</w>"), ("p", "ll</w>")]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    tokenizer = CLIPTokenizer(
+        vocab={piece: number for number, piece in enumerate([*pieces, "<s>", "<e>"])},
+        merges=merges,
+        unk_token="<e>",
+        bos_token="<s>",
+        eos_token="<e>",
+        pad_token="<e>",
+    )
+    return TextEncoder(tokenizer, Table(len(pieces) + 2))
+
+
+@pytest.mark.parametrize(
+    ("word", "piece"),
+    [
+        *(("ktn", "ktn"), ("KTN", "ktn"), ("ktn@@", "ktn")),
+        *(("pll", "pll</w>"), ("pll@@", "pll"), ("PLL@@", "pll")),
+        # The vocabulary lacks these, as a piece too: the last token of the word stands for it.
+        *(("kta", "a</w>"), ("kta@@", "a</w>"), ("ktn pll", "pll</w>"), ("pll ktn", "n</w>")),
+    ],
+)
+def test_what_a_token_starts_from_is_a_word_or_a_piece_of_words(
+    clip_like: TextEncoder, word: str, piece: str
+) -> None:
+    expected = clip_like.embedding_table[clip_like.tokenizer.get_vocab()[piece]]
+    assert torch.equal(clip_like.initial_embedding(word), expected)
 
 
 @pytest.mark.parametrize("word", ["", "  ", "<mycat>", "cat>", "wolpertingerish"])

@@ -11,7 +11,7 @@ from cdcore.model.base import Base
 from cdcore.model.meta_base import outline_base
 from cdcore.model.update import DenseUpdate
 from cdcore.training.cost_estimate import Estimate, counted_flops, estimate
-from tests.cdcore.training_case import config
+from tests.cdcore.training_case import CAT, CHAIR, config
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +115,21 @@ def test_what_is_kept_on_shapes_is_what_autograd_keeps_with_weights(
         tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
     found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     assert estimate(outline, made, 3).activation_bytes == pytest.approx(found, rel=0.1)
+
+
+def test_regularization_pictures_that_are_brought_are_encoded_and_not_generated(
+    outline: Base,
+) -> None:
+    made = config(subjects=(CAT, CHAIR), regularization_images=4)
+
+    def preparation(*brought: int) -> int:
+        return estimate(outline, made, 3, brought=brought).preparation_flops
+
+    without = estimate(outline, replace(made, regularization_ratio=0.0), 3).preparation_flops
+    assert preparation() == preparation(0, 0)
+    assert without < preparation(4, 4) < preparation(4, 0) < preparation()
+    # Each costs as much as a picture of the concept does for each of its variants.
+    more = estimate(outline, made, 4).preparation_flops - preparation()
+    assert (preparation(4, 4) - without) * made.variants == 8 * more
+    steps = [estimate(outline, made, 3, brought=one).training_flops for one in ((), (4, 4))]
+    assert steps[0] == steps[1]

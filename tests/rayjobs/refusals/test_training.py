@@ -61,6 +61,46 @@ def test_what_cannot_be_trained_is_refused(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("captions", "changes", "message"),
+    [
+        (None, {}, "has pictures but no captions"),
+        ("a cat\n", {}, "has 1 lines for 3 pictures"),
+        ("a cat\n\ncats\n", {}, "line 2 is empty"),
+        ("a cat\na <b> cat\ncats\n", {}, "its caption names <b>"),
+        ("a cat\na cat\ncats\n", {}, "has 3 pictures, expected regularization_images"),
+        (
+            "a cat\na cat\ncats\n",
+            {"regularization_images": 3, "regularization_ratio": 0.0},
+            "no step has a row",
+        ),
+    ],
+)
+def test_pictures_of_the_class_that_cannot_be_used_are_refused_unopened(
+    tmp_path: Path, captions: str | None, changes: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path / "cats"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"not looked at")
+    if captions is not None:
+        (folder / "caption.txt").write_text(captions)
+    with pytest.raises(CustomDiffusionError, match=message):
+        check_training(job(tmp_path, regularization=folder, **changes))
+
+
+def test_a_sweep_needs_as_many_of_them_as_its_largest_trial(tmp_path: Path) -> None:
+    folder = tmp_path / "cats"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"not looked at")
+        (folder / f"{number}.txt").write_text("a cat")
+    made = job(tmp_path, regularization=folder, regularization_images=2)
+    assert check_training(made, most_regularization=3).regularization_images == 2
+    with pytest.raises(CustomDiffusionError, match=r"has 3 pictures, .* 4 or more"):
+        check_training(made, most_regularization=4)
+
+
 @pytest.mark.parametrize("flag", ["output", "cache", "registry"])
 def test_a_place_that_would_be_lost_is_refused(
     flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

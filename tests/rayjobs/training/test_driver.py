@@ -18,7 +18,7 @@ from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training import driver as train_driver
 from rayjobs.training.driver import train
 from tests.rayjobs.stand_in import Cluster
-from tests.rayjobs.train_case import job, write_pictures
+from tests.rayjobs.train_case import job, write_captioned, write_pictures
 
 
 @pytest.fixture
@@ -101,6 +101,12 @@ def test_a_folder_that_cannot_be_used_is_refused(
         ({"steps": 0}, "steps is 0"),
         ({"export": "comfyui,photoshop"}, "expected some of comfyui,a1111,diffusers,peft"),
         ({"regularization_images": 0}, "regularization_images is 0"),
+        ({"regularization": Path("/no/such/folder")}, "/no/such/folder: no such folder"),
+        ({"regularization": Path(__file__).parent}, "no pictures in it"),
+        (
+            {"regularization": Path("cats"), "regularization_ratio": 0.0},
+            "no step has a row for its pictures at regularization_ratio 0",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused(
@@ -347,3 +353,48 @@ def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
         with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
             train(replace(plain, **elsewhere | changes))
     assert not cluster.tasks
+
+
+def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_captioned(tmp_path / "cats")
+    made = replace(plain, regularization=folder)
+    train(made)
+    (brought,) = cluster.tasks[0].regularization
+    assert [one.caption for one in brought] == ["a cat, number 0", "a cat, number 1"]
+    assert {one.picture.image.size for one in brought} == {(64, 64)}
+    assert f"2 regularization rows (pictures of {folder}), all on 1" in capsys.readouterr().out
+    # The third picture is not among the first two.
+    (folder / "caption.txt").write_text("a cat, number 0\na cat, number 1\na dog\n")
+    assert train(made)["status"] == "finished"
+    (folder / "caption.txt").write_text("a cat, number 0\na dog\na dog\n")
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now '2 cap"):
+        train(made)
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
+        train(plain)
+    assert len(cluster.tasks) == 1
+
+
+def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tiny_base: Base
+) -> None:
+    """It says so in its configuration; what tokens start from by default has changed since."""
+    train(replace(plain, prior_weighting="four_to_one"))
+    run = RunDirectory(plain.output / plain.name)
+    text = run.config_file.read_text()
+    assert "initializer_token: cat" in text
+    # As the versions before called it.
+    run.config_file.write_text(text.replace("four_to_one", "reference"))
+    rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
+    monkeypatch.setattr(train_driver, "load_base", lambda _: rare)
+    longer = replace(plain, prior_weighting="four_to_one", steps=9)
+    train(longer)
+    train(replace(longer, overwrite=True))
+    before, on, afresh = cluster.tasks
+    words = [task.config.subjects[0].initializer_token for task in cluster.tasks]
+    assert words == ["cat", "cat", "ktn"]
+    assert on.identity == before.identity, "its checkpoints are its own"
+    assert afresh.identity != before.identity
+    with pytest.raises(RunError, match="initializer_token was 'ktn', now 'cat'"):
+        train(replace(longer, initializer_token="cat"))

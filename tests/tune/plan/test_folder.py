@@ -103,3 +103,12 @@ def test_trials_whose_ids_have_no_number_are_numbered_as_they_start(folder: Swee
     given = {one: folder.assign(one, settings, known).number for one, settings in asked.items()}
     assert given == {"faeba0f6": 1, "12345678": 0, "0badcafe": 2}
     assert folder.assigned("0badcafe") == folder.trial(2)
+
+
+def test_the_settings_of_a_trial_of_an_earlier_version_are_read_by_the_names_of_now(
+    folder: SweepFolder,
+) -> None:
+    write_trial(folder, 0, {"prior_weighting": "reference"}, {5: scores(0.5)}, "stopped")
+    (record,) = folder.records()
+    assert record.settings == {"prior_weighting": "four_to_one"}
+    folder.trial(0).begin({"prior_weighting": "four_to_one"})
