@@ -347,3 +347,10 @@ def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
         with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
             train(replace(plain, **elsewhere | changes))
     assert not cluster.tasks
+
+
+def test_the_total_counts_what_earlier_starts_have_done(plain: TrainJob, cluster: Cluster) -> None:
+    cluster.earlier_s = 500.0
+    seconds = train(plain)["seconds"]
+    assert seconds["earlier"] == 500
+    assert 500 < seconds["total"] < 600
