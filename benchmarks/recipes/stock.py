@@ -82,7 +82,9 @@ class StockRecipe:
             self._generator = torch.Generator(base.device).manual_seed(config.seed)
         self._start = base.seam.stack.clone()
         self._layers = install_processors(base.seam.unet)
+        # The example computes all of its models in half precision.
         base.autoencoder.to(base.seam.dtype)
+        base.text_encoder.model.to(base.seam.dtype)
         self._add_token(self._subject.token)
         # The example's settings; its weight decay reaches every row of the table.
         self._optimizer = torch.optim.AdamW(

@@ -9,7 +9,7 @@ from torch import Tensor
 from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.closed_form import whitened
-from cdcore.merging.report import MergeReport
+from cdcore.merging.report import ConceptError, MergeReport
 
 __all__ = ["check_merge"]
 
@@ -51,8 +51,13 @@ def _unmet(report: MergeReport) -> str | None:
             f"to meet its targets would change ordinary captions {report.amplification:.0f} times "
             "as much as the concepts alone do"
         )
-    missed = _missed(report, [error.constraint for error in report.concepts], _MOST_CONSTRAINT)
+    missed = _missed(report, [_unmet_share(error) for error in report.concepts], _MOST_CONSTRAINT)
     return f"its targets cannot all be met, {' and '.join(missed)} missed" if missed else None
+
+
+def _unmet_share(error: ConceptError) -> float | None:
+    """Return the residual on target prompts: the true one, where the base was at hand."""
+    return error.constraint if error.exact is None else error.exact
 
 
 def _remedy(all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics) -> str:

@@ -35,7 +35,9 @@ class ConceptError:
         name: The name of the concept.
         weight: The weight that it was asked for at.
         phrases: How prompts name its subjects after the merge.
-        constraint: Residual on its target prompts.
+        constraint: Residual on its target prompts, whose features its file holds.
+        exact: The same with the features that the base itself gives, in full precision; None where
+            the base was not at hand.
         held_out: Residual on its held-out prompts; None where its file has none.
         drift_alone: What meeting its target prompts alone changes on captions, fitted ones, in the
             unit of the drift; None where no targets are met exactly.
@@ -47,6 +49,7 @@ class ConceptError:
     constraint: float | None
     held_out: float | None
     drift_alone: float | None
+    exact: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,19 +121,35 @@ class KVLayout:
 class Seam:
     """A frozen U-Net whose cross-attention reads keys and values that the caller projects."""
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(
+        self,
+        unet: nn.Module,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         """Take over ``unet``: freeze it and let its cross-attention read injected keys and values.
 
         Args:
-            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features.
+            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features,
+                with its weights as they were read.
+            device: Where it is moved to; None leaves it where it is.
+            dtype: What it is to compute in; None leaves its weights as they are.
 
         Raises:
             BaseModelError: The U-Net has no text cross-attention, or several text widths.
         """
-        self.unet = unet.eval().requires_grad_(False)
         self.layout = KVLayout.of(unet)
-        self.stack = self.layout.stack(unet)
-        """W0, (D, d)."""
+        self.read_stack = self.layout.stack(unet)
+        """W0, (D, d), as it was read: numbers that a file keeps are computed from it, since they
+        must not depend on what the U-Net computes in."""
+        if device is not None:
+            unet.to(device)
+        if dtype is not None:
+            unet.to(dtype)
+        self.unet = unet.eval().requires_grad_(False)
+        self.stack = self.read_stack.to(device=device, dtype=dtype)
+        """W0, (D, d), on the U-Net's device and in its dtype."""
         for name, module in unet.named_modules():
             if name.endswith(".attn1"):
                 module.processor = _SelfAttention()

@@ -279,7 +279,7 @@ class _Run:
 
     def _made_with(self) -> dict[str, str]:
         sampling, selection = self.sampling, self.selection
-        return {
+        described = {
             "base": f"{one_line(self.base.name)} ({self.base.fingerprint[:12]})",
             "data": f"{one_line(self.job.dataset.name)}: {len(selection.singles)} concepts, "
             f"{len(selection.pairs)} pairs, {self.plan.pictures} pictures of a prompt",
@@ -287,5 +287,9 @@ class _Run:
             f"{sampling.guidance_scale}, seed {self.plan.seed}",
             "CLIP column": self.sources.clip,
             "DINO column": self.sources.dino,
-            "KID": f"{self.plan.kid_pictures} pictures of captions, features of the CLIP column",
         }
+        if self.plan.kid_pictures:
+            described["KID"] = (
+                f"{self.plan.kid_pictures} pictures of captions, features of the CLIP column"
+            )
+        return described

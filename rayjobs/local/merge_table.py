@@ -31,7 +31,8 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
     for name in ("weight", *(names if is_exact else names[1:2])):
         table.add_column(name, justify="right")
     for error in report.concepts:
-        figures = (error.constraint, error.held_out, error.drift_alone)
+        met = error.constraint if error.exact is None else error.exact
+        figures = (met, error.held_out, error.drift_alone)
         table.add_row(
             one_line(error.name),
             ", ".join(error.phrases),

@@ -149,6 +149,7 @@ def _needed_base(job: MergeJob, name: str, all_inputs: Sequence["MergeInputs"]) 
     from cdcore.sampling.solvers import plan
 
     is_asked = _shows(job) or job.base is not None or job.method == "masked"
+    is_asked |= any(inputs.is_coarse for inputs in all_inputs)
     if not is_asked and find_statistics(all_inputs, job.merging) is not None:
         return None
     base = load_local_base(name)

@@ -78,7 +78,8 @@ def train(job: TrainJob) -> dict[str, Any]:
             except KeyboardInterrupt:
                 console.print("the same command goes on from the last checkpoint")
                 raise
-            summary["seconds"]["total"] = time.monotonic() - started
+            seconds = summary["seconds"]
+            seconds["total"] = time.monotonic() - started + seconds["earlier"]
             run.write_summary(summary)
         if registry is not None:
             summary["published"] = publish(registry, run)

@@ -45,12 +45,12 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         for source in job.sources
     ]
     tools_named(job.export)
-    outline = outline_base(base_name(job.base))
+    device = torch.device(chosen_device())
+    dtype = compute_dtype(device)
+    outline = outline_base(base_name(job.base), dtype=dtype)
     config = resolve(job, outline)
     brought = [len(own) for own in brought_pictures(job, config, outline.profile.resolution)]
     settings = _settings(job, outline.name, config, pictures, brought)
-    device = torch.device(chosen_device())
-    dtype = compute_dtype(device)
     cost = estimate(
         outline,
         config,
@@ -58,7 +58,6 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         brought=brought,
         workers=job.workers,
         zero_stage=job.zero_stage,
-        value_bytes=dtype.itemsize,
     )
     rate = job.tflops * 1e12 if job.tflops is not None else measured_rate(device, dtype)
     # What one worker does: preparation is the first one's, a step is shared.
@@ -132,8 +131,9 @@ def _lines(cost: Estimate, dtype: torch.dtype, workers: int) -> list[str]:
     each = "" if workers == 1 else f" on each of {workers} workers"
     return [
         f"memory:  {_bytes(cost.memory_bytes)}{each} in a step: {_bytes(cost.weight_bytes)} of "
-        f"weights in {name}, {_bytes(cost.trained_bytes)} of what trains with its gradient and "
-        f"moments, {_bytes(cost.activation_bytes)} of activations; allocators add to it",
+        f"weights, the U-Net's in {name}, {_bytes(cost.trained_bytes)} of what trains with its "
+        f"gradient and moments, {_bytes(cost.activation_bytes)} of activations; allocators add to "
+        "it",
         f"work:    {_flops(cost.training_flops)} of training, {_flops(cost.step_flops)} a step, "
         f"and {_flops(cost.preparation_flops)} of preparation where the cache has nothing of it",
     ]

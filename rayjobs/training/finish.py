@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def finish_run(
         "base": base.name,
         "steps": task.config.steps,
         "seconds": seconds,
+        "ended_s": time.time(),
         "concept_file": str(run.concept_file),
         "samples": samples,
         "exports": {export.tool: str(export.folder) for export in exports},

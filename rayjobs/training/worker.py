@@ -47,13 +47,22 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
     trained = time.monotonic()
     summary = None
     if dist.get_rank() == 0:
-        seconds = {"prepare": prepared - started, "train": trained - prepared}
+        seconds = {
+            "prepare": prepared - started,
+            "train": trained - prepared,
+            "earlier": _seconds_of_steps(task, first_step),
+        }
         concept = trained_concept(base, task.config, parameters)
         task.run.check_claim(task.session)
         summary = finish_run(base, concept, task, seconds)
     if task.scoring is not None:
         _report_end(task, summary)
     return summary
+
+
+def _seconds_of_steps(task: TrainTask, count: int) -> float:
+    """Return how long the first steps took, which earlier starts of the run have done."""
+    return sum(line["seconds"] for line in task.run.read_metrics() if line["step"] <= count)
 
 
 def _scorer(

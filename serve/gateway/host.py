@@ -22,7 +22,7 @@ from serve.engine.engine import Engine
 from serve.engine.metrics import figures
 from serve.engine.preview import PreviewMap
 from serve.engine.request import Done, Event, Failed, PictureRequest
-from serve.gateway.exporting import CONCEPT, Download, check_format, export, needs_weights
+from serve.gateway.exporting import CONCEPT, Download, check_format, export
 from serve.gateway.facts import ServiceFacts
 from serve.gateway.protocol import Accepted, EngineEvent, KeptMerge, Weighted
 
@@ -166,8 +166,6 @@ class EngineHost:
                 data=self._registry.resolve(name, version).read_bytes(),
             )
         base = KVBase.of(self._base)
-        if base.stack is None and needs_weights(format_name):
-            base = KVBase.load(self._base.name)
         # The base may have been a folder, whose path is nobody's business.
         shown = self._facts.base_name
         concept = replace(self._registry.load(name, version), base_name=shown)

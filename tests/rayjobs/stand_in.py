@@ -19,6 +19,7 @@ class Cluster:
         tasks: What it was asked to train.
         error: How training ends, if not well.
         concept: Content of the concept file that training leaves.
+        earlier_s: How long earlier starts have trained.
         before: Called while training.
     """
 
@@ -27,6 +28,7 @@ class Cluster:
         self.tasks: list[TrainTask] = []
         self.error: BaseException | None = None
         self.concept = b""
+        self.earlier_s = 0.0
         self.before: Callable[[], None] = lambda: None
 
     @contextmanager
@@ -44,4 +46,9 @@ class Cluster:
         if self.error is not None:
             raise self.error
         task.run.concept_file.write_bytes(self.concept)
-        return {"name": task.run.name, "status": "finished", "seconds": {}, "metrics": {}}
+        return {
+            "name": task.run.name,
+            "status": "finished",
+            "seconds": {"earlier": self.earlier_s},
+            "metrics": {},
+        }

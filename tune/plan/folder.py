@@ -96,15 +96,25 @@ class TrialFolder:
             self._write({"settings": dict(settings), "started_s": started})
 
     def end(self, status: Status, error: str = "") -> None:
-        """Note how a trial has ended; the first word stands.
+        """Note how a trial has ended; the first word stands, and its run's own before any.
+
+        Args:
+            status: What has become of it, as far as the caller knows.
+            error: Why it has failed.
 
         Raises:
             OSError: The folder cannot be written.
         """
         noted = self._read()
-        if noted and "status" not in noted:
-            more = {"error": error} if error else {}
-            self._write(noted | {"status": status, "ended_s": time.time()} | more)
+        if not noted or "status" in noted:
+            return
+        ended_s = self._run_ended_s()
+        if ended_s is not None:
+            noted |= {"status": "finished", "ended_s": ended_s}
+        else:
+            noted |= {"status": status, "ended_s": time.time()}
+            noted |= {"error": error} if error else {}
+        self._write(noted)
 
     def record(self) -> TrialRecord | None:
         """Return what is known, or None for a trial that has not begun."""
@@ -112,12 +122,13 @@ class TrialFolder:
         if not noted:
             return None
         status: Status = noted.get("status", "open")
+        ended_s, error = noted.get("ended_s"), noted.get("error", "")
         # The run knows first: whoever notes the end may be gone by then.
-        if self.run.read_summary().get("status") == "finished":
-            status = "finished"
+        run_ended_s = self._run_ended_s()
+        if run_ended_s is not None:
+            status, ended_s, error = "finished", run_ended_s, ""
         history = self.run.read_scores()
         last = dict(history[-1]) if history else {}
-        ended = noted.get("ended_s")
         return TrialRecord(
             number=self.number,
             settings=noted["settings"],
@@ -125,14 +136,22 @@ class TrialFolder:
             step=last.pop("step", 0),
             scores=last,
             history=tuple(history),
-            seconds=None if ended is None else ended - noted["started_s"],
-            error=noted.get("error", ""),
+            seconds=None if ended_s is None else max(0.0, ended_s - noted["started_s"]),
+            error=error,
             run=self.run,
         )
 
     @property
     def _file(self) -> Path:
         return self.path / "trial.json"
+
+    def _run_ended_s(self) -> float | None:
+        """Return when the run has finished, in seconds since the epoch; None where it has not."""
+        summary = self.run.read_summary()
+        if summary.get("status") != "finished":
+            return None
+        # Runs of earlier versions do not say it; their summary was the last that they wrote.
+        return float(summary.get("ended_s") or self.run.summary_file.stat().st_mtime)
 
     def _read(self) -> dict[str, Any]:
         try:

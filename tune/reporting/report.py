@@ -113,7 +113,7 @@ trains it again. Its concept is `{one_line(best.run.concept_file)}`.
 
 ## Trials
 
-Scores of trials that were stopped are of fewer steps, on fewer prompts.
+Scores of trials that were stopped or have failed are of fewer steps, on fewer prompts.
 
 {markdown_table(records, goal)}
 ![scores and settings](trials.png)

@@ -63,7 +63,7 @@ def sweep(job: SweepJob) -> dict[str, Any]:
     if job.dry_run:
         config = resolve(job.training, outline_base(base_name(job.base)))
         check_space(job.space, config, job.workers)
-        console.print(f"{_plan_text(job)}; each of them:")
+        console.print(f"{_plan_text(job)}; one of them, with the settings before the search:")
         return dry_run(job.training, console)
     plan, steps = _planned(job, console)
     registry = open_registry(job.registry)

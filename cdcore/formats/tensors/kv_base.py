@@ -58,15 +58,14 @@ class KVBase:
 
     @classmethod
     def of(cls, base: Base) -> "KVBase":
-        """Describe a base; its weights only where they are held in float32, not of an outline."""
-        layout, stack = base.seam.layout, base.seam.stack
-        has_weights = stack.dtype == torch.float32 and not stack.is_meta
+        """Describe a base; an outline has no weights."""
+        layout, stack = base.seam.layout, base.seam.read_stack
         return cls(
             name=base.name,
             layout=layout,
             encoder_widths=(layout.text_width,),
             is_v_prediction=base.noise_schedule.prediction_type == "v_prediction",
-            stack=stack.cpu() if has_weights else None,
+            stack=None if stack.is_meta else stack.float().cpu(),
         )
 
     @classmethod

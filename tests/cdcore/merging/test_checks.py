@@ -19,7 +19,11 @@ ALL_INPUTS = made_inputs(3, (20, WIDTH), targets=3)
 
 
 def report(
-    method: str, constraint: float = 0.0, held_out: float | None = 0.1, **figures: Any
+    method: str,
+    constraint: float = 0.0,
+    held_out: float | None = 0.1,
+    exact: float | None = None,
+    **figures: Any,
 ) -> MergeReport:
     errors = tuple(
         ConceptError(
@@ -29,6 +33,7 @@ def report(
             constraint=constraint,
             held_out=held_out,
             drift_alone=None,
+            exact=exact,
         )
         for inputs in ALL_INPUTS
     )
@@ -61,6 +66,9 @@ def test_what_keeps_its_promise_is_not_refused(good: MergeReport) -> None:
     [
         (report("constrained", amplification=10.0), report("constrained", amplification=10.1)),
         (report("constrained", constraint=0.05), report("constrained", constraint=0.051)),
+        # What the base itself says counts, not what the files have of it.
+        (report("constrained", exact=0.05), report("constrained", exact=0.051)),
+        (report("constrained", constraint=0.051, exact=0.0), report("constrained", exact=0.28)),
         (
             report("ridge", held_out=0.98, penalty=1.0),
             report("ridge", held_out=0.981, penalty=1.0),

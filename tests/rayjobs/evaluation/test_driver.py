@@ -58,6 +58,7 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_as_one_that_was_not(
     evaluate(whole)
     done = keys(pool)
     assert len(done) == 3
+    assert "KID" not in figures(whole)["made_with"], "none was computed"
     killed = replace(whole, output=tmp_path / "killed")
     pool.calls, pool.lives = [], 2
     with pytest.raises(KeyboardInterrupt):
@@ -88,6 +89,7 @@ def test_all_of_a_table_is_measured_and_a_second_run_does_nothing(
         assert (one["drift"] is None) == (method == "base")
         assert (one["present"] is None) == (section == "single")
         assert (one["kid"] is None) == (section == "pair")
+    assert "KID" in figures(fresh)["made_with"]
     assert all(Path(file).is_file() for file in result["files"])
     taught = [items for name, items in pool.calls if name == "ConceptTrainer"]
     assert [training.config.name for training in taught[0]] == ["decoritems_woodenpot1"]

@@ -11,6 +11,7 @@ from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.merging.caption_bank import written_captions
 from cdcore.model.base import Base
+from cdcore.model.loading import load_base
 from rayjobs import merge
 from tests.cdcore.concept_case import write_concept
 from tests.cdcore.concepts.test_stored_tensors import changed_copy, with_value
@@ -54,6 +55,25 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
     assert command(monkeypatch, merge, *argv, *other) == 0
     report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
     assert report["method"] == "constrained"
+
+
+def test_features_that_a_gpu_had_rounded_are_computed_again_whatever_the_cache_has(
+    argv: tuple[object, ...],
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(monkeypatch, merge, *argv, "--pictures", 0) == 0
+    coarse = load_base(str(tiny_folder))
+    coarse.text_encoder.model.bfloat16()
+    file = write_concept(coarse, tmp_path / "coarse")
+    capsys.readouterr()
+    more = ("--concepts", file, *argv[2:], "--pictures", 0, "--overwrite")
+    assert command(monkeypatch, merge, *more) == 0
+    report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
+    assert None not in [one["exact"] for one in report["concepts"]], "the base was at hand"
+    assert "bfloat16" not in capsys.readouterr().out
 
 
 def test_pictures_that_are_there_are_not_replaced_without_a_word(

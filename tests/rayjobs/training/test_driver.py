@@ -398,3 +398,10 @@ def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
     assert afresh.identity != before.identity
     with pytest.raises(RunError, match="initializer_token was 'ktn', now 'cat'"):
         train(replace(longer, initializer_token="cat"))
+
+
+def test_the_total_counts_what_earlier_starts_have_done(plain: TrainJob, cluster: Cluster) -> None:
+    cluster.earlier_s = 500.0
+    seconds = train(plain)["seconds"]
+    assert seconds["earlier"] == 500
+    assert 500 < seconds["total"] < 600

@@ -80,6 +80,15 @@ def test_steps_that_are_done_again_are_written_once(task: TrainTask) -> None:
 
 
 @pytest.mark.usefixtures("reported")
+def test_a_run_that_goes_on_counts_the_steps_of_its_earlier_starts(task: TrainTask) -> None:
+    train(task, 5)
+    train(task, 7, 3)
+    # Steps 4 and 5 were done twice; what was done before the last start are three.
+    assert train_worker._seconds_of_steps(task, 3) == pytest.approx(0.3)
+    assert train_worker._seconds_of_steps(task, 0) == 0
+
+
+@pytest.mark.usefixtures("reported")
 def test_workers_of_an_earlier_start_stop_at_their_next_step(task: TrainTask) -> None:
     train(task, 4)
     task.run.claim("later")
