@@ -2,8 +2,8 @@
 
 The text features of prompts that name the concept, each with what the update makes of it: of its
 target prompts, of the leading directions of many prompts (the sketch), and of prompts held out to
-measure errors on. A concept of Stable Diffusion 1 has merge inputs of 3 MB where its update has 38
-MB, and merging reads nothing else.
+measure errors on. A concept of Stable Diffusion 1 has merge inputs of 2.4 MB (46 rows of 768 and
+24,960 values in half precision) where its update has 38 MB, and merging reads nothing else.
 
 s rows, d text width, D rows of the K/V stack.
 """

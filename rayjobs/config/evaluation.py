@@ -34,7 +34,7 @@ FIELD_GROUPS = {
     ),
     "concepts": ("concepts", "train", "train_steps", "regularization_images", "penalty"),
     "scoring": ("clip", "dino"),
-    "cluster": ("workers", "output", "cache"),
+    "cluster": ("workers", "gpus", "output", "cache"),
 }
 """Where each optional field stands in the help."""
 
@@ -160,6 +160,9 @@ class EvaluateJob:
 
     workers: int = 1
     """Processes that train and sample; one for each GPU on a GPU cluster."""
+    gpus: bool | None = None
+    """Work on GPUs and wait for those that an autoscaler adds, or on CPUs; default on GPUs where
+    the cluster has any."""
     output: Path = Path("runs/evaluation")
     """Folder of cells, pictures and tables; an interrupted evaluation goes on there."""
     cache: Path = Path("~/.cache/customdiffusion")

@@ -41,7 +41,7 @@ FIELD_GROUPS = {
         "flip",
         "seed",
     ),
-    "cluster": ("workers", "zero_stage", "checkpoint_every"),
+    "cluster": ("workers", "gpus", "zero_stage", "checkpoint_every"),
     "results": (
         "output",
         "cache",
@@ -124,6 +124,9 @@ class TrainJob:
 
     workers: int = 1
     """Training processes; one for each GPU on a GPU cluster."""
+    gpus: bool | None = None
+    """Train on GPUs and wait for those that an autoscaler adds, or on CPUs; default on GPUs where
+    the cluster has any."""
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed ZeRO stage."""
     checkpoint_every: int = 10

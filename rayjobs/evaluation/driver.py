@@ -26,7 +26,8 @@ from cdcore.model.unread_text import notes_on
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cluster.actor_pool import results
-from rayjobs.cluster.connection import connected, scaling, silent_errors, tell_if_busy
+from rayjobs.cluster.connection import connected, silent_errors
+from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.evaluation import EvaluateJob, SamplingSettings
 from rayjobs.evaluation.concept_training import (
@@ -207,7 +208,9 @@ class _Run:
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             with silent_errors():
                 self.cluster.enter_context(connected())
-        resources = scaling(self.job.workers)
+        resources = scaling(
+            self.job.workers, self.console, gpus=self.job.gpus, is_small=self.base.is_pocket
+        )
         if is_new:
             tell_if_busy(self.console, resources)
             check_shared(self.output, kind="GPU" if resources.use_gpu else "CPU")

@@ -1,5 +1,6 @@
 """Refusals of a training job or a sweep that need neither torch nor Ray."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdcore.formats.exports.tool_names import tools_named
@@ -8,7 +9,9 @@ from cdcore.pictures.picture_folder import picture_paths, split_holdout
 from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.user_paths import check_length
 from rayjobs.config.training import TrainJob, configured
+from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
+from rayjobs.runs.working_copy import explained
 
 if TYPE_CHECKING:
     from cdcore.training.config import TrainingConfig
@@ -30,12 +33,14 @@ def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingC
         PictureError: A folder of pictures is missing, or has none; or captions cannot be used.
         BaseModelError: There is no such base.
         TokenError: The base's tokenizer cannot use the class noun or a token.
-        ConfigError: A setting is impossible.
+        ConfigError: A setting is impossible, or nobody listens where the cluster should be.
     """
     for source in job.sources:
-        split_holdout(picture_paths(absolute(source.images)), job.holdout)
+        with explained(source.images):
+            split_holdout(picture_paths(absolute(source.images)), job.holdout)
     tools_named(job.export)
-    base = local_base(base_name(job.base))
+    with explained(Path(job.base)):
+        base = local_base(base_name(job.base))
     config = configured(job, base.profile, base.check_word)
     for source in job.sources:
         if source.regularization is not None:
@@ -46,4 +51,6 @@ def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingC
     result_folder(job.cache, "--cache")
     if job.registry is not None:
         registry_location(job.registry)
+    if not job.dry_run:
+        check_joinable()
     return config

@@ -5,12 +5,13 @@ name changes with every edit and which Ray deletes. Results never go there: a re
 relative to a configured root, or refused.
 """
 
-import json
 import os
 from pathlib import Path
 
+from cdcore.command_line.cluster_address import cluster_address
 from cdcore.errors import ConfigError
 from cdcore.user_paths import check_length, expanded
+from rayjobs.runs.working_copy import is_in_a_copy, is_submitted_job
 
 __all__ = [
     "ROOT_VARIABLE",
@@ -24,12 +25,14 @@ __all__ = [
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
 """Environment variable: the folder that relative result paths begin at."""
 
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-
 
 def is_submitted() -> bool:
-    """Whether this process is the driver of a submitted job, or is pointed at a cluster."""
-    return _JOB_VARIABLE in os.environ or "RAY_ADDRESS" in os.environ
+    """Whether this process is the driver of a submitted job, or is pointed at a cluster.
+
+    Raises:
+        ConfigError: It is pointed at something else.
+    """
+    return is_submitted_job() or cluster_address() is not None
 
 
 def absolute(path: Path) -> Path:
@@ -75,7 +78,7 @@ def result_folder(path: Path, flag: str) -> Path:
     check_length(found)
     _check_text(found, flag)
     _check_text(Path.cwd(), "the working directory")
-    if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
+    if is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
         raise ConfigError(
             f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
             f"directory and would be lost; give an absolute path as {flag}, or submit with "
@@ -101,12 +104,3 @@ def _check_text(folder: Path, what: str) -> None:
             f"{what} is {folder}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
             "take another folder"
         ) from error
-
-
-def _is_in_a_copy() -> bool:
-    """Whether the working directory is Ray's copy of the submitter's."""
-    try:
-        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
-        return bool(job["runtime_env"]["working_dir"])
-    except (KeyError, TypeError, ValueError):
-        return False

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cdcore.errors import first_line, one_line
 from cdcore.formats.exports.tool_names import TOOLS, tools_named
+from cdcore.model.base_files import local_base
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
     Picture,
@@ -22,7 +23,8 @@ from cdcore.pictures.picture_folder import (
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
-from rayjobs.cluster.connection import connected, scaling, tell_if_busy
+from rayjobs.cluster.connection import connected
+from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.checkpoints import last_checkpoint
@@ -164,7 +166,8 @@ def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> boo
 
 def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console) -> dict[str, Any]:
     run = task.run
-    resources = scaling(job.workers)
+    is_small = local_base(task.base).is_pocket
+    resources = scaling(job.workers, console, gpus=job.gpus, is_small=is_small)
     tell_if_busy(console, resources)
     check_shared(run.path, kind="GPU" if resources.use_gpu else "CPU")
     if job.overwrite:

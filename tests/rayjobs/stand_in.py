@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.train import ScalingConfig
+from rich.console import Console
 
 from cdcore.errors import CustomDiffusionError
 from rayjobs.training.task import TrainTask
@@ -35,7 +36,9 @@ class Cluster:
     def connected(self) -> Iterator[None]:
         yield
 
-    def scaling(self, workers: int) -> ScalingConfig:
+    def scaling(
+        self, workers: int, console: Console, *, gpus: bool | None, is_small: bool
+    ) -> ScalingConfig:
         if workers > self.workers:
             raise CustomDiffusionError("too many workers for this cluster")
         return ScalingConfig(num_workers=workers)

@@ -18,9 +18,10 @@ import yaml
 from ray import serve as ray_serve
 
 from cdcore.concepts.storage import save_concept
-from cdcore.errors import ConfigError
+from cdcore.errors import BaseModelError, ConfigError
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
+from serve.api_keys import add_key
 from serve.app import app
 from serve.settings import ServiceSettings
 from tests.serve.service_case import make_concept, save_mergeable
@@ -33,8 +34,9 @@ def config_text() -> str:
     return (ROOT / "serve" / "config.yaml").read_text()
 
 
-def test_both_applications_of_the_configuration_are_possible() -> None:
-    shown = config_text()
+def test_both_applications_of_the_configuration_are_possible(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys.json", owner="alice")
+    shown = config_text().replace("/shared/keys.json", str(tmp_path / "keys.json"))
     start = shown.index("  # - name:")
     hidden = shown[start:].replace("  # ", "  ")
     for text, replicas, gpus in (
@@ -48,11 +50,24 @@ def test_both_applications_of_the_configuration_are_possible() -> None:
         assert isinstance(app(settings), ray_serve.Application)
 
 
-def test_a_proxy_that_hides_clients_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_hides_clients_needs_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
     with pytest.raises(ConfigError, match="give a file of API keys"):
         app(ServiceSettings())
-    assert app(ServiceSettings(keys="keys.json"))
+    keys = tmp_path / "keys.json"
+    add_key(keys, owner="alice")
+    assert app(ServiceSettings(keys=str(keys)))
+
+
+def test_a_base_or_a_file_of_keys_that_is_not_there_is_refused_before_anything_is_deployed(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BaseModelError, match="cannot be loaded"):
+        app(ServiceSettings(base=str(tmp_path / "none")))
+    with pytest.raises(ConfigError, match="not a file of API keys"):
+        app(ServiceSettings(keys=str(tmp_path / "none.json")))
 
 
 @dataclass

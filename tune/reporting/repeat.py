@@ -16,7 +16,7 @@ from tune.plan.search_space import SEARCHABLE
 
 __all__ = ["repeat_command", "write_repeat"]
 
-_OF_ONE_RUN = ("output", "registry", "overwrite", "dry_run", "tflops")
+_OF_ONE_RUN = ("output", "registry", "overwrite", "dry_run", "tflops", "gpus")
 """Settings that do not decide what a run results in."""
 
 

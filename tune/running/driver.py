@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from cdcore.errors import first_line, one_line
+from cdcore.model.base_files import local_base
 from cdcore.model.meta_base import outline_base
 from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected
@@ -153,7 +154,8 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
     folder = plan.folder
     try:
         with LiveTable(folder, job.goal, job.trial_count, console), connected():
-            slots = cluster_slots(job)
+            is_small = local_base(plan.task.base).is_pocket
+            slots = cluster_slots(job, console, is_small=is_small)
             check_shared(folder.path, kind="GPU" if slots.uses_gpu else "CPU")
             # A killed driver's Ray may write for seconds more into its own folder of notes.
             shutil.rmtree(folder.notes, ignore_errors=True)

@@ -70,7 +70,7 @@ def cluster(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster(tiny_base)
     slots = Slots(concurrent=2, workers=1, cpus=1, uses_gpu=False)
     monkeypatch.setattr(sweep_driver, "connected", made.connected)
-    monkeypatch.setattr(sweep_driver, "cluster_slots", lambda job: slots)
+    monkeypatch.setattr(sweep_driver, "cluster_slots", lambda job, console, is_small: slots)
     monkeypatch.setattr(sweep_driver, "check_shared", lambda folder, kind: None)
     monkeypatch.setattr(sweep_driver, "prepare_all", made.prepare)
     monkeypatch.setattr(sweep_driver, "run_trials", made.run)
