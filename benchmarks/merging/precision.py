@@ -117,15 +117,15 @@ def measure(job: PrecisionBenchmark) -> list[Departure]:
     concepts = [load_concept(_EXAMPLES / "concepts" / f"{name}.safetensors") for name in names]
     pixels = picture_pixels(exact, read_pictures(_EXAMPLES / names[0]))
     wanted = _numbers(exact, concepts, bank, pixels, exact)
-    found = [_departure("float32 on the CPU", wanted, wanted, exact)]
+    found = [_departure("float32", wanted, wanted, exact)]
     device = chosen_device(job.device)
     for name in dtypes:
         dtype: torch.dtype = getattr(torch, name)
         now = load_base("pocket", device=device, dtype=dtype)
         before = _as_before(load_base("pocket", device=device, dtype=dtype))
         for label, base in (
-            (f"{name} but for the autoencoder, as before", before),
-            (f"{name} in the U-Net alone, as now", now),
+            (f"{name}, before", before),
+            (f"{name}, now", now),
         ):
             computed = _numbers(base, concepts, bank, pixels, exact)
             found.append(_departure(label, computed, wanted, exact))
@@ -196,7 +196,7 @@ def table(departures: Sequence[Departure]) -> Table:
         "energy",
         "latents",
         "condition",
-        "merge says",
+        "says",
         "misses",
         "merged",
         "mixed",

@@ -9,9 +9,9 @@ from torch import Tensor
 from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.closed_form import whitened
-from cdcore.merging.report import ConceptError, MergeReport
+from cdcore.merging.report import MergeReport
 
-__all__ = ["check_merge"]
+__all__ = ["check_merge", "precision_notes"]
 
 _MOST_AMPLIFICATION = 10.0
 """Two target rows of equal weight reach it at a whitened cosine of 0.995."""
@@ -22,6 +22,15 @@ _MOST_HELD_OUT = 0.98
 a third of what keys and values add to a token until then (docs/merging.md, which is best)."""
 _OVERFITTED = 1.02
 """Above it a ridge merge does harm where it was not fitted; below, it does hardly anything."""
+
+_COARSE = (
+    "{} has features in bfloat16, as earlier versions saved them on a GPU, and a merge may miss "
+    "what it teaches by a quarter; merge with its base at hand, which computes them again"
+)
+_ROUNDED = (
+    "the files round what their target prompts are, and as the base reads them the merge misses "
+    "{}; merge by ridge where that is too much"
+)
 
 
 def check_merge(
@@ -44,6 +53,21 @@ def check_merge(
             return None
 
 
+def precision_notes(report: MergeReport, all_inputs: Sequence[MergeInputs]) -> list[str]:
+    """Return what roundings in the files do to a merge that does what it promises by the files.
+
+    Args:
+        report: The report of the merge.
+        all_inputs: The merge inputs of the concepts, in the report's order.
+    """
+    notes = [_COARSE.format(inputs.name) for inputs in all_inputs if inputs.is_coarse]
+    if report.method == "constrained":
+        errors = [error.exact for error in report.concepts]
+        missed = _missed(report, errors, _MOST_CONSTRAINT)
+        notes += [_ROUNDED.format(" and ".join(missed))] if missed else []
+    return notes
+
+
 def _unmet(report: MergeReport) -> str | None:
     """Return what keeps the target prompts of a constrained merge from being met, if anything."""
     if report.amplification is not None and report.amplification > _MOST_AMPLIFICATION:
@@ -51,13 +75,8 @@ def _unmet(report: MergeReport) -> str | None:
             f"to meet its targets would change ordinary captions {report.amplification:.0f} times "
             "as much as the concepts alone do"
         )
-    missed = _missed(report, [_unmet_share(error) for error in report.concepts], _MOST_CONSTRAINT)
+    missed = _missed(report, [error.constraint for error in report.concepts], _MOST_CONSTRAINT)
     return f"its targets cannot all be met, {' and '.join(missed)} missed" if missed else None
-
-
-def _unmet_share(error: ConceptError) -> float | None:
-    """Return the residual on target prompts: the true one, where the base was at hand."""
-    return error.constraint if error.exact is None else error.exact
 
 
 def _remedy(all_inputs: Sequence[MergeInputs], statistics: CaptionStatistics) -> str:

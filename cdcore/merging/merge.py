@@ -25,7 +25,7 @@ from cdcore.concepts.merge_inputs import (
 )
 from cdcore.errors import ConfigError, MergeError
 from cdcore.merging.caption_statistics import CaptionStatistics
-from cdcore.merging.checks import check_merge
+from cdcore.merging.checks import check_merge, precision_notes
 from cdcore.merging.closed_form import Solution, applied, least_energy, solve, whitened
 from cdcore.merging.parts import Part, arrange, check_bases
 from cdcore.merging.report import ConceptError, MergeReport, drift, residual
@@ -39,10 +39,6 @@ __all__ = ["Merge", "merge"]
 _MOST_DIRECTIONS = 20
 """Leading rows of a subject's sketch that a ridge merge fits (docs/merging.md, which rows count).
 A merged pair of Stable Diffusion 1 then stays below 2.5 MB."""
-_COARSE = (
-    "{} has features in bfloat16, as earlier versions saved them on a GPU, and a merge may miss "
-    "what it teaches by a quarter; merge with its base at hand, which computes them again"
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +110,7 @@ def merge(  # noqa: PLR0913 - most are keywords
     if refusal is not None and not allow_ill_posed:
         raise MergeError(refusal)
     notes += [] if refusal is None else [refusal]
-    notes += [_COARSE.format(part.inputs.name) for part in parts if part.inputs.is_coarse]
+    notes += precision_notes(report, all_inputs)
     return _finish(name, update, parts, replace(report, renamed=renamed, notes=tuple(notes)))
 
 

@@ -62,7 +62,8 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
 
 def _seconds_of_steps(task: TrainTask, count: int) -> float:
     """Return how long the first steps took, which earlier starts of the run have done."""
-    return sum(line["seconds"] for line in task.run.read_metrics() if line["step"] <= count)
+    lines = task.run.read_metrics()
+    return float(sum(line["seconds"] for line in lines if line["step"] <= count))
 
 
 def _scorer(
