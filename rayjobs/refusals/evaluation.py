@@ -5,6 +5,7 @@ from pathlib import Path
 from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.plan import select
 from cdcore.model.base_files import local_base
+from rayjobs.cli.output_checks import check_place
 from rayjobs.config.evaluation import EvaluateJob
 from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
@@ -27,6 +28,6 @@ def check_evaluation(job: EvaluateJob) -> None:
     job.plan()
     with explained(Path(job.base)):
         local_base(base_name(job.base))
-    result_folder(job.output, "--output")
-    result_folder(job.cache, "--cache")
+    for flag, folder in (("--output", job.output), ("--cache", job.cache)):
+        check_place(result_folder(folder, flag), flag)
     check_joinable()

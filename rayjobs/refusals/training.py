@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.base_files import local_base
 from cdcore.pictures.picture_folder import picture_paths, split_holdout
+from rayjobs.cli.output_checks import check_place
 from rayjobs.config.training import TrainJob, configured
 from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
@@ -36,8 +37,8 @@ def check_training(job: TrainJob) -> "TrainingConfig":
     with explained(Path(job.base)):
         base = local_base(base_name(job.base))
     config = configured(job, base.profile, base.check_word)
-    result_folder(job.output, "--output")
-    result_folder(job.cache, "--cache")
+    for flag, folder in (("--output", job.output), ("--cache", job.cache)):
+        check_place(result_folder(folder, flag), flag)
     if job.registry is not None:
         registry_location(job.registry)
     if not job.dry_run:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from cdcore.command_line.cluster_address import cluster_address
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, first_line
 from rayjobs.runs.working_copy import is_in_a_copy, is_submitted_job
 
 __all__ = [
@@ -43,7 +43,9 @@ def absolute(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
     except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the path in full") from error
+        raise ConfigError(
+            f"{path}: {first_line(error)}; write the path in full, or set HOME"
+        ) from error
 
 
 def base_name(base: str) -> str:
