@@ -15,11 +15,10 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
-from cdcore.command_line.cluster_address import check_cluster
 from cdcore.command_line.fields import Setting, settings_of
 from cdcore.command_line.parser import CommandLine, run_command
 from cdcore.errors import ConfigError, one_line
-from serve.hosting import APPLICATION, check_port, connected, hosted
+from serve.hosting import APPLICATION, check_port, connected, hosted, joined_address
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
@@ -166,7 +165,7 @@ def _check_early(command: Command) -> None:
         ObjectStore(used.registry)
     if used.keys is not None:
         ApiKeys(Path(used.keys))
-    check_cluster()
+    joined_address()
     check_port("--port", address.host, address.port)
     if address.metrics_port is not None:
         check_port("--metrics-port", "0.0.0.0", address.metrics_port)

@@ -15,13 +15,14 @@ from typing import Any
 from cdcore.command_line.cluster_address import (
     HERE,
     VARIABLE,
+    check_cluster,
     check_listening,
     cluster_address,
     no_cluster,
 )
 from cdcore.errors import ConfigError
 
-__all__ = ["APPLICATION", "check_port", "connected", "hosted"]
+__all__ = ["APPLICATION", "check_port", "connected", "hosted", "joined_address"]
 
 APPLICATION = "customdiffusion"
 """Its name in Serve."""
@@ -60,6 +61,28 @@ def check_port(flag: str, host: str, port: int) -> None:
         ) from error
 
 
+def joined_address() -> str | None:
+    """Return the ``HOST:PORT`` of the cluster to join, where somebody listens; None for one's own.
+
+    Raises:
+        ConfigError: The environment names no cluster that is there.
+    """
+    check_cluster()
+    address = cluster_address()
+    if address != HERE:
+        return address
+    # Only Ray finds it. It takes a second to import, but no cluster has to be started.
+    from ray._private import services
+
+    try:
+        found = services.canonicalize_bootstrap_address(HERE) or ""
+    except ConnectionError as error:
+        raise no_cluster("none runs on this machine") from error
+    # A cluster that has crashed leaves its address behind.
+    check_listening(found)
+    return found
+
+
 @contextmanager
 def connected(metrics_port: int | None) -> Iterator[None]:
     """Connect to the cluster of the environment, or start a Ray of its own and stop it at the end.
@@ -72,7 +95,7 @@ def connected(metrics_port: int | None) -> Iterator[None]:
     """
     import ray
 
-    address = _found(cluster_address())
+    address = joined_address()
     settings: dict[str, Any] = {"address": "local", "include_dashboard": False}
     if address is not None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -89,29 +112,16 @@ def connected(metrics_port: int | None) -> Iterator[None]:
             _metrics_export_port=metrics_port,
             **settings,
         )
-    except (ConnectionError, RuntimeError) as error:
-        if address is None:
-            raise
-        raise ConfigError(f"the Ray cluster at {address} cannot be joined: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = "Ray cannot be started on this machine"
+        if address is not None:
+            where = f"the Ray cluster at {address} cannot be joined"
+        raise ConfigError(f"{where}: {error}") from error
     try:
         _check_head()
         yield
     finally:
         ray.shutdown()
-
-
-def _found(address: str | None) -> str | None:
-    from ray._private import services
-
-    if address != HERE:
-        return address
-    try:
-        found = services.canonicalize_bootstrap_address(HERE) or ""
-    except ConnectionError as error:
-        raise no_cluster("none runs on this machine") from error
-    # A cluster that has crashed leaves its address behind.
-    check_listening(found)
-    return found
 
 
 def _check_head() -> None:

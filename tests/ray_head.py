@@ -214,7 +214,9 @@ def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
         "cluster_name": "growing",
         "max_workers": 1,
         "provider": {
-            "type": "fake_multinode",
+            # By its path: the defaults that Ray would read for its name are not in its wheel.
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "gcs_address": address,
             "head_node_id": _HEAD_ID,
             "launch_multiple": True,
@@ -223,7 +225,6 @@ def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
         "head_node_type": "ray.head.default",
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": 5,
-        "auth": {},
     }
 
 

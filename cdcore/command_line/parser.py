@@ -198,7 +198,21 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _exit(_BAD_INPUT, f"error: {where}{error.strerror or error}")
+    except RuntimeError as error:
+        if not _is_homeless(error):
+            raise
+        # Libraries look there as soon as they are imported.
+        _exit(
+            _BAD_INPUT,
+            "error: this user has no home: HOME is not set, and the system knows none; set HOME to "
+            "a folder that the user may write",
+        )
     sys.exit(0)
+
+
+def _is_homeless(error: RuntimeError) -> bool:
+    """Whether pathlib has found no home for whoever runs this."""
+    return "home directory" in str(error)
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -32,8 +32,12 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
     _check_free(path, is_free=not path.is_dir() or not any(path.iterdir()), overwrite=overwrite)
 
 
-def check_place(folder: Path) -> None:
+def check_place(folder: Path, flag: str = "--output") -> None:
     """Refuse a folder that files cannot go to, without leaving an empty one behind.
+
+    Args:
+        folder: It may not be there yet.
+        flag: The option that sets it, for an error.
 
     Raises:
         ConfigError: Names what is in the way.
@@ -43,7 +47,7 @@ def check_place(folder: Path) -> None:
     existing = next(path for path in (absolute, *absolute.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         kind = "not writable" if existing.is_dir() else "not a folder"
-        raise ConfigError(f"--output {folder}: {existing} is {kind}; choose another folder")
+        raise ConfigError(f"{flag} {folder}: {existing} is {kind}; choose another folder")
 
 
 def _check_free(path: Path, *, is_free: bool, overwrite: bool) -> None:

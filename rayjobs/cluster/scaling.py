@@ -85,8 +85,9 @@ def make_room(workers: int, console: Console, *, use_gpu: bool) -> None:
         return
     if not can_grow():
         kind = "GPUs" if use_gpu else "CPUs"
+        remedy = f"give at most {slots} workers" if slots else "start a node that has some"
         raise ConfigError(
-            f"{workers} workers, but the cluster has {slots} {kind}; give at most {slots} workers"
+            f"{workers} workers, but the cluster has {slots or 'no'} {kind}; {remedy}"
         )
     console.print(
         f"note: the cluster has {slots} {'GPU' if use_gpu else 'CPU'} of {workers}; its autoscaler "

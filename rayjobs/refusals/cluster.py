@@ -1,5 +1,7 @@
 """Refusals of a cluster that is not where the user says, before anything else takes its seconds."""
 
+from pathlib import Path
+
 from cdcore.command_line.cluster_address import HERE, check_cluster, cluster_address
 
 __all__ = ["check_joinable"]
@@ -10,7 +12,9 @@ def check_joinable() -> None:
 
     Raises:
         ConfigError: The environment names no cluster that is there.
+        RuntimeError: The user has no home, where Ray's libraries look as they are imported.
     """
+    Path.home()
     check_cluster()
     if cluster_address() == HERE:
         # Only Ray finds it. It takes a second to import, but no cluster has to be started.

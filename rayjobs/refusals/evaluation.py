@@ -6,6 +6,7 @@ from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.plan import select
 from cdcore.model.base_files import local_base
 from cdcore.user_paths import check_length
+from rayjobs.cli.output_checks import check_place
 from rayjobs.config.evaluation import EvaluateJob
 from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
@@ -33,5 +34,6 @@ def check_evaluation(job: EvaluateJob) -> None:
     output = result_folder(job.output, "--output")
     for entry in (*selection.singles, *selection.pairs):
         check_length(output / entry.name / f"{entry.name}.safetensors")
-    result_folder(job.cache, "--cache")
+    check_place(output, "--output")
+    check_place(result_folder(job.cache, "--cache"), "--cache")
     check_joinable()

@@ -8,6 +8,7 @@ from cdcore.model.base_files import local_base
 from cdcore.pictures.picture_folder import picture_paths, split_holdout
 from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.user_paths import check_length
+from rayjobs.cli.output_checks import check_place
 from rayjobs.config.training import TrainJob, configured
 from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
@@ -46,9 +47,10 @@ def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingC
         if source.regularization is not None:
             count = max(config.regularization_images, most_regularization)
             captioned_paths(absolute(source.regularization), count)
-    run = result_folder(job.output, "--output") / job.name
-    check_length(run / f"{job.name}.safetensors")
-    result_folder(job.cache, "--cache")
+    output = result_folder(job.output, "--output")
+    check_length(output / job.name / f"{job.name}.safetensors")
+    check_place(output, "--output")
+    check_place(result_folder(job.cache, "--cache"), "--cache")
     if job.registry is not None:
         registry_location(job.registry)
     if not job.dry_run:

@@ -9,6 +9,7 @@ from cdcore.errors import one_line
 from cdcore.pocket.pretraining.checks import check_piece
 from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from rayjobs.cli.console import plain_console
+from rayjobs.cli.output_checks import check_place
 from rayjobs.config.pretraining import PretrainJob
 from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import result_folder
@@ -44,6 +45,8 @@ def run(job: PretrainJob) -> bool:
         seed=job.seed,
     )
     check_piece(piece)
+    check_place(folder)
+    check_place(piece.work, "--cache")
     check_joinable()
     # Torch and Ray take seconds to import: what needs neither should not wait.
     from rayjobs.cluster.connection import connected

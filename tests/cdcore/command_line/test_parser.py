@@ -236,6 +236,12 @@ def _raise(error: BaseException) -> Callable[[], None]:
         (PermissionError(13, "Permission denied", "/x"), 2, "error: /x: Permission denied\n"),
         (OSError("odd"), 2, "error: odd\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (
+            RuntimeError("Could not determine home directory."),
+            2,
+            "error: this user has no home: HOME is not set, and the system knows none; set HOME to "
+            "a folder that the user may write\n",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_an_exit_status(

@@ -113,3 +113,30 @@ def test_a_place_that_would_be_lost_is_refused(
     changes[flag] = "here" if flag == "registry" else Path("here")
     with pytest.raises(CustomDiffusionError, match=f"--{flag} is 'here'"):
         check_training(job(tmp_path, **changes))
+
+
+def test_a_place_that_the_user_may_not_write_is_refused(tmp_path: Path) -> None:
+    # Nobody may write below a file.
+    (tmp_path / "file").touch()
+    for flag in ("output", "cache"):
+        with pytest.raises(CustomDiffusionError, match=f"--{flag} .*file is not a folder"):
+            check_training(job(tmp_path, **{flag: tmp_path / "file" / "x"}))
+
+
+def test_a_cluster_that_is_not_there_is_refused_but_not_by_a_dry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(CustomDiffusionError, match="no Ray head can be reached"):
+        check_training(job(tmp_path))
+    check_training(job(tmp_path, dry_run=True))
+
+
+def test_pictures_that_a_submitted_job_lacks_are_missed_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": {"working_dir": "x"}}')
+    (tmp_path / ".gitignore").write_text("photos/\n")
+    with pytest.raises(CustomDiffusionError, match=r"no such folder.*\.gitignore names photos"):
+        check_training(job(tmp_path, images=Path("photos")))
