@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.base_files import local_base
-from cdcore.pictures.picture_folder import picture_paths, split_holdout
+from cdcore.pictures.picture_folder import split_holdout
+from cdcore.pictures.picture_source import find_pictures
 from rayjobs.config.training import TrainJob, configured
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 
@@ -21,13 +22,13 @@ def check_training(job: TrainJob) -> "TrainingConfig":
         The training configuration of the job.
 
     Raises:
-        PictureError: A folder of pictures is missing, or has none.
+        PictureError: There are no pictures, or a file is none whatever its name says.
         BaseModelError: There is no such base.
         TokenError: The base's tokenizer cannot use the class noun or a token.
         ConfigError: A setting is impossible.
     """
     for source in job.sources:
-        split_holdout(picture_paths(absolute(source.images)), job.holdout)
+        split_holdout(find_pictures(absolute(source.images)).files, job.holdout)
     tools_named(job.export)
     base = local_base(base_name(job.base))
     config = configured(job, base.profile, base.check_word)

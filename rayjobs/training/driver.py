@@ -26,6 +26,7 @@ from cdcore.pictures.picture_folder import (
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.connection import connected, scaling, tell_if_busy
 from rayjobs.cluster.failures import mendable
 from rayjobs.cluster.shared_storage import check_shared
@@ -113,6 +114,7 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
     base = load_base(base_name(job.base))
     config = resolve(job, base)
     asked = identity(job, config, base, training)
+    print_unread((absolute(source.images) for source in job.sources), console)
     _print_notes(console, config, pictures, base.profile.resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")

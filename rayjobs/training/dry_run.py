@@ -19,6 +19,7 @@ from cdcore.pictures.picture_folder import read_pictures, split_holdout
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
@@ -61,6 +62,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     # What one worker does: preparation is the first one's, a step is shared.
     share = rows_per_worker(config.rows_per_step, job.workers) / config.rows_per_step
     seconds = (cost.training_flops * share + cost.preparation_flops) / rate
+    print_unread((absolute(source.images) for source in job.sources), console)
     console.print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
     for line in _lines(cost, dtype, job.workers):
         console.print(line, soft_wrap=True)
