@@ -16,6 +16,8 @@ __all__ = ["srgb_on_white"]
 _SAME_LEVELS = 2
 """Profiles that all call themselves sRGB differ by up to this many of 255."""
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_EXACT = ImageCms.Flags.NOOPTIMIZE
+"""Slow, and 256 levels of grey are few; the table that stands for it is ten levels off."""
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """The mode that a profile's space is applied to."""
@@ -81,10 +83,18 @@ def _as_srgb(image: Image.Image) -> Image.Image:
     transform = _transform(image)
     if transform is None:
         return image
-    made = transform.apply(image.convert(transform.input_mode))
+    made = _applied(transform, image.convert(transform.input_mode))
     if image.has_transparency_data:
         made.putalpha(image.convert("RGBA").getchannel("A"))
     return made
+
+
+def _applied(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image:
+    if image.mode != "L":
+        return transform.apply(image)
+    levels = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    image.putpalette(transform.apply(levels).tobytes())
+    return image.convert("RGB")
 
 
 def _transform(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
@@ -97,7 +107,8 @@ def _transform(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
         mode = _MODES.get(profile.profile.xcolor_space.strip())
         if mode is None or not _has_channels(image, mode):
             return None
-        made = ImageCms.ImageCmsTransform(profile, srgb, mode, "RGB", _INTENT, flags=_FLAGS)
+        flags = _FLAGS | (_EXACT if mode == "L" else ImageCms.Flags.NONE)
+        made = ImageCms.ImageCmsTransform(profile, srgb, mode, "RGB", _INTENT, flags=flags)
     # What is wrong with a profile is none of the picture's fault.
     except (OSError, ValueError, ImageCms.PyCMSError):
         return None

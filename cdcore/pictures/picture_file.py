@@ -77,7 +77,8 @@ def decode(file: BinaryIO, kind: Kind) -> Image.Image:
             found = _decoded_bare(file, kind)
             if found is None:
                 raise PictureError(
-                    f"damaged picture ({first_line(damage)}); replace or remove it"
+                    f"a damaged picture, or one stored in an unusual way ({first_line(damage)}); "
+                    "save it again, or remove it"
                 ) from damage
             return found
 

@@ -29,6 +29,7 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_is_called_what_it_is_in_one_line(name):
     said = foreign_kind([name])
+    assert said is not None
     assert said.startswith(KINDS[name])
     assert "\n" not in said
     assert no_concept([name]) == said

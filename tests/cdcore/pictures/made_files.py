@@ -1,5 +1,6 @@
 """Picture files made byte by byte: what Pillow does not write, or writes only as it likes it."""
 
+import itertools
 import struct
 import zlib
 from collections.abc import Sequence
@@ -138,9 +139,8 @@ def cmyk_profile(lab_of: dict[tuple[int, int, int, int], tuple[float, float, flo
     head += b"".join(struct.pack(">i", 65536 * (i in (0, 4, 8))) for i in range(9))
     line = bytes(range(256))
     nodes = b""
-    for number in range(16):
-        inks = tuple(number >> (3 - at) & 1 for at in range(4))
-        light, a, b = lab_of[inks]  # type: ignore[index]
+    for cyan, magenta, yellow, black in itertools.product((0, 1), repeat=4):
+        light, a, b = lab_of[cyan, magenta, yellow, black]
         nodes += bytes([round(light * 2.55), round(a + 128), round(b + 128)])
     table = head + line * 4 + nodes + line * 3
     tags = {b"A2B0": table, b"wtpt": _xyz(WHITE), b"desc": _description(), b"cprt": _text()}

@@ -31,7 +31,8 @@ ROWS = b"".join(b"\0" + row.tobytes() for row in PIXELS)
 
 def saved(format_, image=None, **options):
     buffer = io.BytesIO()
-    (image or Image.fromarray(PIXELS)).save(buffer, format=format_, **options)
+    # A copy, because an image keeps what its last encoder was told.
+    (image or Image.fromarray(PIXELS)).copy().save(buffer, format=format_, **options)
     return buffer.getvalue()
 
 
@@ -55,6 +56,12 @@ def refusal(data):
 def exif_orientation(value):
     exif = Image.Exif()
     exif[0x0112] = value
+    return exif
+
+
+def exif_of_text():
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
     return exif
 
 
@@ -82,9 +89,9 @@ PNG_METADATA = {
 
 
 @pytest.mark.parametrize("name", PNG_METADATA)
-@pytest.mark.parametrize("place", ["chunks", "late_chunks"])
-def test_damaged_metadata_of_a_png_do_not_touch_its_pixels(name, place):
-    assert (pixels(png(16, 24, ROWS, **{place: [PNG_METADATA[name]]})) == PIXELS).all()
+def test_damaged_metadata_of_a_png_do_not_touch_its_pixels(name):
+    assert (pixels(png(16, 24, ROWS, chunks=[PNG_METADATA[name]])) == PIXELS).all()
+    assert (pixels(png(16, 24, ROWS, late_chunks=[PNG_METADATA[name]])) == PIXELS).all()
 
 
 def test_texts_without_end_are_ignored():
@@ -121,7 +128,7 @@ def test_damaged_metadata_of_a_jpeg_do_not_touch_its_pixels(name):
 
 @pytest.mark.parametrize("format_", ["WEBP", "AVIF"])
 def test_an_exif_block_that_is_no_tiff_is_ignored_in_newer_kinds(format_):
-    plain = saved(format_, quality=90, exif=exif_orientation(1))
+    plain = saved(format_, quality=90, exif=exif_of_text())
     damaged = plain.replace(b"MM\0*", b"no T").replace(b"II*\0", b"no T")
     assert damaged != plain
     assert (pixels(damaged) == pixels(plain)).all()
@@ -130,7 +137,7 @@ def test_an_exif_block_that_is_no_tiff_is_ignored_in_newer_kinds(format_):
 def test_an_exif_block_that_is_no_tiff_is_ignored_in_heic():
     pillow_heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
-    exif = exif_orientation(1).tobytes()
+    exif = exif_of_text().tobytes()
     pillow_heif.from_pillow(Image.fromarray(PIXELS)).save(buffer, exif=exif, quality=-1)
     plain = buffer.getvalue()
     damaged = plain.replace(b"MM\0*", b"no T").replace(b"II*\0", b"no T")
@@ -256,11 +263,11 @@ def png_declaring(width, height, colour=2):
 
 
 @pytest.mark.parametrize(
-    ("size", "colour"), [((50_000, 50_000), 2), ((10_001, 20_000), 2), ((10_001, 10_000), 6)]
+    ("width", "height", "colour"), [(50_000, 50_000, 2), (10_001, 20_000, 2), (10_001, 10_000, 6)]
 )
-def test_a_bomb_is_refused_from_its_header(size, colour):
-    megapixels = size[0] * size[1] / 1e6
-    line = refusal(png_declaring(*size, colour))
+def test_a_bomb_is_refused_from_its_header(width, height, colour):
+    megapixels = width * height / 1e6
+    line = refusal(png_declaring(width, height, colour))
     assert line == (
         f"{megapixels:.0f} megapixels need more than 1.6 GB to be decoded; scale it down first"
     )
@@ -293,7 +300,7 @@ def test_a_bomb_takes_no_memory():
     )
     too_large, damaged, grown_kb = done.stdout.splitlines()
     assert too_large.startswith("2500 megapixels need")
-    assert damaged.startswith("damaged picture")
+    assert damaged.startswith("a damaged picture")
     assert int(grown_kb) < 900_000
 
 
@@ -305,13 +312,13 @@ def two_tones(width, height, mode="L"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(12_000, 9_000), (16_320, 12_240)])
-def test_photographs_of_108_and_200_megapixels_are_decoded_smaller(size):
-    photograph = two_tones(*size, "RGB")
+@pytest.mark.parametrize(("width", "height"), [(12_000, 9_000), (16_320, 12_240)])
+def test_photographs_of_108_and_200_megapixels_are_decoded_smaller(width, height):
+    photograph = two_tones(width, height, "RGB")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     image = decoded(photograph)
     assert MAX_SHORT_SIDE_PX <= min(image.size) < 2 * MAX_SHORT_SIDE_PX
-    assert image.width * size[1] == image.height * size[0]
+    assert image.width * height == image.height * width
     assert image.getpixel((1_500, 500)) == (255, 255, 255)
     assert image.getpixel((1_500, image.height - 500)) == (0, 0, 0)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
@@ -334,12 +341,12 @@ def test_only_jpegs_beyond_the_whole_size_are_decoded_smaller(monkeypatch):
 def test_a_truncated_picture_is_refused(format_, kept):
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     whole = saved(format_, Image.fromarray(noise))
-    assert refusal(whole[: int(kept * len(whole))]).startswith("damaged picture (")
+    assert refusal(whole[: int(kept * len(whole))]).startswith("a damaged picture, or ")
 
 
 def test_a_truncated_picture_with_damaged_metadata_is_refused_too():
     whole = png(16, 24, ROWS, chunks=[PNG_METADATA["a text bomb"]])
-    assert refusal(whole[:-200]).startswith("damaged picture (")
+    assert refusal(whole[:-200]).startswith("a damaged picture, or ")
 
 
 def test_a_tiff_with_one_strange_tag_is_read():

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from cdcore.errors import PictureError
+from cdcore.pictures.picture_file import MAX_SHORT_SIDE_PX
 from cdcore.pictures.picture_folder import (
-    MAX_SHORT_SIDE_PX,
     Picture,
     are_photographs,
     picture_warnings,

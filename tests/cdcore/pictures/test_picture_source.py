@@ -83,6 +83,7 @@ def test_long_lists_are_cut_with_their_number(tmp_path):
     for number in range(30):
         (tmp_path / f"{number:02}.txt").touch()
     note = find_pictures(tmp_path).note
+    assert note is not None
     assert note.endswith("08.txt, 09.txt and 20 more")
 
 
@@ -91,6 +92,7 @@ def test_names_of_any_bytes_make_one_line_of_text(tmp_path):
     for name in (b"two\nlines", b"\xff\xfe", b"\x1b[31m"):
         (tmp_path / os.fsdecode(name)).touch()
     note = find_pictures(tmp_path).note
+    assert note is not None
     assert note.isprintable()
     note.encode()
 
