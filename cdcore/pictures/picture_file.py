@@ -3,12 +3,14 @@
 import importlib
 import importlib.util
 import warnings
+from contextlib import suppress
 from io import BytesIO
 from typing import BinaryIO
 
 from PIL import ExifTags, Image
 
 from cdcore.errors import PictureError, first_line
+from cdcore.pictures.adobe_rgb import adobe_rgb_profile, names_adobe_rgb
 from cdcore.pictures.bare_file import bare_copies
 from cdcore.pictures.colour import srgb_on_white
 from cdcore.pictures.file_kinds import Kind
@@ -124,6 +126,7 @@ def _decoded(file: BinaryIO, kind: Kind) -> Image.Image:
         image.load()
     except Image.DecompressionBombError as error:
         raise _too_large() from error
+    _add_profile(image)
     orientation = _orientation(image)
     shown = image.convert("RGB") if kind == "BMP" and _is_invisible(image) else image
     rgb = srgb_on_white(shown)
@@ -173,8 +176,18 @@ def _scale_key(image: Image.Image) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # EXIF blocks are damaged in as many ways as pictures.
+    except Exception:
         return 1
+
+
+def _add_profile(image: Image.Image) -> None:
+    """Give a picture of a camera the profile that its EXIF data name."""
+    if image.info.get("icc_profile"):
+        return
+    # EXIF blocks are damaged in as many ways as pictures.
+    with suppress(Exception):
+        if names_adobe_rgb(image.getexif()):
+            image.info["icc_profile"] = adobe_rgb_profile()
 
 
 def _is_invisible(image: Image.Image) -> bool:

@@ -233,7 +233,7 @@ def test_of_several_pictures_in_a_file_the_first_is_read():
     first, second = Image.fromarray(PIXELS), Image.new("RGB", (16, 24))
     for format_ in ("MPO", "TIFF", "GIF", "WEBP", "PNG"):
         options = {"lossless": True} if format_ == "WEBP" else {}
-        both = saved(format_, first, save_all=True, append_images=[second], **options)
+        both = saved(format_, first, save_all=True, append_images=[second.copy()], **options)
         one = saved("JPEG" if format_ == "MPO" else format_, first, **options)
         assert (pixels(both) == pixels(one)).all(), format_
 
