@@ -62,7 +62,6 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     # What one worker does: preparation is the first one's, a step is shared.
     share = rows_per_worker(config.rows_per_step, job.workers) / config.rows_per_step
     seconds = (cost.training_flops * share + cost.preparation_flops) / rate
-    print_unread((absolute(source.images) for source in job.sources), console)
     console.print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
     for line in _lines(cost, dtype, job.workers):
         console.print(line, soft_wrap=True)
@@ -72,6 +71,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         f"worker ({origin}); a U-Net reaches less, and the pictures at the end are not counted",
         soft_wrap=True,
     )
+    print_unread((absolute(source.images) for source in job.sources), console)
     console.print("dry run: nothing was written", soft_wrap=True)
     return {
         "settings": settings,
