@@ -1,5 +1,6 @@
 """A zip archive of pictures, read in place: nothing is unpacked to a disk."""
 
+import itertools
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,8 +24,8 @@ _ENCRYPTED = 0x1
 def archive_entries(path: Path) -> list[Entry]:
     """Return what lies in the folder that an archive is of.
 
-    An archive of a folder holds that folder: it is entered, as long as all there is lies in one.
-    What systems leave in folders by themselves is left out.
+    An archive of a folder holds that folder: it is entered, as long as all there is lies in one,
+    but for what systems leave in folders by themselves.
 
     Raises:
         PictureError: The archive is damaged, encrypted, unpacks to more than 4 GB, or names files
@@ -37,9 +38,8 @@ def archive_entries(path: Path) -> list[Entry]:
     members = {
         info: _parts(path, info.filename) for info in archive.infolist() if not info.is_dir()
     }
-    kept = {info: parts for info, parts in members.items() if not any(map(is_litter, parts))}
-    _check(path, kept)
-    return _entries(path, archive, kept)
+    _check(path, members)
+    return _entries(path, archive, members)
 
 
 def _parts(path: Path, name: str) -> tuple[str, ...]:
@@ -67,30 +67,28 @@ def _check(path: Path, members: Collection[zipfile.ZipInfo]) -> None:
 def _entries(
     path: Path, archive: zipfile.ZipFile, members: Mapping[zipfile.ZipInfo, tuple[str, ...]]
 ) -> list[Entry]:
-    depth = _common_depth(list(members.values()))
+    folder = _common_folder([p for p in members.values() if not any(map(is_litter, p))])
+    depth = len(folder)
+    inside = {info: parts for info, parts in members.items() if parts[:depth] == folder}
     files = [
         Entry(
             path=path / parts[-1],
             head=partial(_head, path, archive, info),
             open=partial(_unpacked, path, archive, info),
         )
-        for info, parts in members.items()
+        for info, parts in inside.items()
         if len(parts) == depth + 1
     ]
     _check_names(path, [file.path.name for file in files])
-    folders = {parts[depth] for parts in members.values() if len(parts) > depth + 1}
+    folders = {parts[depth] for parts in inside.values() if len(parts) > depth + 1}
     return files + [Entry(path=path / name, is_folder=True) for name in folders]
 
 
-def _common_depth(members: Sequence[tuple[str, ...]]) -> int:
-    """Return how many folders hold all members, one in the other."""
-    folders = [parts[:-1] for parts in members]
-    depth = 0
-    for level in zip(*folders, strict=False):
-        if len(set(level)) > 1:
-            break
-        depth += 1
-    return depth
+def _common_folder(members: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the innermost folder that holds all members, as its parts."""
+    levels = zip(*(parts[:-1] for parts in members), strict=False)
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, levels)
+    return tuple(level[0] for level in shared)
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:

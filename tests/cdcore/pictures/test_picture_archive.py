@@ -9,6 +9,7 @@ from PIL import Image
 from cdcore.errors import PictureError
 from cdcore.pictures.picture_archive import archive_entries
 from cdcore.pictures.picture_folder import read_pictures
+from cdcore.pictures.picture_source import find_pictures
 
 
 def picture(level=0):
@@ -47,16 +48,18 @@ def test_an_archive_is_the_folder_it_was_made_of(tmp_path, folder, method):
     assert [p.digest for p in found] == [p.digest for p in there]
 
 
-def test_what_systems_pack_along_is_left_out(tmp_path):
+def test_what_systems_pack_along_is_passed_over(tmp_path):
     members = {
         "cat/a.png": picture(),
+        "cat/.trashed-b.png": picture(1),
         "cat/.DS_Store": b"\0",
         "__MACOSX/cat/._a.png": b"\0\5\x16\7",
         ".DS_Store": b"\0",
         "Thumbs.db": b"\0",
     }
-    entries = archive_entries(packed(tmp_path / "cat.zip", members))
-    assert [entry.path.name for entry in entries] == ["a.png"]
+    found = find_pictures(packed(tmp_path / "cat.zip", members))
+    assert [file.path.name for file in found.files] == ["a.png"]
+    assert found.unread == (".trashed-b.png (hidden)",)
 
 
 def test_inner_folders_are_listed_and_not_entered(tmp_path):
