@@ -4,6 +4,7 @@ Content decides, not names: a file that begins like a picture is one. What is no
 name, but for what systems leave in folders by themselves.
 """
 
+import itertools
 import os
 import stat
 import zipfile
@@ -76,8 +77,8 @@ def find_pictures(path: Path) -> FoundPictures:
     entries = _entries(path)
     if len(entries) > _MAX_ENTRIES:
         raise PictureError(
-            f"{path}: {len(entries)} entries, at most {_MAX_ENTRIES} are looked through; give a "
-            "folder with the pictures of one concept alone"
+            f"{path}: more than {_MAX_ENTRIES} entries; give a folder with the pictures of one "
+            "concept alone"
         )
     files: list[PictureFile] = []
     unread: list[str] = []
@@ -100,7 +101,10 @@ def _entries(path: Path) -> list[Entry]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return [_entry(Path(found.path)) for found in os.scandir(path)]
+            with os.scandir(path) as found:
+                # A folder of millions would take minutes to be refused.
+                some = itertools.islice(found, _MAX_ENTRIES + 1)
+                return [_entry(Path(entry.path)) for entry in some]
         is_zip = stat.S_ISREG(mode) and zipfile.is_zipfile(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureError(

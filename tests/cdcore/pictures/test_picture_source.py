@@ -161,7 +161,9 @@ def test_a_folder_of_too_many_files_is_refused_unopened(tmp_path, monkeypatch):
     monkeypatch.setattr(picture_source, "_MAX_ENTRIES", 3)
     for number in range(4):
         os.mkfifo(tmp_path / f"{number}.png")
-    assert "4 entries, at most 3 are looked through" in refusal(tmp_path)
+    assert "more than 3 entries; give a folder with the pictures of one concept alone" in refusal(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file/inner", "a\0b", "x" * 300])
