@@ -11,26 +11,15 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.storage import load_concept
 from cdcore.concepts.subject import Subject
-from cdcore.errors import ConceptFileError, ConfigError
-from cdcore.formats.custom_diffusion import WEIGHTS_STEM
+from cdcore.errors import ConfigError
 from cdcore.formats.file_names import file_stem, valid_tokens
 from cdcore.formats.known_formats import recognise
 from cdcore.formats.tensors.container import Content, open_content
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.weights_folder import find_weights
 from cdcore.model.families import family_of_width
 
 __all__ = ["Source", "read_source"]
-
-_IN_FOLDERS = (
-    f"{WEIGHTS_STEM}.bin",
-    f"{WEIGHTS_STEM}.safetensors",
-    "delta.bin",
-    "delta*.ckpt",
-    "checkpoints/delta*.ckpt",
-    "delta-*.bin",
-    "compressed_delta*",
-)
-"""What to look for in a folder; of several, the last by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,7 +65,14 @@ def read_source(
         ConfigError: A noun or the base must be given, or is given where the file says it; or there
             are more or fewer new tokens than tokens.
     """
-    file = _file_in(path) if path.is_dir() else path
+    found = find_weights(path) if path.is_dir() else None
+    source = _of_file(path if found is None else found.path, base, nouns, name, needs_weights)
+    return source if found is None else replace(source, notes=(found.note, *source.notes))
+
+
+def _of_file(
+    file: Path, base: KVBase | None, nouns: Sequence[str], name: str | None, needs_weights: bool
+) -> Source:
     content = open_content(file)
     if METADATA_KEY in content.metadata:
         if nouns:
@@ -87,16 +83,6 @@ def read_source(
         source = _own(file, base, name, needs_weights)
         return _with_tokens(source, file, new_tokens) if new_tokens else source
     return _foreign(content, base, nouns, new_tokens, name)
-
-
-def _file_in(folder: Path) -> Path:
-    for pattern in _IN_FOLDERS:
-        found = sorted(folder.glob(pattern))
-        if found:
-            return found[-1]
-    raise ConceptFileError(
-        f"{folder}: no delta file or {WEIGHTS_STEM} in this folder; give the file itself"
-    )
 
 
 def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool) -> Source:

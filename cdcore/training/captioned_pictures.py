@@ -10,7 +10,8 @@ from pathlib import Path
 from cdcore.errors import ConfigError, PictureError
 from cdcore.model.modifier_tokens import modifier_tokens
 from cdcore.pictures.captions import read_captions
-from cdcore.pictures.picture_folder import Picture, each_picture, picture_paths
+from cdcore.pictures.picture_folder import Picture, each_picture
+from cdcore.pictures.picture_source import find_pictures
 
 __all__ = ["CaptionedPicture", "captioned_paths", "read_captioned_pictures"]
 
@@ -40,7 +41,11 @@ def captioned_paths(folder: Path, count: int) -> list[tuple[Path, str]]:
         PictureError: The folder has no pictures, or captions that cannot be used.
         ConfigError: It has fewer than ``count`` pictures.
     """
-    paths = picture_paths(_pictures_in(folder))
+    paths = [file.path for file in find_pictures(_pictures_in(folder)).files]
+    if not folder.is_dir():
+        raise PictureError(
+            f"{folder}: an archive; unpack it, for pictures with captions are read from a folder"
+        )
     captions = read_captions(folder, paths)
     for path, caption in zip(paths, captions, strict=True):
         tokens = modifier_tokens(caption)

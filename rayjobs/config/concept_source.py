@@ -12,7 +12,7 @@ class ConceptSource:
     """What a user gives of one concept."""
 
     images: Path
-    """Folder with 4 to 20 pictures of it."""
+    """Folder, or zip archive, with 4 to 20 pictures of it."""
     class_noun: str
     """What kind of thing it is."""
     name: str | None = None
@@ -33,5 +33,6 @@ class ConceptSource:
         """The modifier token that is asked for; None teaches the class noun."""
         if self.modifier_token == "none":
             return None
-        folder = re.sub("[^a-z0-9_]+", "-", self.images.absolute().name.lower()).strip("-_")
-        return self.modifier_token or f"<{(self.name or folder).lower()}>"
+        folder = self.images.absolute().name.lower().removesuffix(".zip")
+        word = re.sub("[^a-z0-9_]+", "-", folder).strip("-_")
+        return self.modifier_token or f"<{(self.name or word).lower()}>"

@@ -70,7 +70,7 @@ class TrainJob:
     }
 
     images: Path | None
-    """Folder with 4 to 20 pictures of the concept; for several see --concepts."""
+    """Folder, or zip archive, with 4 to 20 pictures of the concept; for several see --concepts."""
     class_noun: str | None
     """What kind of thing it is, such as cat."""
     name: str

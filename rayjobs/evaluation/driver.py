@@ -25,6 +25,7 @@ from cdcore.model.loading import load_local_base
 from cdcore.model.unread_text import notes_on
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.actor_pool import results
 from rayjobs.cluster.connection import connected, silent_errors
 from rayjobs.cluster.scaling import scaling, tell_if_busy
@@ -71,6 +72,7 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
     selection = select(
         whole, sections=job.sections, limit=job.chosen_limit, prompts=job.chosen_prompts
     )
+    print_unread((concept.images for concept in selection.concepts), console)
     plan = job.plan()
     base = load_local_base(base_name(job.base))
     sources = PanelSources.of_base(base, job.clip, job.dino)

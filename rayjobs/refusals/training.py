@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from cdcore.formats.exports.tool_names import tools_named
 from cdcore.model.base_files import local_base
-from cdcore.pictures.picture_folder import picture_paths, split_holdout
+from cdcore.pictures.picture_folder import split_holdout
+from cdcore.pictures.picture_source import find_pictures
 from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.user_paths import check_length
 from rayjobs.cli.output_checks import check_place
@@ -31,14 +32,15 @@ def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingC
         The training configuration of the job.
 
     Raises:
-        PictureError: A folder of pictures is missing, or has none; or captions cannot be used.
+        PictureError: There are no pictures, or a file is none whatever its name says; or captions
+            cannot be used.
         BaseModelError: There is no such base.
         TokenError: The base's tokenizer cannot use the class noun or a token.
         ConfigError: A setting is impossible, or nobody listens where the cluster should be.
     """
     for source in job.sources:
         with explained(source.images):
-            split_holdout(picture_paths(absolute(source.images)), job.holdout)
+            split_holdout(find_pictures(absolute(source.images)).files, job.holdout)
     tools_named(job.export)
     with explained(Path(job.base)):
         base = local_base(base_name(job.base))

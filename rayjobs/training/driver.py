@@ -23,6 +23,7 @@ from cdcore.pictures.picture_folder import (
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.connection import connected
 from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
@@ -119,6 +120,7 @@ def checked(
     resolution = base.profile.resolution
     regularization = brought_pictures(job, config, resolution, most=most_regularization)
     asked = identity(job, config, base, training, regularization)
+    print_unread((absolute(source.images) for source in job.sources), console)
     _print_notes(console, config, pictures, resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")

@@ -19,6 +19,7 @@ from cdcore.pictures.picture_folder import read_pictures, split_holdout
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
@@ -72,6 +73,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         f"worker ({origin}); a U-Net reaches less, and the pictures at the end are not counted",
         soft_wrap=True,
     )
+    print_unread((absolute(source.images) for source in job.sources), console)
     console.print("dry run: nothing was written", soft_wrap=True)
     return {
         "settings": settings,

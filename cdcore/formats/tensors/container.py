@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cdcore.concepts.foreign_kinds import foreign_kind
 from cdcore.errors import ConceptFileError, first_line
 from cdcore.files import readable
 
@@ -55,7 +56,14 @@ def open_content(path: Path) -> Content:
     with path.open("rb") as file:
         is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
     tree, metadata = (_unpickled(path, MAX_BYTES), {}) if is_zip else _safetensors(path)
-    _check_tree(path, tree)
+    try:
+        _check_tree(path, tree)
+    except ConceptFileError as error:
+        # Some tools keep numbers and texts among the tensors.
+        kind = foreign_kind(map(str, tree))
+        if kind is not None:
+            raise ConceptFileError(f"{path}: {kind}") from error
+        raise
     return Content(path=path, tree=tree, metadata=metadata)
 
 

@@ -1,5 +1,6 @@
 """Tests of `cdcore.training.captioned_pictures`."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,12 @@ def test_pictures_come_with_their_captions_and_as_training_will_show_them(folder
 
 
 def test_the_first_so_many_are_taken_and_no_other_is_opened(folder: Path) -> None:
-    (folder / "2.png").write_bytes(b"no picture")
+    whole = (folder / "2.png").read_bytes()
+    (folder / "2.png").write_bytes(whole[: len(whole) // 2])
     found = read_captioned_pictures(folder, 2, 32)
     assert [one.caption for one in found] == list(CAPTIONS[:2])
     assert captioned_paths(folder, 1) == [(folder / "0.png", "a cat")]
-    with pytest.raises(PictureError, match=r"2\.png: not a picture"):
+    with pytest.raises(PictureError, match=r"2\.png: "):
         read_captioned_pictures(folder, 3, 32)
 
 
@@ -80,6 +82,10 @@ def test_missing_folders_and_captions_are_refused(folder: Path, tmp_path: Path) 
         captioned_paths(folder, 3)
     with pytest.raises(PictureError, match="no such folder"):
         captioned_paths(tmp_path / "none", 3)
+    with zipfile.ZipFile(tmp_path / "cats.zip", "w") as archive:
+        archive.write(folder / "0.png", "0.png")
+    with pytest.raises(PictureError, match=r"cats\.zip: an archive; unpack it"):
+        captioned_paths(tmp_path / "cats.zip", 1)
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
     with pytest.raises(PictureError, match="not a folder"):
         captioned_paths(tmp_path / "one.png", 1)

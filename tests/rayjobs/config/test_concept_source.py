@@ -15,6 +15,7 @@ from rayjobs.config.concept_source import ConceptSource
         ("IMG (Tom) 2024", {}, "<img-tom-2024>"),
         ("mycat", {"name": "Tom"}, "<tom>"),
         ("mycat", {"name": "Tom", "modifier_token": "<x>"}, "<x>"),
+        ("photos/My Cat.ZIP", {}, "<my-cat>"),
         ("mycat", {"modifier_token": "none"}, None),
     ],
 )

@@ -64,6 +64,48 @@ def test_everything_else_is_written(
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_the_newest_checkpoint_of_a_folder_is_converted_and_named(
+    concept_file: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for step in (500, 1000):
+        assert (
+            command(monkeypatch, convert, concept_file, logs / f"delta-{step}.bin", "--to", "adobe")
+            == 0
+        )
+    (logs / "delta-500.bin").write_bytes(b"old")
+    (logs / "optimizer.bin").write_bytes(b"stray")
+    argv = (logs, tmp_path / "back.safetensors", "--to", "concept", "--class-noun", "cat")
+    assert command(monkeypatch, convert, *argv, "--base", tiny_folder) == 0
+    said = "delta-1000.bin of this folder is read, the newest; not delta-500.bin"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("kohya", "a LoRA"), ("lycoris", "a LyCORIS file"), ("embedding", "an embedding")],
+)
+def test_what_is_only_written_is_called_what_it_is_in_one_line(
+    name: str,
+    kind: str,
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = tmp_path / ("made" if name == "embedding" else "made.safetensors")
+    assert command(monkeypatch, convert, concept_file, made, "--to", name) == 0
+    capsys.readouterr()
+    assert command(monkeypatch, convert, made, tmp_path / "x.bin", "--to", "adobe") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{kind}{'' if name != 'embedding' else ' (a textual inversion)'}, which this" in line
+
+
 def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
     concept_file: Path,
     tmp_path: Path,

@@ -1,5 +1,6 @@
 """Tests of `rayjobs.refusals.training`."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,15 @@ def test_the_configuration_is_that_of_the_loaded_base(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_archive_of_pictures_will_do(tmp_path: Path) -> None:
+    made = shutil.make_archive(str(tmp_path / "mycat"), "zip", PICTURES.parent, "mycat")
+    assert check_training(job(tmp_path, images=Path(made))) == check_training(job(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"images": Path(__file__)}, "not a folder, and no zip archive"),
         ({"images": Path("/no/such/place")}, "no such folder"),
         ({"images": PICTURES.parent / "concepts"}, "no pictures in it"),
         ({"holdout": 99}, "cannot hold out 99"),

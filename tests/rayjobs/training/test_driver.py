@@ -250,10 +250,12 @@ def test_paths_and_notes_are_printed_as_they_are_in_whole_lines(
 ) -> None:
     output = plain.output / ("[bold]" + "long" * 30)
     (folder_of(plain) / "1.png").unlink()
+    (folder_of(plain) / "[red]:cat:.txt").touch()
     train(replace(plain, output=output))
     out, err = capsys.readouterr()
     assert err == ""
-    assert len(out.splitlines()) == 4
+    assert len(out.splitlines()) == 5
+    assert "note: images: not read as pictures: [red]:cat:.txt" in out
     assert "note: only 2 picture(s)" in out
     assert f"concept:  {output}/mycat/mycat.safetensors" in out
     assert len(cluster.tasks) == 1

@@ -40,6 +40,12 @@ def test_it_prints_the_resolved_settings_and_what_they_cost(plain: TrainJob) -> 
     assert "a matrix product's on this" in measured[-2]
 
 
+def test_what_is_no_picture_is_named(plain: TrainJob) -> None:
+    assert plain.images is not None
+    (plain.images / "notes.txt").write_text("a cat")
+    assert printed(plain)[-2] == "note: images: not read as pictures: notes.txt"
+
+
 def test_it_starts_nothing_and_writes_nothing(plain: TrainJob, cluster: Cluster) -> None:
     before = sorted(plain.output.parent.rglob("*"))
     found = train(plain)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.header import METADATA_KEY
@@ -103,6 +104,12 @@ def test_what_no_prompt_could_say_is_refused_without_the_place_where_it_lies(
     with pytest.raises(ConceptFileError, match=says) as caught:
         check_upload(joined(damaged, rest), facts)
     assert "/" not in str(caught.value)
+
+
+def test_another_tool_s_file_is_called_what_it_is(facts: ServiceFacts) -> None:
+    data = save({"lora_unet_mid_block.lora_up.weight": torch.zeros(2, 2)})
+    with pytest.raises(ConceptFileError, match="a LoRA, which this project writes but does not"):
+        check_upload(data, facts)
 
 
 def test_values_must_be_numbers(tiny_base: Base, facts: ServiceFacts, tmp_path: Path) -> None:
