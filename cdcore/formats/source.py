@@ -66,13 +66,7 @@ def read_source(
             are more or fewer new tokens than tokens.
     """
     found = find_weights(path) if path.is_dir() else None
-    source = _of_file(path if found is None else found.path, base, nouns, name, needs_weights)
-    return source if found is None else replace(source, notes=(found.note, *source.notes))
-
-
-def _of_file(
-    file: Path, base: KVBase | None, nouns: Sequence[str], name: str | None, needs_weights: bool
-) -> Source:
+    file = path if found is None else found.path
     content = open_content(file)
     if METADATA_KEY in content.metadata:
         if nouns:
@@ -81,8 +75,10 @@ def _of_file(
                 "not asked for; leave out --class-noun"
             )
         source = _own(file, base, name, needs_weights)
-        return _with_tokens(source, file, new_tokens) if new_tokens else source
-    return _foreign(content, base, nouns, new_tokens, name)
+        source = _with_tokens(source, file, new_tokens) if new_tokens else source
+    else:
+        source = _foreign(content, base, nouns, new_tokens, name)
+    return source if found is None else replace(source, notes=(found.note, *source.notes))
 
 
 def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool) -> Source:
