@@ -39,11 +39,11 @@ def expanded(text: str) -> str:
         made = os.path.expanduser(text)
     is_known = made != text or not (variable or text.startswith("~"))
     if not is_known and not os.path.lexists(text):
+        first = text.partition("/")[0]
         what = "variable" if variable else "user's home"
-        raise ConfigError(
-            f"{text}: there is no {what} {text.partition('/')[0]}; write the path in full, or "
-            f"./{text} for a name that begins so"
-        )
+        # A user without a home has not written the places that are meant when nothing is said.
+        other = "set HOME" if first == "~" else f"./{text} for a name that begins so"
+        raise ConfigError(f"{text}: there is no {what} {first}; write the path in full, or {other}")
     # Whoever expands it again must find nothing to expand.
     return os.path.abspath(made) if os.path.normpath(made).startswith("~") else made
 

@@ -157,12 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _check_early(command: Command) -> None:
     """Refuse what can be refused before Ray and the base take their seconds."""
     from cdcore.model.base_files import local_base
-    from cdcore.registry.object_store import ObjectStore
     from serve.api_keys import ApiKeys
 
     used, address = command.settings.resolved(), command.address
-    if "://" not in used.registry:
-        ObjectStore(used.registry)
     if used.keys is not None:
         ApiKeys(Path(used.keys))
     joined_address()
@@ -170,6 +167,11 @@ def _check_early(command: Command) -> None:
     if address.metrics_port is not None:
         check_port("--metrics-port", "0.0.0.0", address.metrics_port)
     local_base(used.base)
+    if "://" not in used.registry:
+        # Last, because pyarrow takes a moment to import: other refusals should not wait for it.
+        from cdcore.registry.object_store import ObjectStore
+
+        ObjectStore(used.registry)
 
 
 def _wait_until_ready(address: str) -> None:

@@ -31,7 +31,7 @@ COMMANDS: dict[str, dict[str, Setting]] = {
 }
 PATHS = {
     *("images", "output", "cache", "registry", "base", "prompts", "captions", "source", "dataset"),
-    *("clip", "dino", "file", "keys"),
+    *("clip", "dino", "file", "keys", "regularization"),
 }
 """Every setting that is a path or may be one, in whichever command it is."""
 OF_PATHS = [

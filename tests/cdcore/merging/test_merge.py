@@ -61,7 +61,7 @@ def renamed(all_inputs: list[MergeInputs], token: str) -> list[MergeInputs]:
 
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=st.integers(0, 100), count=st.integers(2, 4))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_the_order_of_the_concepts_never_matters(
     method: MergeMethod, seed: int, count: int
 ) -> None:
@@ -84,7 +84,7 @@ def test_the_order_of_the_concepts_never_matters(
 
 
 @given(seed=st.integers(0, 100), count=st.integers(1, 3), targets=st.integers(1, 6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_concept_keeps_its_targets(seed: int, count: int, targets: int) -> None:
     all_inputs = made_inputs(count, SHAPE, targets=targets, seed=seed)
     result = merged(all_inputs, allow_ill_posed=True)
@@ -96,7 +96,7 @@ def test_every_concept_keeps_its_targets(seed: int, count: int, targets: int) ->
 
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=st.integers(0, 100), count=st.integers(1, 3))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_rank_is_at_most_the_number_of_targets(
     method: MergeMethod, seed: int, count: int
 ) -> None:

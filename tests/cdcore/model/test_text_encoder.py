@@ -40,7 +40,7 @@ def test_without_modifier_tokens_features_are_the_plain_model_s(encoder: TextEnc
     assert torch.equal(encoder.encode(PROMPTS, {"<mycat>": torch.zeros(32)}), theirs)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example("\x1f")
 @given(prompt=st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"])))
 def test_ids_of_ordinary_text_are_the_tokenizer_s(encoder: TextEncoder, prompt: str) -> None:
@@ -176,7 +176,7 @@ def test_what_is_no_usable_noun_is_refused(encoder: TextEncoder, word: str) -> N
         encoder.word_ids(word)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example("a <one> cat " * 12)
 @example("🐈 " * 40)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=90))

@@ -4,7 +4,7 @@ import socket
 import pytest
 from PIL import Image
 
-from cdcore.errors import PictureError
+from cdcore.errors import PictureError, one_line
 from cdcore.pictures import picture_source
 from cdcore.pictures.picture_source import find_pictures
 
@@ -169,4 +169,5 @@ def test_a_folder_of_too_many_files_is_refused_unopened(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["nowhere", "file/inner", "a\0b", "x" * 300])
 def test_what_is_not_there_is_one_line(tmp_path, name):
     (tmp_path / "file").touch()
-    assert refusal(tmp_path / name).startswith(f"{tmp_path / name}: ")
+    shown = one_line(tmp_path / name)
+    assert refusal(tmp_path / name).startswith(f"{shown}: ")

@@ -163,8 +163,8 @@ def test_regularization_pictures_that_are_brought_are_encoded_and_not_generated(
     without = estimate(outline, replace(made, regularization_ratio=0.0), 3).preparation_flops
     assert preparation() == preparation(0, 0)
     assert without < preparation(4, 4) < preparation(4, 0) < preparation()
-    # Each costs as much as a picture of the concept does for each of its variants.
+    # Each is encoded twice, for it is also shown mirrored; a picture of the concept once a variant.
     more = estimate(outline, made, 4).preparation_flops - preparation()
-    assert (preparation(4, 4) - without) * made.variants == 8 * more
+    assert (preparation(4, 4) - without) * made.variants == 2 * 8 * more
     steps = [estimate(outline, made, 3, brought=one).training_flops for one in ((), (4, 4))]
     assert steps[0] == steps[1]

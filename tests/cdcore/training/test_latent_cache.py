@@ -42,7 +42,7 @@ def test_what_was_built_is_read_back_in_float16(tmp_path, count):
 
 
 @given(st.lists(st.integers(-130, 129), max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_gathering_is_stacking_single_rows(built, indices):
     gathered = built.gather(indices)
     count = len(indices)

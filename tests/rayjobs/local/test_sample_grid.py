@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcore.sampling.request import Request
@@ -18,14 +18,12 @@ def _save(folder: Path, sheet: Sheet) -> tuple[Path, tuple[Path, ...]]:
     return sheet.save(pixels, folder, "mycat", {"base": "tiny"}, own)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=40), st.integers(1, 70))
 def test_every_prompt_gets_every_seed_once_and_in_order(prompts: list[str], count: int) -> None:
     dealt = [(r.prompt, r.seed) for sheet in sheets(prompts, count, FIRST) for r in sheet.requests]
     assert dealt == [(prompt, 5 + number) for prompt in prompts for number in range(count)]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 70))
 def test_no_sheet_is_empty_or_larger_than_can_be_sampled_at_once(prompts: int, count: int) -> None:
     for sheet in sheets(["a cat"] * prompts, count, FIRST):

@@ -68,6 +68,9 @@ def test_what_cannot_be_trained_is_refused(
     assert message in str(caught.value)
 
 
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+
+
 @pytest.mark.parametrize(
     ("captions", "changes", "message"),
     [
@@ -89,7 +92,7 @@ def test_pictures_of_the_class_that_cannot_be_used_are_refused_unopened(
     folder = tmp_path / "cats"
     folder.mkdir()
     for number in range(3):
-        (folder / f"{number}.png").write_bytes(b"not looked at")
+        (folder / f"{number}.png").write_bytes(PNG_HEAD + b"not looked at")
     if captions is not None:
         (folder / "caption.txt").write_text(captions)
     with pytest.raises(CustomDiffusionError, match=message):
@@ -100,7 +103,7 @@ def test_a_sweep_needs_as_many_of_them_as_its_largest_trial(tmp_path: Path) -> N
     folder = tmp_path / "cats"
     folder.mkdir()
     for number in range(3):
-        (folder / f"{number}.png").write_bytes(b"not looked at")
+        (folder / f"{number}.png").write_bytes(PNG_HEAD + b"not looked at")
         (folder / f"{number}.txt").write_text("a cat")
     made = job(tmp_path, regularization=folder, regularization_images=2)
     assert check_training(made, most_regularization=3).regularization_images == 2

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.errors import CustomDiffusionError
+from cdcore.errors import CustomDiffusionError, RunError
 from cdcore.model.base import Base
 from rayjobs.config.concept_source import ConceptSource
-from rayjobs.config.training import resolve
+from rayjobs.config.training import TrainJob, resolve
 from rayjobs.training.brought_pictures import brought_pictures
-from tests.rayjobs.train_case import job, write_captioned
+from rayjobs.training.driver import train
+from tests.rayjobs.stand_in import Cluster
+from tests.rayjobs.train_case import job, write_captioned, write_pictures
 
 
 def test_each_subject_has_those_of_its_own_folder(
@@ -78,3 +80,25 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     with pytest.raises(CustomDiffusionError, match=message) as caught:
         brought_pictures(made, resolve(made, tiny_base), 64)
     assert "\n" not in str(caught.value)
+
+
+def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
+    plain: TrainJob, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(tmp_path / "images")
+    folder = write_captioned(tmp_path / "cats")
+    made = replace(plain, regularization=folder)
+    train(made)
+    (brought,) = cluster.tasks[0].regularization
+    assert [one.caption for one in brought] == ["a cat, number 0", "a cat, number 1"]
+    assert {one.picture.image.size for one in brought} == {(64, 64)}
+    assert f"2 regularization rows (pictures of {folder}), all on 1" in capsys.readouterr().out
+    # The third picture is not among the first two.
+    (folder / "caption.txt").write_text("a cat, number 0\na cat, number 1\na dog\n")
+    assert train(made)["status"] == "finished"
+    (folder / "caption.txt").write_text("a cat, number 0\na dog\na dog\n")
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now '2 cap"):
+        train(made)
+    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
+        train(plain)
+    assert len(cluster.tasks) == 1

@@ -18,7 +18,7 @@ from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training import driver as train_driver
 from rayjobs.training.driver import train
 from tests.rayjobs.stand_in import Cluster
-from tests.rayjobs.train_case import job, write_captioned, write_pictures
+from tests.rayjobs.train_case import job, write_pictures
 
 
 @pytest.fixture
@@ -355,27 +355,6 @@ def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
         with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
             train(replace(plain, **elsewhere | changes))
     assert not cluster.tasks
-
-
-def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
-    plain: TrainJob, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = write_captioned(tmp_path / "cats")
-    made = replace(plain, regularization=folder)
-    train(made)
-    (brought,) = cluster.tasks[0].regularization
-    assert [one.caption for one in brought] == ["a cat, number 0", "a cat, number 1"]
-    assert {one.picture.image.size for one in brought} == {(64, 64)}
-    assert f"2 regularization rows (pictures of {folder}), all on 1" in capsys.readouterr().out
-    # The third picture is not among the first two.
-    (folder / "caption.txt").write_text("a cat, number 0\na cat, number 1\na dog\n")
-    assert train(made)["status"] == "finished"
-    (folder / "caption.txt").write_text("a cat, number 0\na dog\na dog\n")
-    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now '2 cap"):
-        train(made)
-    with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
-        train(plain)
-    assert len(cluster.tasks) == 1
 
 
 def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
