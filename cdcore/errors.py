@@ -18,8 +18,9 @@
         ├── RequestCancelledError  its client has taken it back
         └── EngineStoppedError     the engine drains, or has stopped
 
-A message says what was given, what was expected and what to do. Errors keep only their message, so
-they cross process borders intact.
+A message says what was given, what was expected and what to do, and is one line: names in it may
+hold line breaks and bytes that are no text. Errors keep only their message, so they cross process
+borders intact.
 """
 
 __all__ = [
@@ -41,11 +42,15 @@ __all__ = [
     "UnknownConceptError",
     "UpdateShapeError",
     "first_line",
+    "one_line",
 ]
 
 
 class CustomDiffusionError(Exception):
     """Root of all errors that are the user's to mend; printed as one line."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(CustomDiffusionError):
@@ -120,9 +125,22 @@ class EngineStoppedError(ServingError):
     """The engine takes no more requests, or has stopped."""
 
 
+def one_line(text: object) -> str:
+    """Return a text, or a path, as one line that every terminal, file and answer can hold.
+
+    What cannot be printed is written as Python writes it in a text, with a backslash: a line break,
+    a colour of a terminal, a byte of a file's name that is not UTF-8.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type's name where it has none.
 
     A full stop at the end goes, so that the line can stand inside a sentence.
     """
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return one_line(line).rstrip(". ")

@@ -1,6 +1,7 @@
 """Durable files, and texts that users write.
 
-A file is written under a temporary name, flushed and renamed; nothing partial is ever seen.
+A file is written under a temporary name, flushed and renamed; nothing partial is ever seen. The
+temporary name is short, so that every name a disk can hold can be written.
 """
 
 import errno
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["read_texts", "replacing", "write_text"]
+__all__ = ["read_texts", "readable", "replacing", "write_text"]
+
+_MOST_SUFFIX = 20
+"""Characters of a suffix that a temporary name repeats, because writers go by it."""
 
 
 @contextmanager
@@ -34,8 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
     with _naming(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        prefix = f".{path.stem}-"
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+        suffix = path.suffix if len(path.suffix) <= _MOST_SUFFIX else ""
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -50,13 +54,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one durable step.
+    """Write ``text`` to ``path`` in one durable step, in UTF-8.
+
+    A byte of a file's name that is not UTF-8 is written with a backslash, as JSON and YAML write it
+    inside quotes.
 
     Raises:
         OSError: As for `replacing`.
     """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_texts(path: Path) -> tuple[str, ...]:
@@ -71,6 +78,27 @@ def read_texts(path: Path) -> tuple[str, ...]:
         raise OSError(errno.EILSEQ, "not a text in UTF-8", str(path)) from error
     stripped = (line.strip() for line in lines)
     return tuple(line for line in stripped if line and not line.startswith("#"))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Path]:
+    """Yield a path of the same file in letters: libraries that map files read no other names.
+
+    Args:
+        path: Any file that is there.
+
+    Yields:
+        The path itself, or a link to it while the body lasts where its name is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="link-") as folder:
+            link = Path(folder, "file")
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 @contextmanager

@@ -16,7 +16,7 @@ silence()
 from dataclasses import dataclass
 
 from cdcore.command_line.parser import parse, run_command
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from rayjobs.cli.output_checks import check_place
 from rayjobs.cli.progress_bar import bar
 
@@ -75,7 +75,9 @@ def run(job: PocketSetJob) -> None:
     with bar("drawing", "pictures") as advance:
         made.write(folder, advance)
     read = read_concept_set(folder)
-    sys.stdout.write(f"{len(read.singles)} concepts and {len(read.pairs)} pairs: {folder}\n")
+    sys.stdout.write(
+        f"{len(read.singles)} concepts and {len(read.pairs)} pairs: {one_line(folder)}\n"
+    )
 
 
 def main() -> None:

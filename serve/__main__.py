@@ -4,7 +4,6 @@ On a cluster use ``serve deploy serve/config.yaml`` (docs/serving.md).
 """
 
 import json
-import os
 import signal
 import sys
 import time
@@ -12,17 +11,18 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
 from cdcore.command_line.fields import Setting, settings_of
 from cdcore.command_line.parser import CommandLine, run_command
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
+from serve.hosting import APPLICATION, check_port, connected, hosted, joined_address
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
-__all__ = ["Address", "Command", "greeting", "main", "read_arguments"]
+__all__ = ["Address", "Command", "greeting", "main", "read_arguments", "service_flags"]
 
 _WAIT_S = 1800.0
 _SETTINGS = ("base", "registry", "keys", "slots", "cpus", "gpus")
@@ -39,6 +39,12 @@ class Address:
     """Port to bind to."""
     metrics_port: int | None = None
     """Port for Prometheus, on a Ray of its own; unset, Ray chooses one."""
+
+    @property
+    def url(self) -> str:
+        """Where this machine finds it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +68,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     """
     of_address = settings_of(Address)
     given = CommandLine(
-        settings={**of_address, **_service_flags()},
+        settings={**of_address, **service_flags()},
         prog="python -m serve",
         description="Serve every concept of a registry from one base model.",
         groups={"service": _SETTINGS},
@@ -77,12 +83,16 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Command:
     return Command(settings=_checked(given), address=address)
 
 
-def _service_flags() -> dict[str, Setting]:
-    fields = ServiceSettings.model_fields
+def service_flags() -> dict[str, Setting]:
+    """Return the settings of the service that are flags, as the parser reads them."""
+    fields, hints = (
+        ServiceSettings.model_fields,
+        get_type_hints(ServiceSettings, include_extras=True),
+    )
     return {
         name: Setting(
             name=name,
-            annotation=fields[name].annotation,
+            annotation=hints[name],
             default=fields[name].default,
             doc=_sentence(fields[name].description or ""),
         )
@@ -107,7 +117,7 @@ def greeting(address: str, base: str) -> str:
     """Return what a newcomer is told when the service is ready."""
     body = json.dumps({"prompt": "a red cat on the beach", "response_format": "url"})
     return (
-        f"serving base {base} at {address}\n"
+        f"serving base {one_line(base)} at {address}\n"
         f"  reference   {address}/docs\n"
         f"  concepts    curl {address}/v1/concepts\n"
         f"  a picture   curl {address}/v1/images/generations \\\n"
@@ -123,53 +133,54 @@ def main(arguments: Sequence[str] | None = None) -> None:
         CustomDiffusionError: A flag, the base, the registry or the file of keys cannot be used.
     """
     command = read_arguments(arguments)
-    settings, host, port = command.settings, command.address.host, command.address.port
-    _check_early(settings)
-    import ray
+    settings, address = command.settings, command.address
+    _check_early(command)
     from ray import serve as ray_serve
 
     from serve.app import app
 
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
-        log_to_driver=False,
-        _metrics_export_port=command.address.metrics_port,
-    )
-    # Behind Ray, which would print a trace and leave its processes behind.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        ray_serve.start(http_options={"host": host, "port": port})
-        sys.stderr.write(f"loading base {settings.base} ...\n")
-        ray_serve.run(app(settings), name="customdiffusion")
-        address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-        _wait_until_ready(address)
-        sys.stdout.write(greeting(address, settings.base))
-        sys.stdout.flush()
-        signal.pause()
-    except KeyboardInterrupt:
-        sys.stderr.write("finishing what is in work ...\n")
-    finally:
-        ray_serve.shutdown()  # type: ignore[no-untyped-call]
-        ray.shutdown()
+    with connected(address.metrics_port):
+        # Behind Ray, which would print a trace and leave its processes behind.
+        signal.signal(signal.SIGTERM, _interrupt)
+        with hosted(address.host, address.port):
+            try:
+                sys.stderr.write(f"loading base {one_line(settings.base)} ...\n")
+                ray_serve.run(app(settings), name=APPLICATION)
+                _wait_until_ready(address.url)
+                sys.stdout.write(greeting(address.url, settings.base))
+                sys.stdout.flush()
+                signal.pause()
+            except KeyboardInterrupt:
+                sys.stderr.write("finishing what is in work ...\n")
 
 
-def _check_early(settings: ServiceSettings) -> None:
+def _check_early(command: Command) -> None:
     """Refuse what can be refused before Ray and the base take their seconds."""
     from cdcore.model.base_files import local_base
     from serve.api_keys import ApiKeys
 
-    used = settings.resolved()
+    used, address = command.settings.resolved(), command.address
     if used.keys is not None:
         ApiKeys(Path(used.keys))
+    joined_address()
+    check_port("--port", address.host, address.port)
+    if address.metrics_port is not None:
+        check_port("--metrics-port", "0.0.0.0", address.metrics_port)
     local_base(used.base)
+    if "://" not in used.registry:
+        # Last, because pyarrow takes a moment to import: other refusals should not wait for it.
+        from cdcore.registry.object_store import ObjectStore
+
+        ObjectStore(used.registry)
 
 
 def _wait_until_ready(address: str) -> None:
+    # The environment's proxy is for the world outside, and knows nothing of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + _WAIT_S
     while True:
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=30):
+            with opener.open(f"{address}/readyz", timeout=30):
                 return
         except OSError:
             if time.monotonic() > deadline:

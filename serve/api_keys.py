@@ -95,7 +95,7 @@ class ApiKeys:
             parsed = _KeyFile.model_validate_json(self._path.read_bytes())
         except (OSError, ValidationError) as error:
             raise ConfigError(
-                f"{self._path}: not a file of API keys ({error}); make one with python -m "
+                f"{self._path}: not a file of API keys ({_reason(error)}); make one with python -m "
                 "serve.api_keys --file keys.json --owner NAME"
             ) from error
         callers = {
@@ -130,10 +130,18 @@ def add_key(path: Path, **described: object) -> str:
         known = _KeyFile.model_validate_json(text)
         known.keys.append(_Key.model_validate({"sha256": hash_of(key), **described}))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {_reason(error)}") from error
     write_text(path, json.dumps(known.model_dump(exclude_defaults=True), indent=1) + "\n")
     path.chmod(0o600)
     return key
+
+
+def _reason(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ serve deploy serve/config.yaml
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -14,9 +15,11 @@ from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig
 
 from cdcore.errors import ConfigError
+from cdcore.model.base_files import local_base
 from cdcore.registry.registry import Registry
 from serve.api.application import http_app
 from serve.api.service import Service
+from serve.api_keys import ApiKeys
 from serve.catalogue.examples import shipped_examples
 from serve.gateway.ray_gateway import RayGateway
 from serve.gateway.replica import EngineReplica, log_requests
@@ -41,8 +44,13 @@ def app(settings: ServiceSettings) -> ray_serve.Application:
 
     Raises:
         ConfigError: Nobody could tell who asks.
+        BaseModelError: The base is a folder that is not there.
     """
     settings = settings.resolved()
+    if settings.keys is not None:
+        ApiKeys(Path(settings.keys))
+    if Path(settings.base).is_absolute():
+        local_base(settings.base)
     if settings.keys is None and os.environ.get(_PROXY_VARIABLE) == "1":
         raise ConfigError(
             f"{_PROXY_VARIABLE} is 1, so every request seems to come from this machine; give a "

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cdcore.command_line.values import Location
+from cdcore.user_paths import expanded
 from serve.engine.config import EngineConfig
 
 __all__ = ["ServiceSettings"]
@@ -21,16 +23,16 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    base: str = Field(
+    base: Location = Field(
         default="pocket", description="pocket, sd1.4, sd1.5, a diffusers folder or a hub id"
     )
-    registry: str = Field(
+    registry: Location = Field(
         default="concepts", description="folder or URI that train.py --registry publishes to"
     )
     examples: bool = Field(
         default=True, description="publish the shipped example concepts of this base"
     )
-    keys: str | None = Field(
+    keys: Location | None = Field(
         default=None,
         description="file of API keys; without it only this machine's own addresses are answered",
     )
@@ -97,19 +99,22 @@ class ServiceSettings(BaseModel):
         """Return the settings with every path made absolute, as other processes need them.
 
         A relative registry lies where jobs put theirs: in the root for results, if one is set.
+
+        Raises:
+            ConfigError: A path begins with no user's home or with no variable.
         """
 
         def absolute(path: str, root: str = "") -> str:
-            return str((Path(root) / Path(path).expanduser()).absolute())
+            return str((Path(root) / expanded(path)).absolute())
 
         registry = self.registry
         if "://" not in registry:
-            registry = absolute(registry, os.environ.get(_ROOT_VARIABLE, ""))
+            registry = absolute(registry, expanded(os.environ.get(_ROOT_VARIABLE, "")))
         changes = {"registry": registry, "cache": absolute(self.cache)}
         for name in ("keys", "captions"):
             path = getattr(self, name)
             if path is not None:
                 changes[name] = absolute(path)
-        if Path(self.base).expanduser().is_dir():
-            changes["base"] = absolute(self.base)
+        base = expanded(self.base)
+        changes["base"] = absolute(base) if os.path.isdir(base) else base
         return self.model_copy(update=changes)

@@ -11,6 +11,7 @@ os.environ.pop("RAY_ADDRESS", None)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import pytest_randomly
 import torch
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # DeepSpeed registers a seeder there, so that every test run would import DeepSpeed. No test here
 # draws from a global generator.
 pytest_randomly.entrypoint_reseeds = []
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 CLUSTER_TIMEOUT_S = 3000
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.merging.cost import MergingBenchmark
+from benchmarks.merging.precision import PrecisionBenchmark
 from benchmarks.merging.quality import MergeQuality
 from benchmarks.merging.quality_cases import CASES
 from benchmarks.serving.compare import ServingBenchmark
@@ -14,6 +15,7 @@ from cdcore.errors import ConfigError
 
 IMPOSSIBLE: dict[type[Any], tuple[dict[str, Any], ...]] = {
     MergingBenchmark: ({"shapes": ()}, {"concepts": (0,)}, {"repeats": 0}),
+    PrecisionBenchmark: ({"dtypes": ()},),
     MergeQuality: ({"methods": ()}, {"seeds": ()}, {"cases": (len(CASES),)}),
     ServingBenchmark: ({"orders": 0}, {"live": ()}, {"live": (0,)}, {"load": 0.0}, {"slots": 0}),
     TrainingBenchmark: ({"seeds": ()}, {"parts": ()}, {"threads": 0}),

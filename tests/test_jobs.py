@@ -89,14 +89,19 @@ def own_lines(printed: str) -> list[str]:
     return [line for line in lines[start + 1 :] if " -- " not in line and line.strip("- \x1b")]
 
 
-def test_submitted_with_its_working_directory_it_writes_to_the_configured_root(
-    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+def test_submitted_with_its_own_environment_it_writes_to_the_configured_root(
+    head: Head, python: Path, checkout: Path, plain: TrainJob, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
-    variables = json.dumps({"env_vars": {ROOT_VARIABLE: str(root)}})
+    paths = f"{tmp_path / 'theirs'}:{environment(python)['PYTHONPATH']}"
+    own = {
+        "env_vars": {ROOT_VARIABLE: str(root), "PYTHONPATH": paths},
+        "excludes": ["*.mp4"],
+        "config": {"setup_timeout_seconds": 900},
+    }
     wanted = replace(plain, registry="concepts")
     done = head.submit(
-        *("--working-dir", ".", "--runtime-env-json", variables, "--"),
+        *("--working-dir", ".", "--runtime-env-json", json.dumps(own), "--"),
         *("python", "rayjobs/train.py", *flags(wanted)),
         folder=checkout,
     )
@@ -169,6 +174,22 @@ def test_submitted_without_a_root_a_relative_output_is_refused_with_the_remedy(
     (line,) = {line for line in own_lines(done.stdout) if line.startswith("error: ")}
     assert line.startswith("error: --output is 'runs', which lies in the job's temporary copy")
     assert ROOT_VARIABLE in line
+
+
+def test_pictures_that_an_ignore_file_keeps_out_of_the_copy_are_missed_with_the_reason(
+    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkout, tmp_path / "mine")
+    write_pictures(folder / "photos")
+    (folder / ".gitignore").write_text("/photos/\n")
+    wanted = replace(plain, images=Path("photos"), output=tmp_path / "runs")
+    done = head.submit(
+        *("--working-dir", ".", "--", "python", "rayjobs/train.py", *flags(wanted)), folder=folder
+    )
+    assert done.returncode != 0
+    (line,) = {line for line in own_lines(done.stdout) if line.startswith("error: ")}
+    assert "photos: no such folder" in line
+    assert ".gitignore names photos by '/photos/'" in line
 
 
 def test_submitted_to_a_head_in_a_checkout_the_plain_command_is_enough(

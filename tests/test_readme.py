@@ -32,7 +32,8 @@ CODE = (*PACKAGES, "benchmarks", "deploy", "tests")
 
 PATH = re.compile(rf"(?<![\w./:-])(?:{'|'.join(CODE)}|examples|docs)/[\w./*-]*")
 DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(CODE)})(?:\.[A-Za-z_]\w*)+")
-SCRIPT = re.compile(r"(?<![\w/])python (?!-)([\w./-]+)")
+SCRIPT = re.compile(r"(?<![\w/])(?:\.venv/bin/)?python (?!-)([\w./-]+)")
+BARE = re.compile(r"^    (?:python|pytest|pip) .*", re.MULTILINE)
 FILE = re.compile(r"`([\w/]+\.py)`")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)`")
@@ -96,6 +97,11 @@ def test_every_path_that_a_document_names_exists(document: str) -> None:
     missing = {path for path in PATH.findall(text) if not _is_there(path)}
     missing |= {script for script in SCRIPT.findall(text) if not _is_there(script)}
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_command_to_be_copied_is_that_of_the_environment(document: str) -> None:
+    assert BARE.findall(_text(document)) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

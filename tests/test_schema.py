@@ -62,7 +62,6 @@ def test_no_request_is_a_defect(address: str, mode: GenerationMode) -> None:
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
             max_examples=15,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         )

@@ -162,3 +162,15 @@ def test_a_job_trains_on_a_cluster_that_serves_and_both_engines_draw_what_it_pub
             answers = list(clients.map(cluster.draw, ["a <mydog> dog"] * 24))
             (version,) = {one["provenance"]["concepts"][0]["version"] for one in answers}
             assert version == published
+
+
+def test_a_second_service_on_the_cluster_is_one_line_and_ends_nobody_s_application(
+    cluster: Cluster,
+) -> None:
+    serve = ("-m", "serve", "--port", str(free_port()))
+    done = cluster.head.run(*serve, folder=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Ray Serve runs already on the cluster")
+    assert "customdiffusion" in done.stderr
+    assert done.stderr.count("\n") == 1
+    cluster.get("/readyz")

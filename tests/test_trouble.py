@@ -15,6 +15,7 @@ from rayjobs.runs.run_directory import RunDirectory
 from tests.rayjobs.train_case import flags, job, write_pictures
 
 TRAIN = Path(__file__).resolve().parent.parent / "rayjobs" / "train.py"
+PICTURES = TRAIN.parent.parent / "examples" / "mycat"
 
 
 @pytest.fixture
@@ -95,6 +96,47 @@ def test_a_folder_that_may_not_be_written_is_one_line_before_the_start(
         preexec_fn=obey_permissions,
     )
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert done.stderr == f"error: {closed / 'x'}: Permission denied\n"
+    if what == "registry":
+        assert done.stderr == f"error: {closed / 'x'}: Permission denied\n"
+    else:
+        reason = f"{closed} is not writable; choose another folder"
+        assert done.stderr == f"error: --{what} {closed / 'x'}: {reason}\n"
     assert not list(closed.iterdir())
     assert not plain.output.exists()
+
+
+NAMELESS = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+"""What starts a command as a user whom the system does not know, as containers do."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["rayjobs.train", "rayjobs.pretrain", "serve"])
+@pytest.mark.parametrize("has_cache", [False, True])
+def test_a_user_without_a_name_and_a_home_is_told_so_in_one_line(
+    program: str, has_cache: bool, tmp_path: Path
+) -> None:
+    if subprocess.run([*NAMELESS, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to become another user")
+    environment = {name: text for name, text in os.environ.items() if name != "HOME"}
+    places = ["--cache", str(tmp_path / "cache")] if has_cache and program != "serve" else []
+    concept = ["--images", str(PICTURES), "--class-noun", "cat", "--name", "mycat"]
+    base = ["--base", "pocket", "--output", str(tmp_path / "runs")]
+    arguments = {
+        "rayjobs.train": [*concept, *base],
+        "rayjobs.pretrain": ["--output", str(tmp_path / "base")],
+        "serve": ["--registry", str(tmp_path / "concepts")],
+    }[program]
+    done = subprocess.run(
+        [*NAMELESS, sys.executable, "-m", program, *arguments, *places],
+        cwd=TRAIN.parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "set HOME" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

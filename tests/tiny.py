@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cdcore.model.update import Update
+from cdcore.model.update import Block, DenseUpdate, FactoredUpdate, Update
 
 if TYPE_CHECKING:
     from cdcore.model.base import Base
@@ -116,16 +116,16 @@ def random_update(
         return torch.randn(*sides, generator=generator) * 0.2
 
     if rank is None:
-        return Update(weight=draw(*shape))
+        return DenseUpdate(draw(*shape))
     if widths is not None:
         ranks = [rank + (number == 0) for number in range(len(widths))]
-        return Update(
-            blocks=tuple(
+        return FactoredUpdate(
+            tuple(
                 (draw(width, own), draw(own, shape[1]))
                 for width, own in zip(widths, ranks, strict=True)
             )
         )
-    return Update(left=draw(shape[0], rank), right=draw(rank, shape[1]))
+    return FactoredUpdate(((draw(shape[0], rank), draw(rank, shape[1])),))
 
 
 def rescaled(base: "Base", factor: float) -> "Base":
@@ -137,3 +137,9 @@ def rescaled(base: "Base", factor: float) -> "Base":
     autoencoder = copy.copy(base.autoencoder)
     autoencoder.register_to_config(scaling_factor=factor)
     return replace(base, autoencoder=autoencoder)
+
+
+def factors_of(update: Update) -> tuple[Block, ...]:
+    """Return the factors of an update that is expected to have some."""
+    assert isinstance(update, FactoredUpdate)
+    return update.pairs

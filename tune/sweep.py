@@ -17,7 +17,7 @@ silence()
 from cdcore.command_line.parser import parse, run_command
 from rayjobs.config.training import STAND_INS
 from tune.plan.job import FIELD_GROUPS, SweepJob
-from tune.plan.search_space import check_space
+from tune.plan.search_space import check_space, most_of
 
 
 def main() -> None:
@@ -32,7 +32,9 @@ def main() -> None:
     # Ray and the model libraries take seconds to import: what needs neither should not wait.
     from rayjobs.refusals.training import check_training
 
-    check_space(job.space, check_training(job.training), job.workers)
+    most = most_of(job.space, "regularization_images", 0)
+    config = check_training(job.training, most_regularization=most)
+    check_space(job.space, config, job.workers)
     from tune.running.driver import sweep
 
     sweep(job)

@@ -14,7 +14,7 @@ from cdcore.model.base import Base, fingerprint
 from cdcore.model.families import family_of
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.profiles import PROFILES, Profile
-from cdcore.model.seam import KVLayout, Seam
+from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 from cdcore.pocket.networks.architecture import build_noise_scheduler
 from cdcore.pocket.networks.tokenizer import build_tokenizer
@@ -131,20 +131,21 @@ def random_base(
     Args:
         name: Which shape.
         device: Where the base is made; on ``meta`` it has no values and no fingerprint.
-        dtype: The dtype of the U-Net and the text encoder; the autoencoder is in float32.
+        dtype: The dtype of the U-Net; the text encoder and the autoencoder are in float32.
         seed: The seed of the weights.
     """
     tokenizer, text_model, autoencoder, unet, scheduler = _parts(SHAPES[name], device, seed)
     table = text_model.get_input_embeddings().weight
     is_meta = torch.device(device).type == "meta"
+    seam = Seam(unet, dtype=dtype)
     return Base(
         name=f"random-{name}",
-        fingerprint="meta" if is_meta else fingerprint(KVLayout.of(unet).stack(unet), table),
+        fingerprint="meta" if is_meta else fingerprint(seam.read_stack, table),
         family=family_of(unet.config, text_model.config),
         profile=SHAPES[name].profile,
-        text_encoder=TextEncoder(tokenizer, text_model.to(dtype)),
+        text_encoder=TextEncoder(tokenizer, text_model),
         autoencoder=autoencoder.eval().requires_grad_(False),
-        seam=Seam(unet.to(dtype)),
+        seam=seam,
         noise_schedule=NoiseSchedule(
             alphas_cumprod=scheduler.alphas_cumprod.double(), prediction_type="epsilon"
         ),

@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 if not __package__:
     sys.path[0] = str(ROOT)
 
-import json
 import os
 import resource
 import statistics
@@ -27,9 +26,9 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common.figures import save_figures
 from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 
 __all__ = ["ABSENT", "COMMANDS", "HEAVY", "Answer", "StartUpBenchmark", "imported", "measure"]
 
@@ -275,9 +274,8 @@ def main() -> None:
     if not console.is_terminal:
         console.width = 150
     console.print(_table(answers))
-    if job.json is not None:
-        figures = [asdict(answer) for answer in answers]
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
+    figures = [asdict(answer) for answer in answers]
+    save_figures(job.json, figures, console)
 
 
 if __name__ == "__main__":

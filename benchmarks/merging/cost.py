@@ -18,7 +18,6 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from benchmarks.merging.case import SHAPES, draw_merge_inputs, make_statistics
 from benchmarks.merging.pace import (
@@ -41,11 +41,10 @@ from benchmarks.merging.pace import (
 from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.settings import MergeMethod
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, Update
 
 ShapeName = Literal["sd1", "sd2", "sdxl"]
 _METHODS: tuple[MergeMethod, ...] = ("constrained", "ridge")
@@ -149,7 +148,7 @@ def _cost(
     least, middle = pace(lambda: merge_inputs(all_inputs), repeats)
     dense = len(all_inputs) <= _MOST_DENSE and name != "sdxl"
     with tempfile.TemporaryDirectory() as folder:
-        stored = [Update(weight=update.dense()) if dense else update for update in updates]
+        stored = [DenseUpdate(update.dense()) if dense else update for update in updates]
         paths = save_merge_inputs(Path(folder), all_inputs, stored)
         output = Path(folder) / "merged.safetensors"
         _, from_files = pace(lambda: merge_files(paths, output, merge_inputs), max(repeats // 3, 1))
@@ -214,9 +213,8 @@ def main() -> None:
     console.print(table(costs))
     console.print("* one matrix of each width, times their number")
     console.print(f"{machine['processor']}, {machine['threads']} threads, {machine['date']}")
-    if job.json is not None:
-        figures = {"machine": machine, "costs": [asdict(cost) for cost in costs]}
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
+    figures = {"machine": machine, "costs": [asdict(cost) for cost in costs]}
+    save_figures(job.json, figures, console)
 
 
 if __name__ == "__main__":

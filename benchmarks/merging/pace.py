@@ -20,7 +20,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.merge_inputs import MergeInputs
 from cdcore.concepts.storage import load_merge_inputs, save_concept
 from cdcore.merging.merge import Merge
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 
 __all__ = [
     "draw_update",
@@ -45,8 +45,8 @@ def draw_update(shape: StackShape, seed: int, *, dense: bool = False) -> Update:
     generator = torch.Generator().manual_seed(seed)
     left = 0.01 * torch.randn(rows, _RANK, generator=generator)
     right = torch.randn(_RANK, width, generator=generator)
-    factored = Update(left=left, right=right)
-    return Update(weight=factored.dense()) if dense else factored
+    factored = FactoredUpdate(((left, right),))
+    return DenseUpdate(factored.dense()) if dense else factored
 
 
 def pace(run: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -126,9 +126,9 @@ def merge_files(
 
 
 def _part(update: Update, rows: slice) -> Tensor:
-    assert update.left is not None
-    assert update.right is not None
-    return update.left[rows] @ update.right
+    assert isinstance(update, FactoredUpdate)
+    ((left, right),) = update.pairs
+    return left[rows] @ right
 
 
 def _status(name: str) -> int:

@@ -17,13 +17,13 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from benchmarks.merging.quality_cases import QualityCase
 from benchmarks.merging.quality_scores import Panel, Way
@@ -33,7 +33,6 @@ from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, features_of, make_merge
 from cdcore.concepts.prompt_rows import RowWeights
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.merging.caption_bank import written_captions
 from cdcore.merging.caption_statistics import CAPTION_WEIGHTS, caption_statistics
 from cdcore.merging.merge import merge
@@ -172,10 +171,8 @@ def main() -> None:
         figures = [f"{line[name]:.3f}" for name in ("kept", "retention", "drift")]
         table.add_row(line["pair"], line["rows"], *figures)
     console.print(table)
-    if job.json is not None:
-        described = {"machine": describe_machine("cpu"), "base": base.fingerprint, "lines": lines}
-        write_text(job.json, json.dumps(described, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    described = {"machine": describe_machine("cpu"), "base": base.fingerprint, "lines": lines}
+    save_figures(job.json, described, console)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,18 +25,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common.figures import save_figures
 from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.low_rank import BYTES_PER_VALUE, choose_ranks, compress
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES
 from cdcore.model.loading import load_base
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pocket.networks.judge_embedders import embedder_of
 from cdcore.scoring.before_after import evaluate_concept
@@ -155,7 +154,7 @@ def points(
         *((Rule(name="size", value=int(share * dense)), "matrix") for share in shares),
         *((Rule(name="size", value=int(share * dense)), "stack") for share in shares),
     ]
-    whole = Update(weight=concept.update.dense())
+    whole = DenseUpdate(concept.update.dense())
     stored = _score(base, concept, targets, embedder, seeds)
     made = [
         Point(how="as it is", megabytes=dense / 1e6, rank=_mean(_full(layout)), error=0, **stored)
@@ -266,10 +265,8 @@ def main() -> None:
     if job.concept is not None:
         measured = [asdict(point) for point in _measured(job, job.concept)]
         console.print(_table(f"Compressions of {job.concept.name}", measured))
-    if job.json is not None:
-        figures = {"sizes": counted, "points": measured}
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    figures = {"sizes": counted, "points": measured}
+    save_figures(job.json, figures, console)
 
 
 if __name__ == "__main__":

@@ -113,8 +113,8 @@ def load_training_base(name: str, device: str) -> Base:
 def training_config(base: Base, **changes: Any) -> TrainingConfig:
     """Return the defaults of a base for one subject, a cat called ``<mycat>``.
 
-    Regularization is the paper's, a row for each row of the concept, as in the recipe that this
-    project is compared with.
+    Regularization is a row for each row of the concept, as in the paper's code and in the recipe
+    that this project is compared with.
 
     Args:
         base: Gives the defaults.
@@ -162,7 +162,7 @@ def random_data(base: Base, folder: Path, *, rows: int = 64) -> TrainingData:
         kind: build_latent_cache(folder / f"{kind}.arrow", made, base.latent_shape)
         for kind, made in kinds.items()
     }
-    return TrainingData(**caches)
+    return TrainingData(target=caches["target"], regularization=caches["regularization"])
 
 
 def random_pictures(count: int, side_px: int) -> list[Picture]:

@@ -27,7 +27,7 @@ from torch.nn import functional
 from cdcore.concepts.concept import Concept
 from cdcore.model.base import Base
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.pictures.augmentation import Variant, apply_variant, draw_variant, plain_variant
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.config import TrainingConfig
@@ -82,7 +82,9 @@ class StockRecipe:
             self._generator = torch.Generator(base.device).manual_seed(config.seed)
         self._start = base.seam.stack.clone()
         self._layers = install_processors(base.seam.unet)
+        # The example computes all of its models in half precision.
         base.autoencoder.to(base.seam.dtype)
+        base.text_encoder.model.to(base.seam.dtype)
         self._add_token(self._subject.token)
         # The example's settings; its weight decay reaches every row of the table.
         self._optimizer = torch.optim.AdamW(
@@ -175,7 +177,7 @@ class StockRecipe:
         assert token is not None
         return Concept(
             name=self._config.name,
-            update=Update(weight=torch.cat(weights) - self._start.float().cpu()),
+            update=DenseUpdate(torch.cat(weights) - self._start.float().cpu()),
             tokens={token: self._table[self._token_id].detach().float().cpu()},
             subjects=(self._subject.plain,),
             base_name=self._base.name,

@@ -17,7 +17,6 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ import torch
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from benchmarks.serving.load import METHOD, make_arrivals
 from benchmarks.serving.measures import (
@@ -43,7 +43,6 @@ from benchmarks.serving.system import System
 from benchmarks.serving.systems import EngineSystem, GroupSystem, SwapSystem
 from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.model.device import DeviceName, chosen_device, compute_dtype
 from cdcore.model.loading import load_base
 from serve.engine.config import EngineConfig
@@ -116,9 +115,7 @@ def main() -> None:
     figures = measure(job, console)
     figures["seconds"] = round(time.perf_counter() - started, 1)
     show(figures, console)
-    if job.json is not None:
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    save_figures(job.json, figures, console)
     if job.plot is not None:
         plot(figures, job.plot)
         console.print(str(job.plot), soft_wrap=True)

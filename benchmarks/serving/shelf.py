@@ -19,7 +19,7 @@ from cdcore.merging.caption_bank import written_captions
 from cdcore.merging.caption_statistics import caption_statistics
 from cdcore.model.base import Base
 from cdcore.model.location import POCKET_FOLDER
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.pocket.networks.architecture import (
     TEXT_WIDTH,
     build_autoencoder,
@@ -55,8 +55,8 @@ class Shelf:
         for number in range(_FILES):
             concept = Concept(
                 name=f"file{number}",
-                update=Update(
-                    weight=_SIZE * torch.randn(base.seam.layout.shape, generator=generator)
+                update=DenseUpdate(
+                    _SIZE * torch.randn(base.seam.layout.shape, generator=generator)
                 ),
                 tokens={
                     self._token(number): word

@@ -17,7 +17,6 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from benchmarks.recipes.case import TrainingCase, load_training_base, training_config
 from benchmarks.recipes.diffusers_script import measure_peer_script
@@ -40,7 +40,6 @@ from benchmarks.training.race import Heat, Point, Scorer, best_rate, lap, median
 from benchmarks.training.report import show
 from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import BaseModelError, ConfigError
-from cdcore.files import write_text
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
 from cdcore.model.location import POCKET_FOLDER
@@ -126,9 +125,7 @@ def main() -> None:
     figures = measure(job, console)
     figures["seconds"] = round(time.perf_counter() - started, 1)
     show(figures, console)
-    if job.json is not None:
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    save_figures(job.json, figures, console)
 
 
 def measure(job: TrainingBenchmark, console: Console) -> dict[str, Any]:

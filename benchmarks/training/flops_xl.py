@@ -15,7 +15,7 @@ from benchmarks.common.random_bases import SHAPES, text_model
 from benchmarks.recipes.stock import install_processors
 from benchmarks.training.flops import StepCost, reduced_bytes
 from cdcore.model.seam import Seam
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.pocket.networks.tokenizer import build_tokenizer
 from cdcore.pocket.scenes.caption import words
 from cdcore.training.cost_estimate import counted_flops
@@ -35,7 +35,7 @@ def our_step_xl() -> StepCost:
         features = model.features(targets)
         cached = torch.zeros_like(features, requires_grad=False)
         text_kv = seam.project(
-            torch.cat([features, cached]), Update(weight=update), first_token_gradient=False
+            torch.cat([features, cached]), DenseUpdate(update), first_token_gradient=False
         )
         model.predict(None, cross_attention_kwargs={"text_kv": text_kv}).sum().backward()
 

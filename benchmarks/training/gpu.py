@@ -26,6 +26,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from benchmarks.common.random_bases import random_base
 from benchmarks.common.timing import synchronized
@@ -38,7 +39,6 @@ from benchmarks.training.parity import measure_parity
 from benchmarks.training.zero_stages import run_stages
 from cdcore.command_line.parser import parse, run_command
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.model.base import Base
 from cdcore.model.device import DeviceName, chosen_device
 from rayjobs.training.dry_run import measured_rate
@@ -107,9 +107,7 @@ def main() -> None:
     figures = measure(job, console)
     figures["seconds"] = round(time.perf_counter() - started, 1)
     console.print_json(json.dumps(figures))
-    if job.json is not None:
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    save_figures(job.json, figures, console)
 
 
 def measure(job: GPUBenchmark, console: Console) -> dict[str, Any]:

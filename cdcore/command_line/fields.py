@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from cdcore.command_line.values import converted_value
+from cdcore.command_line.values import Location, converted_value
 from cdcore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ REQUIRED: Any = object()
 _TYPES: dict[Any, tuple[str, str]] = {
     int: ("INT", "a whole number"),
     float: ("FLOAT", "a number"),
-    str: ("TEXT", "text, in quotes where YAML would read something else"),
-    Path: ("PATH", "a path"),
+    str: ("TEXT", "text in UTF-8, in quotes where YAML would read something else"),
+    Location: ("TEXT", "text, in quotes where YAML would read something else"),
+    Path: ("PATH", "a path on this machine"),
     bool: ("BOOL", "true or false"),
 }
 """How the help names a type, and how an error does."""
@@ -35,21 +36,25 @@ _TYPES: dict[Any, tuple[str, str]] = {
 class Setting:
     """One field of a configuration class.
 
-    Its type is ``bool``, ``int``, ``float``, ``str``, ``Path``, a ``Literal``, a ``tuple[T, ...]``
-    of these, or one of all these with ``None``; or a ``tuple[E, ...]`` of entries, where E is a
-    dataclass of such fields. An entry is a mapping in YAML and ``KEY=VALUE,KEY=VALUE`` as a text.
+    Its type is ``bool``, ``int``, ``float``, ``str``, `Location`, ``Path``, a ``Literal``, a
+    ``tuple[T, ...]`` of these, or one of all these with ``None``; or a ``tuple[E, ...]`` of
+    entries, where E is a dataclass of such fields. An entry is a mapping in YAML and
+    ``KEY=VALUE,KEY=VALUE`` as a text.
 
     Attributes:
         name: The field's name, and its key in YAML.
         annotation: The field's type.
         default: The field's default, or `REQUIRED`.
         doc: The text that stands under the field in its class.
+        renamed: Values that earlier versions knew by another name, and that of now; from
+            ``RENAMED_VALUES`` of the class, by field.
     """
 
     name: str
     annotation: Any
     default: Any
     doc: str
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def flag(self) -> str:
@@ -59,7 +64,7 @@ class Setting:
     @property
     def can_be_unset(self) -> bool:
         """Whether the word ``none`` on the command line means None; as a text it means itself."""
-        return type(None) in get_args(self.annotation) and self._plain is not str
+        return type(None) in get_args(self.annotation) and self._plain not in (str, Location)
 
     @property
     def is_switch(self) -> bool:
@@ -98,8 +103,12 @@ class Setting:
                 return converted_value(element, value)
             if isinstance(value, list | tuple):
                 return tuple(converted_value(element, one) for one in value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
         except (ValueError, OverflowError):
             pass
+        if isinstance(value, str) and value in self.renamed:
+            raise ConfigError(f"{where} is {value!r}, which is called {self.renamed[value]!r} now")
         expected = _described(self._element)[1]
         expected = f"a list, each of it {expected}" if self.is_list else expected
         raise ConfigError(f"{where} is {value!r}, expected {expected}")
@@ -118,13 +127,16 @@ class Setting:
 
 def settings_of(config_class: type) -> dict[str, Setting]:
     """Return the settings of a dataclass by name, in its order."""
-    hints, docs = get_type_hints(config_class), _field_docs(config_class)
+    hints = get_type_hints(config_class, include_extras=True)
+    docs = _field_docs(config_class)
+    renamed = getattr(config_class, "RENAMED_VALUES", {})
     return {
         field.name: Setting(
             name=field.name,
             annotation=hints[field.name],
             default=_default(field),
             doc=docs.get(field.name, ""),
+            renamed=renamed.get(field.name, {}),
         )
         for field in dataclasses.fields(config_class)
     }
@@ -169,7 +181,7 @@ def read_settings(path: Path, settings: Mapping[str, Setting]) -> dict[str, Any]
 def _anchored(value: Any, folder: Path) -> Any:
     """Read a relative path in a file as relative to that file, wherever the job is started."""
     if isinstance(value, Path):
-        return folder / value.expanduser()
+        return folder / value
     if isinstance(value, tuple):
         return tuple(_anchored(part, folder) for part in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -21,7 +21,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from cdcore.command_line.fields import REQUIRED, Setting, closest, read_settings, settings_of
-from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.errors import ConfigError, CustomDiffusionError, one_line
 
 __all__ = ["CommandLine", "parse", "run_command"]
 
@@ -95,12 +95,13 @@ class CommandLine:
     def _file(self, argv: Sequence[str]) -> Path | None:
         """Find ``--config`` before anything else: the file's values are the flags' defaults."""
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        finder.add_argument(f"--{_FILE}", type=Path)
+        finder.add_argument(f"--{_FILE}")
         try:
-            file: Path | None = finder.parse_known_args(argv)[0].config
+            given_file: str | None = finder.parse_known_args(argv)[0].config
         except argparse.ArgumentError as error:
             raise ConfigError(f"--{_FILE} needs the path of a YAML file") from error
-        if file is not None:
+        if given_file is not None:
+            file: Path = self._file_setting.converted(given_file, f"--{_FILE}")
             return file
         decisive = {
             setting.flag
@@ -114,18 +115,19 @@ class CommandLine:
         """Build the class that tyro shows: each group of settings a class of its own."""
         flags = {name: _flag(setting, values[name]) for name, setting in self.settings.items()}
         grouped = {name for names in self.groups.values() for name in names}
-        fields: list[Any] = [self._file_flag()] if self.takes_file else []
+        fields: list[Any] = [_flag(self._file_setting, None)] if self.takes_file else []
         fields += [flag for name, flag in flags.items() if name not in grouped]
         for title, names in self.groups.items():
             fields.append((title, _plain_class(title, [flags[name] for name in names])))
         return _plain_class("options", fields)
 
-    def _file_flag(self) -> tuple[str, Any, Any]:
+    @property
+    def _file_setting(self) -> Setting:
         doc = "YAML file of settings, named as below with '_' for '-'; flags win over it."
         if self.default_file is not None:
             short = Path(self.default_file.parent.name, self.default_file.name)
             doc += f" Without it and without any required flag, {short} is taken."
-        return _flag(Setting(name=_FILE, annotation=Path | None, default=None, doc=doc), None)
+        return Setting(name=_FILE, annotation=Path | None, default=None, doc=doc)
 
     def _run_tyro(self, argv: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
         printed = io.StringIO()
@@ -177,8 +179,11 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     """Run a job and exit, with one line on standard error for whatever a user can mend.
 
     The exit status is 0, 2 for bad input, 130 when interrupted, 141 when the reader of standard
-    output has gone. Any other exception passes: it is a defect, and its traceback is wanted.
+    output has gone. Any other exception passes: it is a defect, and its traceback is wanted. What
+    standard output cannot hold, such as a byte of a file's name, is written with a backslash.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
         sys.stdout.flush()
@@ -193,11 +198,25 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _exit(_BAD_INPUT, f"error: {where}{error.strerror or error}")
+    except RuntimeError as error:
+        if not _is_homeless(error):
+            raise
+        # Libraries look there as soon as they are imported.
+        _exit(
+            _BAD_INPUT,
+            "error: this user has no home: HOME is not set, and the system knows none; set HOME to "
+            "a folder that the user may write",
+        )
     sys.exit(0)
 
 
+def _is_homeless(error: RuntimeError) -> bool:
+    """Whether pathlib has found no home for whoever runs this."""
+    return "home directory" in str(error)
+
+
 def _exit(status: int, message: str) -> NoReturn:
-    sys.stderr.write(" ".join(message.split()) + "\n")
+    sys.stderr.write(one_line(message) + "\n")
     sys.exit(status)
 
 

@@ -7,17 +7,20 @@ D rows of the K/V stack, d text width.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from cdcore.concepts.foreign_kinds import no_concept
 from cdcore.concepts.stored_shapes import StoredShapes, damaged
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
+from cdcore.files import readable
 
 if TYPE_CHECKING:
     from cdcore.model.base_files import BaseFiles
@@ -49,6 +52,9 @@ _KINDS: Mapping[str, type] = {
     "libraries": dict,
 }
 """What each entry of the metadata must be."""
+
+_TORCH_BEGINNINGS = (b"PK\3\4", b"\x80\2")
+"""Of torch's files, today and before 1.6."""
 
 _DAMAGE = (
     AttributeError,
@@ -122,16 +128,15 @@ def open_concept_file(path: Path, *, framework: str = "pt") -> Iterator[Any]:
     Raises:
         ConceptFileError: There is no such file, or what is done with it finds damage.
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
+    # A name that no disk can hold is no file either.
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "no such file"
         raise ConceptFileError(f"{path}: {what}; give a concept file (NAME.safetensors)")
     try:
-        with safe_open(path, framework=framework) as file:
+        with readable(path) as named, safe_open(named, framework=framework) as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise ConceptFileError(
-            f"{path}: not a readable safetensors file ({error}); train or export it again"
-        ) from error
+        raise ConceptFileError(f"{path}: {_unreadable(path, error)}") from error
     except _DAMAGE as error:
         raise damaged(path, f"{error!r:.200}") from error
 
@@ -148,9 +153,7 @@ def read_metadata(file: Any, path: Path) -> dict[str, Any]:
     """
     text = (file.metadata() or {}).get(METADATA_KEY)
     if text is None:
-        raise ConceptFileError(
-            f"{path}: a safetensors file, but not a concept file of this project"
-        )
+        raise ConceptFileError(f"{path}: {no_concept(file.keys())}")
     metadata: dict[str, Any] = json.loads(text)
     schema = metadata.pop("schema_version")
     if schema > SCHEMA_VERSION:
@@ -164,6 +167,16 @@ def read_metadata(file: Any, path: Path) -> dict[str, Any]:
     metadata["subjects"] = _subjects(metadata["subjects"], path)
     metadata["parents"] = tuple(dict(parent) for parent in metadata["parents"])
     return metadata
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(4).startswith(_TORCH_BEGINNINGS):
+            return (
+                "a torch file, such as another tool's delta, and not a concept file; "
+                "rayjobs/convert.py --to concept makes one of a delta"
+            )
+    return f"not a readable safetensors file ({error}); train or export it again"
 
 
 def _subjects(given: Sequence[Mapping[str, Any]], path: Path) -> tuple[Subject, ...]:

@@ -28,7 +28,7 @@ from torch import Tensor
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.errors import ConfigError
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Block, Update
+from cdcore.model.update import Block, FactoredUpdate, Update
 
 __all__ = ["BYTES_PER_VALUE", "Compressed", "MatrixError", "choose_ranks", "compress"]
 
@@ -104,10 +104,8 @@ def compress(
     for spectrum, rank in zip(spectra, ranks, strict=True):
         left, right = spectrum.truncated(stack, rank)
         blocks.append((left.half(), right.half()))
-    if scope == "matrix":
-        return _measured(Update(blocks=tuple(blocks)), stack, ranks)
-    ((left, right),) = blocks
-    return _measured(Update(left=left, right=right), stack, ranks * count)
+    shared = count if scope == "stack" else 1
+    return _measured(FactoredUpdate(tuple(blocks)), stack, ranks * shared)
 
 
 def choose_ranks(values: Sequence[Tensor], costs: Sequence[int], rule: Rule) -> list[int]:
@@ -176,18 +174,12 @@ class _Stack:
 
     def __init__(self, update: Update, layout: KVLayout) -> None:
         self.layout = layout
-        self._update = update
-        whole = update.left if update.weight is None else update.weight
-        self._rows = () if whole is None else whole.split(list(layout.widths))
+        self._parts = update.by_matrix(layout.widths)
 
     def matrix(self, number: int) -> Tensor:
         """Return matrix ``number`` of the update, (D_n, d) float64."""
-        if self._update.blocks is not None:
-            left, right = self._update.blocks[number]
-            return left.double() @ right.double()
-        rows = self._rows[number].double()
-        matrix: Tensor = rows if self._update.right is None else rows @ self._update.right.double()
-        return matrix
+        left, right = self._parts[number]
+        return left.double() if right is None else left.double() @ right.double()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cdcore.concepts.subject import Subject
 from cdcore.model.text_encoder import TextEncoder
-from cdcore.model.update import Block, Update
+from cdcore.model.update import Update
 
 __all__ = ["MaskedPart", "MaskedSum", "MaskedUpdate", "own_positions"]
 
@@ -45,11 +45,6 @@ class MaskedUpdate:
     def shape(self) -> tuple[int, int]:
         """(D, d)."""
         return self.parts[0][0].shape
-
-    @property
-    def blocks(self) -> tuple[Block, ...] | None:
-        """None: its parts may have any form."""
-        return None
 
     def apply(self, features: Tensor) -> Tensor:
         """Return what is added to the keys and values of features (B, L, d): (B, L, D)."""

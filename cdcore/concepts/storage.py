@@ -22,6 +22,7 @@ from cdcore.concepts.merge_inputs import MergeInputs, describe
 from cdcore.concepts.stored_tensors import ConceptTensors
 from cdcore.files import replacing
 from cdcore.model.base import Base
+from cdcore.model.update import DenseUpdate
 
 __all__ = ["load_concept", "load_merge_inputs", "save_concept"]
 
@@ -47,7 +48,7 @@ def save_concept(concept: Concept, path: Path, source: Base | MergeInputs) -> No
     tensors |= {f"token.{number}": row for number, row in enumerate(concept.tokens.values())}
     for name, rows in inputs.rows.items():
         tensors[f"{name}.features"] = rows.features
-        if update.weight is not None:
+        if isinstance(update, DenseUpdate):
             tensors[f"{name}.values"] = rows.values
     halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:

@@ -14,7 +14,7 @@ from cdcore.concepts.merge_inputs import Rows
 from cdcore.concepts.stored_shapes import MERGE_PARTS, StoredShapes
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError
-from cdcore.model.update import Update
+from cdcore.model.update import Update, update_of_tensors
 
 __all__ = ["ConceptTensors"]
 
@@ -38,7 +38,7 @@ class ConceptTensors(StoredShapes):
             UpdateShapeError: Its parts do not fit.
         """
         parts = sorted(name for name in self._names if name.startswith("update."))
-        return Update.of_tensors(
+        return update_of_tensors(
             {name.removeprefix("update."): self._read(name, None, None) for name in parts}
         )
 

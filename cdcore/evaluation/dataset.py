@@ -3,8 +3,9 @@
 A folder holds ``dataset.json``, a list of single concepts; ``dataset_multiconcept.json``, a list of
 pairs; prompt files with a prompt on each line, ``{}`` for the concept of a single prompt and
 ``{0}`` and ``{1}`` for those of a pair; and a folder of pictures for each concept. A path is
-relative to the folder. Of real pictures of a class, ``class_data_dir`` may hold ``images/`` and
-their captions in ``caption.txt``, in the order of the files' names.
+relative to the folder, unless it begins with ``~`` or a variable. Of real pictures of a class,
+``class_data_dir`` may hold ``images/`` and their captions in ``caption.txt``, in the order of the
+files' names.
 
 The published files have two slips, which are read as what was meant: a prompt of a pair that names
 the first concept twice and the second never, and a pair that gives a folder another class noun than
@@ -20,6 +21,7 @@ from typing import Any
 
 from cdcore.errors import ConfigError
 from cdcore.evaluation.methods import Section
+from cdcore.user_paths import expanded
 
 __all__ = ["ConceptSet", "SetConcept", "SetEntry", "read_concept_set"]
 
@@ -148,12 +150,12 @@ def _concept(described: Any, folder: Path, where: str) -> SetConcept:
         raise ConfigError(
             f"{where}: instance_prompt is {prompt!r}, expected one such as 'photo of a <new1> cat'"
         )
-    path = folder / images
+    path = folder / expanded(images)
     # A folder's name becomes a token and a file's name.
     name = re.sub(r"[^\w-]+", "-", path.name).strip("-_")
     if not path.is_dir() or not name:
         raise ConfigError(f"{where}: there is no folder of pictures {path}")
-    class_folder = folder / str(described.get("class_data_dir", "regularization"))
+    class_folder = folder / expanded(str(described.get("class_data_dir", "regularization")))
     return SetConcept(
         name=name, class_noun=found["noun"].strip(), images=path, class_folder=class_folder
     )
@@ -216,7 +218,7 @@ def _pair_prompts(file: Path) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _prompt_file(described: Any, key: str, folder: Path, where: str) -> Path:
-    named = Path(_text(described, key, where))
+    named = Path(expanded(_text(described, key, where)))
     # Some copies of the set keep the prompt files beside the lists.
     places = (folder / named, folder / "prompts" / named.name, folder / named.name)
     found = next((path for path in places if path.is_file()), None)

@@ -9,6 +9,7 @@ and each token has a file with one tensor, ``{"<new1>": (d,)}``, beside it. diff
 empty entries, so only the .bin can be loaded by it, which is therefore what is written.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ WEIGHTS_STEM = "pytorch_custom_diffusion_weights"
 _SUFFIXES = (".bin", ".safetensors")
 _MAX_TOKEN_BYTES = 2**20
 _SELF = ".attn1.processor"
+_NAMELESS = {"emb_params", "emp_params"}
+"""What embeddings are called inside by tools that take the file's name for the word."""
 
 
 def _recognises(content: Content) -> bool:
@@ -71,17 +74,33 @@ def _read(content: Content, base: KVBase) -> Foreign:
     }
     update, note = update_of_weights(content.path, entries, base)
     tokens: dict[str, Tensor] = {}
+    strays = []
     for path in _token_files(content.path):
-        tokens |= _token(path, base)
+        row = _token(path, base)
+        tokens |= row
+        if not row:
+            strays.append(path.name)
     notes = [note] if note else []
+    if strays:
+        notes.append(f"no token files of this base, and not read: {', '.join(strays)}")
     if not tokens:
         notes.append(f"no token file beside {content.path.name}: the class noun itself is taught")
     return Foreign(update=update, tokens=tokens, notes=tuple(notes))
 
 
 def _token_files(weights: Path) -> list[Path]:
-    """Find the small files beside the weights; of a token in two formats, the safer one."""
-    return list({path.stem: path for path in _small_files(weights.parent, weights)}.values())
+    """Find the small files beside the weights, those of a token's last step last.
+
+    Of a token in two formats the safer one is taken.
+    """
+    files = {path.stem: path for path in _small_files(weights.parent, weights)}
+    return sorted(files.values(), key=_step)
+
+
+def _step(path: Path) -> float:
+    """Return the number after a token's name, as in ``<new1>-500``; infinite without one."""
+    number = re.search(r">.*?(\d+)$", path.stem)
+    return float(number[1]) if number else float("inf")
 
 
 def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
@@ -97,16 +116,32 @@ def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
 
 
 def _token(path: Path, base: KVBase) -> dict[str, Tensor]:
-    """Return the row of a token file; nothing where a small file is of something else."""
-    tree = open_content(path).tree
-    if not _is_token(tree):
+    """Return the row of a token file; nothing where a small file is of something else.
+
+    Raises:
+        ConceptFileError: It is the file of a modifier token, of another base or damaged.
+    """
+    tree = _token_tree(path)
+    try:
+        return {token: rows_of(path, token, row, base) for token, row in tree.items()}
+    except ConceptFileError:
+        if any(token.startswith("<") for token in tree):
+            raise
         return {}
-    ((token, row),) = tree.items()
-    return {str(token): rows_of(path, str(token), row, base)}
 
 
-def _is_token(tree: Mapping[str, Any]) -> bool:
-    return len(tree) == 1 and isinstance(next(iter(tree.values())), Tensor)
+def _token_tree(path: Path) -> Mapping[str, Tensor]:
+    """Return what a token file holds; nothing of other files that scripts leave beside weights.
+
+    Those are settings, optimisers and schedules, which may hold anything but tensors, and
+    embeddings for tools that know no tokens.
+    """
+    try:
+        tree = open_content(path).tree
+    except (ConceptFileError, OSError):
+        return {}
+    is_token = len(tree) == 1 and all(isinstance(row, Tensor) for row in tree.values())
+    return tree if is_token and not _NAMELESS & set(tree) else {}
 
 
 def _earlier(folder: Path) -> list[Path]:
@@ -115,7 +150,7 @@ def _earlier(folder: Path) -> list[Path]:
     found = [path for path in weights if path.is_file()]
     # Without weights small files are of something else.
     tokens = _small_files(folder) if found else []
-    return [*found, *(path for path in tokens if _is_token(open_content(path).tree))]
+    return [*found, *(path for path in tokens if _token_tree(path))]
 
 
 CUSTOM_DIFFUSION = Format(

@@ -1,5 +1,6 @@
 """All formats: by name to write, by content to read."""
 
+from cdcore.concepts.foreign_kinds import foreign_kind
 from cdcore.errors import ConceptFileError
 from cdcore.formats.adobe import ADOBE, ADOBE_COMPRESSED
 from cdcore.formats.compvis import COMPVIS, COMPVIS_COMPRESSED
@@ -29,8 +30,6 @@ FORMATS: dict[str, Format] = {
 }
 """All formats by name. Compressed files are read by the format that they are a variant of."""
 
-_WRITTEN_ONLY = (".lora_", ".diff", ".alpha", "emb_params", "clip_g")
-
 
 def recognise(content: Content) -> Format:
     """Return the format that reads a content.
@@ -42,11 +41,9 @@ def recognise(content: Content) -> Format:
         if format_.recognises is not None and format_.recognises(content):
             return format_
     key = next(iter(content.tree), "nothing")
-    if any(part in key for part in _WRITTEN_ONLY):
-        raise ConceptFileError(
-            f"{content.path}: a LoRA or an embedding of another tool ({key[:80]}), which is "
-            "written here but not read; give the concept file or the delta it was made from"
-        )
+    kind = foreign_kind(content.tree)
+    if kind is not None:
+        raise ConceptFileError(f"{content.path}: {kind}")
     readable = ", ".join(f.name for f in FORMATS.values() if f.read is not None)
     raise ConceptFileError(
         f"{content.path}: holds {key[:80]!r}, which is of no known format; expected a concept "

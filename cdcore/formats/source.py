@@ -1,7 +1,7 @@
 """Reading a concept from any file that holds one: this project's own, or another tool's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,15 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.storage import load_concept
 from cdcore.concepts.subject import Subject
-from cdcore.errors import ConceptFileError, ConfigError
-from cdcore.formats.custom_diffusion import WEIGHTS_STEM
+from cdcore.errors import ConfigError
 from cdcore.formats.file_names import file_stem, valid_tokens
 from cdcore.formats.known_formats import recognise
 from cdcore.formats.tensors.container import Content, open_content
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.formats.weights_folder import find_weights
 from cdcore.model.families import family_of_width
 
 __all__ = ["Source", "read_source"]
-
-_IN_FOLDERS = (
-    f"{WEIGHTS_STEM}.bin",
-    f"{WEIGHTS_STEM}.safetensors",
-    "delta.bin",
-    "delta*.ckpt",
-    "checkpoints/delta*.ckpt",
-    "delta-*.bin",
-    "compressed_delta*",
-)
-"""What to look for in a folder; of several, the last by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,6 +44,7 @@ def read_source(
     *,
     base: KVBase | None = None,
     nouns: Sequence[str] = (),
+    new_tokens: Sequence[str] = (),
     name: str | None = None,
     needs_weights: bool = False,
 ) -> Source:
@@ -65,15 +55,18 @@ def read_source(
         base: The base it is of; None finds it out as far as that goes: the family by its shape, or
             the one that a concept file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
+        new_tokens: What prompts are to call the tokens, in their order; none keeps the file's own.
         name: The name of the concept; None takes the file's own.
         needs_weights: Whether the base's weights will be wanted.
 
     Raises:
         ConceptFileError: The file cannot be read, or is of another base.
         BaseModelError: The base that a concept file names cannot be read.
-        ConfigError: A noun or the base must be given, or is given where the file says it.
+        ConfigError: A noun or the base must be given, or is given where the file says it; or there
+            are more or fewer new tokens than tokens.
     """
-    file = _file_in(path) if path.is_dir() else path
+    found = find_weights(path) if path.is_dir() else None
+    file = path if found is None else found.path
     content = open_content(file)
     if METADATA_KEY in content.metadata:
         if nouns:
@@ -81,18 +74,11 @@ def read_source(
                 f"{file}: a concept file says itself what it teaches, and {', '.join(nouns)} is "
                 "not asked for; leave out --class-noun"
             )
-        return _own(file, base, name, needs_weights)
-    return _foreign(content, base, nouns, name)
-
-
-def _file_in(folder: Path) -> Path:
-    for pattern in _IN_FOLDERS:
-        found = sorted(folder.glob(pattern))
-        if found:
-            return found[-1]
-    raise ConceptFileError(
-        f"{folder}: no delta file or {WEIGHTS_STEM} in this folder; give the file itself"
-    )
+        source = _own(file, base, name, needs_weights)
+        source = _with_tokens(source, file, new_tokens) if new_tokens else source
+    else:
+        source = _foreign(content, base, nouns, new_tokens, name)
+    return source if found is None else replace(source, notes=(found.note, *source.notes))
 
 
 def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool) -> Source:
@@ -112,16 +98,51 @@ def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool)
     return Source(title="a concept file", concept=concept, base=base, notes=tuple(notes))
 
 
+def _with_tokens(source: Source, path: Path, names: Sequence[str]) -> Source:
+    concept = source.concept
+    called = _called(path, list(concept.tokens), names)
+    subjects = tuple(
+        replace(subject, token=None if subject.token is None else called[subject.token])
+        for subject in concept.subjects
+    )
+    rows = {called[old]: row for old, row in concept.tokens.items()}
+    concept = replace(concept, tokens=rows, subjects=subjects)
+    return replace(source, concept=concept, notes=(*source.notes, *_notes(called)))
+
+
+def _called(path: Path, tokens: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return what each token of a file is called by the names that the user has given in order.
+
+    Raises:
+        ConfigError: There are more or fewer names than tokens.
+    """
+    if len(names) != len(tokens):
+        known = ", ".join(tokens) or "none"
+        raise ConfigError(
+            f"{path}: --modifier-token gives {len(names)} names for {len(tokens)} tokens "
+            f"({known}); give one name for each, in this order"
+        )
+    return dict(zip(tokens, names, strict=True))
+
+
+def _notes(called: Mapping[str, str]) -> list[str]:
+    return [f"token {old!r} is called {new} here" for old, new in called.items() if old != new]
+
+
 def _foreign(
-    content: Content, base: KVBase | None, nouns: Sequence[str], name: str | None
+    content: Content,
+    base: KVBase | None,
+    nouns: Sequence[str],
+    new_tokens: Sequence[str],
+    name: str | None,
 ) -> Source:
     format_ = recognise(content)
     assert format_.read is not None
     base = base or _family_base(content)
     read = format_.read(content, base)
     tokens = valid_tokens(read.tokens)
-    notes = [*read.notes]
-    notes += [f"token {old!r} is called {new} here" for old, new in tokens.items() if old != new]
+    if new_tokens:
+        tokens = _called(content.path, list(read.tokens), new_tokens)
     concept = Concept(
         name=name or file_stem(content.path.stem),
         update=read.update,
@@ -131,7 +152,8 @@ def _foreign(
         base_fingerprint="",
         training={"converted_from": format_.name},
     )
-    return Source(title=format_.title, concept=concept, base=base, notes=tuple(notes))
+    notes = (*read.notes, *_notes(tokens))
+    return Source(title=format_.title, concept=concept, base=base, notes=notes)
 
 
 def _subjects(path: Path, tokens: list[str], nouns: Sequence[str]) -> tuple[Subject, ...]:

@@ -1,8 +1,8 @@
 """The caption bank: captions whose pictures a merge leaves alone, and prompts of a concept.
 
 Captions of a real base are written here by template, in the words that people use for pictures;
-those of the pocket base are its world's. A user may bring a file instead. Prompts of a concept say
-it in many places and styles: some for the sketch, others held out.
+those of the pocket base are its world's. Captions to measure on have a vocabulary of their own
+(`cdcore.merging.held_out_captions`). A user may bring a file instead.
 """
 
 import random
@@ -12,14 +12,18 @@ from pathlib import Path
 
 from cdcore.errors import ConfigError
 from cdcore.files import read_texts
+from cdcore.merging import held_out_captions
 from cdcore.pocket.scenes.caption import caption as pocket_caption
 from cdcore.pocket.scenes.scene import sample_scene
 
 __all__ = ["CaptionBank", "read_captions", "written_captions"]
 
 _COUNT = 1200
-"""Captions that are written; of each six one is held out."""
+"""Captions that are written, of which each sixth is left out: earlier versions held it out, and
+merges stay as they were."""
+_HELD_OUT_COUNT = 200
 _HELD_OUT_EVERY = 6
+"""Of a user's captions."""
 
 _OPENINGS = (
     *("", "", "a photo of", "photo of", "a close up of", "a picture of", "a portrait of"),
@@ -108,11 +112,12 @@ def written_captions(*, pocket: bool) -> CaptionBank:
     Args:
         pocket: Those of the pocket world instead of those of photographs and paintings.
     """
-    captions: dict[str, None] = {}
-    source = _pocket_captions() if pocket else _real_captions()
-    while len(captions) < _COUNT:
-        captions[next(source)] = None
-    return CaptionBank.split(tuple(captions))
+    rng = random.Random("held-out captions")
+    written = _distinct(_pocket_captions() if pocket else _real_captions(), _COUNT)
+    held_out = held_out_captions.pocket_captions if pocket else held_out_captions.real_captions
+    return CaptionBank(
+        fitted=CaptionBank.split(written).fitted, held_out=_distinct(held_out(rng), _HELD_OUT_COUNT)
+    )
 
 
 def read_captions(file: Path) -> CaptionBank:
@@ -130,6 +135,13 @@ def read_captions(file: Path) -> CaptionBank:
             f"{file}: {len(bank.fitted)} different captions, expected hundreds, one on each line"
         )
     return bank
+
+
+def _distinct(captions: Iterator[str], count: int) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[next(captions)] = None
+    return tuple(found)
 
 
 def _pocket_captions() -> Iterator[str]:

@@ -42,7 +42,8 @@ _FLOOR = 1e-6
 _WORDS_PER_WIDTH, _WORDS_PER_CAPTION = 2, 10
 _CAPTIONS_PER_CALL = 32
 _STACK_ROWS_PER_BLOCK = 4096
-_VERSION = 1
+_VERSION = 2
+"""Part of the cache's key. Version 1 was computed in bfloat16 where a GPU had made it."""
 _KEY = "caption_statistics"
 
 
@@ -171,7 +172,7 @@ def _compute(
     return _factored(
         fitted.moment,
         held_out=held_out.moment,
-        base_energy=_energy(base.seam.stack, held_out.moment),
+        base_energy=_energy(base.seam.read_stack, held_out.moment),
         base_fingerprint=base.fingerprint,
         bank=digest,
         captions=len(bank.fitted),

@@ -11,7 +11,7 @@ from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.closed_form import whitened
 from cdcore.merging.report import MergeReport
 
-__all__ = ["check_merge"]
+__all__ = ["check_merge", "precision_notes"]
 
 _MOST_AMPLIFICATION = 10.0
 """Two target rows of equal weight reach it at a whitened cosine of 0.995."""
@@ -22,6 +22,15 @@ _MOST_HELD_OUT = 0.98
 a third of what keys and values add to a token until then (docs/merging.md, which is best)."""
 _OVERFITTED = 1.02
 """Above it a ridge merge does harm where it was not fitted; below, it does hardly anything."""
+
+_COARSE = (
+    "{} has features in bfloat16, as earlier versions saved them on a GPU, and a merge may miss "
+    "what it teaches by a quarter; merge with its base at hand, which computes them again"
+)
+_ROUNDED = (
+    "the files round what their target prompts are, and as the base reads them the merge misses "
+    "{}; merge by ridge where that is too much"
+)
 
 
 def check_merge(
@@ -42,6 +51,21 @@ def check_merge(
             return _unfitted(report)
         case _:
             return None
+
+
+def precision_notes(report: MergeReport, all_inputs: Sequence[MergeInputs]) -> list[str]:
+    """Return what roundings in the files do to a merge that does what it promises by the files.
+
+    Args:
+        report: The report of the merge.
+        all_inputs: The merge inputs of the concepts, in the report's order.
+    """
+    notes = [_COARSE.format(inputs.name) for inputs in all_inputs if inputs.is_coarse]
+    if report.method == "constrained":
+        errors = [error.exact for error in report.concepts]
+        missed = _missed(report, errors, _MOST_CONSTRAINT)
+        notes += [_ROUNDED.format(" and ".join(missed))] if missed else []
+    return notes
 
 
 def _unmet(report: MergeReport) -> str | None:

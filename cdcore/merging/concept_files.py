@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cdcore.concepts.masked_sum import MaskedPart, MaskedSum
-from cdcore.concepts.merge_inputs import MergeInputs
+from cdcore.concepts.merge_inputs import MergeInputs, describe
 from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.concepts.subject import Subject, distinct_subjects
 from cdcore.errors import ConfigError
@@ -98,9 +98,12 @@ def merge_files(
         assert base is not None
         return _masked(files, base, allow_other_base=settings.allow_other_base)
     weights = [weight for _, weight in files]
-    all_inputs = [load_merge_inputs(file) for file, _ in files]
+    all_inputs = [_merge_inputs(file, base) for file, _ in files]
+    encoder = None if base is None else base.text_encoder
     if base is not None and settings.allow_other_base:
         all_inputs = [replace(inputs, base_fingerprint=base.fingerprint) for inputs in all_inputs]
+        # What the concepts want was said of the base that they come from.
+        encoder = None
     _check_weights(all_inputs, weights)
     if base is None:
         statistics = find_statistics(all_inputs, settings)
@@ -120,6 +123,7 @@ def merge_files(
         name=name,
         updates=updates,
         allow_ill_posed=settings.allow_ill_posed,
+        encoder=encoder,
     )
     return MergedConcepts(
         update=made.concept.update,
@@ -128,6 +132,14 @@ def merge_files(
         report=made.report,
         merge=made,
     )
+
+
+def _merge_inputs(file: Path, base: Base | None) -> MergeInputs:
+    """Read merge inputs; coarse ones are computed again where their base is at hand."""
+    inputs = load_merge_inputs(file)
+    if base is None or not inputs.is_coarse or inputs.base_fingerprint != base.fingerprint:
+        return inputs
+    return describe(load_concept(file), base)
 
 
 def _check_weights(all_inputs: Sequence[MergeInputs], weights: Sequence[float]) -> None:

@@ -16,16 +16,23 @@ import torch
 from torch import Tensor
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import MergeFeatures, MergeInputs, make_merge_inputs
+from cdcore.concepts.merge_inputs import (
+    MergeFeatures,
+    MergeInputs,
+    Rows,
+    make_merge_inputs,
+    target_features,
+)
 from cdcore.errors import ConfigError, MergeError
 from cdcore.merging.caption_statistics import CaptionStatistics
-from cdcore.merging.checks import check_merge
+from cdcore.merging.checks import check_merge, precision_notes
 from cdcore.merging.closed_form import Solution, applied, least_energy, solve, whitened
 from cdcore.merging.parts import Part, arrange, check_bases
 from cdcore.merging.report import ConceptError, MergeReport, drift, residual
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeMethod
 from cdcore.merging.targets import Targets
-from cdcore.model.update import Update
+from cdcore.model.text_encoder import TextEncoder
+from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 
 __all__ = ["Merge", "merge"]
 
@@ -65,6 +72,7 @@ def merge(  # noqa: PLR0913 - most are keywords
     name: str | None = None,
     updates: Sequence[Update] | None = None,
     allow_ill_posed: bool = False,
+    encoder: TextEncoder | None = None,
 ) -> Merge:
     """Merge concepts of one base.
 
@@ -78,6 +86,8 @@ def merge(  # noqa: PLR0913 - most are keywords
         name: The name of the result; None joins the concepts' names.
         updates: The update of each concept; only "sum" needs them.
         allow_ill_posed: Return a merge that would be refused; its report has the reason.
+        encoder: The base's text encoder, to check what becomes of the target prompts in full
+            precision; None checks them by the rounded features of the concepts' files.
 
     Returns:
         The merged concept. Its update is factored, its right factor orthonormal, but for "sum".
@@ -92,7 +102,7 @@ def merge(  # noqa: PLR0913 - most are keywords
     check_bases(all_inputs, statistics)
     parts, renamed, notes = arrange(all_inputs, weights, updates)
     all_inputs = [part.inputs for part in parts]
-    update, report = _merged(parts, statistics, method, penalty)
+    update, report = _merged(parts, statistics, method, penalty, encoder)
     refusal = check_merge(report, all_inputs, statistics)
     if refusal is None and method == "ridge":
         # Of nearly equal targets a ridge merge takes the mean of what is wanted, without a word.
@@ -100,11 +110,16 @@ def merge(  # noqa: PLR0913 - most are keywords
     if refusal is not None and not allow_ill_posed:
         raise MergeError(refusal)
     notes += [] if refusal is None else [refusal]
+    notes += precision_notes(report, all_inputs)
     return _finish(name, update, parts, replace(report, renamed=renamed, notes=tuple(notes)))
 
 
 def _merged(
-    parts: Sequence[Part], statistics: CaptionStatistics, method: MergeMethod, penalty: float
+    parts: Sequence[Part],
+    statistics: CaptionStatistics,
+    method: MergeMethod,
+    penalty: float,
+    encoder: TextEncoder | None,
 ) -> tuple[Update, MergeReport]:
     figures: dict[str, Any] = {}
     if method == "sum":
@@ -117,7 +132,7 @@ def _merged(
     return update, MergeReport(
         method=method,
         concepts=tuple(
-            _error(part, update, energy) for part, energy in zip(parts, alone, strict=True)
+            _error(part, update, energy, encoder) for part, energy in zip(parts, alone, strict=True)
         ),
         captions=statistics.captions,
         caption_condition=statistics.condition,
@@ -181,7 +196,7 @@ def _met_exactly(
         method="constrained",
         amplification=asked.amplification(least_energy(asked.whitened, asked.products)),
         concepts=tuple(
-            replace(error, constraint=missed)
+            replace(error, constraint=missed, exact=None)
             for error, missed in zip(report.concepts, asked.missed(), strict=True)
         ),
     )
@@ -208,20 +223,32 @@ def _ridge(
 
 def _update(solution: Solution, values: Tensor) -> Update:
     left = applied(solution.mix, values)
-    return Update(left=left, right=solution.right.float().contiguous())
+    return FactoredUpdate(((left, solution.right.float().contiguous()),))
 
 
 def _summed(parts: Sequence[Part]) -> Update:
     weighted = [part.update.scaled(part.weight) for part in parts if part.update is not None]
-    lefts = [update.left for update in weighted if update.left is not None]
-    rights = [update.right for update in weighted if update.right is not None]
-    if len(lefts) == len(weighted):
-        return Update(left=torch.cat(lefts, dim=1), right=torch.cat(rights))
-    return Update(weight=torch.stack([update.dense() for update in weighted]).sum(dim=0))
+    whole = [
+        update.pairs[0]
+        for update in weighted
+        if isinstance(update, FactoredUpdate) and len(update.pairs) == 1
+    ]
+    if len(whole) == len(weighted):
+        lefts, rights = zip(*whole, strict=True)
+        return FactoredUpdate(((torch.cat(lefts, dim=1), torch.cat(rights)),))
+    return DenseUpdate(torch.stack([update.dense() for update in weighted]).sum(dim=0))
 
 
-def _error(part: Part, update: Update, alone: float | None) -> ConceptError:
+def _error(
+    part: Part, update: Update, alone: float | None, encoder: TextEncoder | None
+) -> ConceptError:
     inputs = part.inputs
+    exact = None
+    if encoder is not None:
+        features = target_features(encoder, inputs.subjects, inputs.tokens)
+        exact = residual(
+            update, Rows(features=features, values=inputs.constraint.values), part.weight
+        )
     return ConceptError(
         name=inputs.name,
         weight=part.weight,
@@ -231,6 +258,7 @@ def _error(part: Part, update: Update, alone: float | None) -> ConceptError:
         if inputs.held_out is None
         else residual(update, inputs.held_out, part.weight),
         drift_alone=alone,
+        exact=exact,
     )
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from cdcore.concepts.merge_inputs import Rows
 from cdcore.merging.caption_statistics import CaptionStatistics
-from cdcore.model.update import Update
+from cdcore.model.update import FactoredUpdate, Update
 
 __all__ = ["ConceptError", "MergeReport", "drift", "residual"]
 
@@ -35,7 +35,9 @@ class ConceptError:
         name: The name of the concept.
         weight: The weight that it was asked for at.
         phrases: How prompts name its subjects after the merge.
-        constraint: Residual on its target prompts.
+        constraint: Residual on its target prompts, whose features its file holds.
+        exact: The same with the features that the base itself gives, in full precision; None where
+            the base was not at hand.
         held_out: Residual on its held-out prompts; None where its file has none.
         drift_alone: What meeting its target prompts alone changes on captions, fitted ones, in the
             unit of the drift; None where no targets are met exactly.
@@ -47,6 +49,7 @@ class ConceptError:
     constraint: float | None
     held_out: float | None
     drift_alone: float | None
+    exact: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,33 +102,34 @@ def residual(update: Update, rows: Rows, weight: float = 1.0) -> float:
     """
     wanted = float(rows.values.norm()) * (abs(weight) or 1.0)
     missed = 0.0
-    if update.left is None or update.right is None:
-        missed = float((update.apply(rows.features) - weight * rows.values).square().sum())
-    else:
-        inner = functional.linear(rows.features, update.right)
-        for left, values in zip(
-            update.left.split(_ROWS_PER_BLOCK),
-            rows.values.split(_ROWS_PER_BLOCK, dim=1),
-            strict=True,
-        ):
-            error = torch.addmm(values, inner, left.T, beta=-weight)
-            missed += float(error.flatten().dot(error.flatten()))
+    match update:
+        case FactoredUpdate(pairs=((left, right),)):
+            inner = functional.linear(rows.features, right)
+            for block, values in zip(
+                left.split(_ROWS_PER_BLOCK),
+                rows.values.split(_ROWS_PER_BLOCK, dim=1),
+                strict=True,
+            ):
+                error = torch.addmm(values, inner, block.T, beta=-weight)
+                missed += float(error.flatten().dot(error.flatten()))
+        case _:
+            missed = float((update.apply(rows.features) - weight * rows.values).square().sum())
     return math.sqrt(missed) / wanted if wanted > 0 else float(missed > 0)
 
 
 @torch.no_grad()
 def drift(update: Update, statistics: CaptionStatistics) -> float:
     """Return the relative change of keys and values on held-out captions."""
-    if update.weight is not None:
-        moment = statistics.held_out.float()
-        change = sum(
-            float(((block @ moment) * block).sum())
-            for block in update.weight.split(_ROWS_PER_BLOCK)
-        )
-    else:
+    if isinstance(update, FactoredUpdate):
         change = sum(
             float(((left.T @ left).double() * _through(right, statistics.held_out)).sum())
             for left, right in update.pairs
+        )
+    else:
+        moment = statistics.held_out.float()
+        change = sum(
+            float(((block @ moment) * block).sum())
+            for block in update.dense().split(_ROWS_PER_BLOCK)
         )
     return math.sqrt(max(change, 0.0) / statistics.base_energy)
 

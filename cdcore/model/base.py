@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdcore.model.device import exact_float32
 from cdcore.model.families import POCKET, Family
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.profiles import Profile
@@ -79,6 +80,7 @@ class Base:
         return digest.hexdigest()
 
     @torch.no_grad()
+    @exact_float32()
     def encode_pixels(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior of pixels (B, 3, S, S) in [-1, 1].
 
@@ -108,7 +110,7 @@ def fingerprint(stack: Tensor, table: Tensor) -> str:
     """Return what tells bases apart: SHA-256 of both in half precision, 64 hex digits.
 
     Args:
-        stack: W0, (D, d), in the dtype of the base's file or in float16.
+        stack: W0, (D, d), as it was read or in float16; a cast in between would make it another's.
         table: The token table, (vocabulary, d), likewise.
     """
     digest = hashlib.sha256()

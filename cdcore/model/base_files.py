@@ -53,9 +53,14 @@ class BaseFiles:
     tokenizer: Tokenizer | None
 
     @property
+    def is_pocket(self) -> bool:
+        """Whether this is a pocket base."""
+        return (self.words or _CLIP_WORDS) < _CLIP_WORDS
+
+    @property
     def profile(self) -> Profile:
         """The settings that suit the base."""
-        return PROFILES["pocket" if (self.words or _CLIP_WORDS) < _CLIP_WORDS else "sd1"]
+        return PROFILES["pocket" if self.is_pocket else "sd1"]
 
     def check_word(self, word: str) -> None:
         """Refuse a word or phrase that no concept could be taught by.

@@ -1,12 +1,14 @@
 """Where a base model computes, and in what precision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
 from cdcore.errors import ConfigError
 
-__all__ = ["DeviceName", "chosen_device", "compute_dtype"]
+__all__ = ["DeviceName", "chosen_device", "compute_dtype", "exact_float32"]
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -25,5 +27,20 @@ def chosen_device(name: DeviceName = "auto") -> str:
 
 
 def compute_dtype(device: torch.device | str) -> torch.dtype:
-    """Return what a base computes in on a device: bfloat16 on a GPU, else float32."""
+    """Return what a U-Net computes in on a device: bfloat16 on a GPU, else float32."""
     return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Let convolutions in float32 round as a CPU's do; also a decorator.
+
+    By default torch lets a GPU round what they multiply to ten bits (TF32), which moves latents and
+    scores by about a thousandth. What is kept in a file must not depend on where it was computed.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -15,7 +15,7 @@ from cdcore.model.families import family_of
 from cdcore.model.location import ALIASES, POCKET_FOLDER, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
 from cdcore.model.quiet_loading import quiet_loading
-from cdcore.model.seam import KVLayout, Seam
+from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
 __all__ = ["load_base", "load_local_base"]
@@ -32,7 +32,8 @@ def load_base(
     Args:
         name: ``pocket``, an alias, a diffusers folder, or a hub id.
         device: Where to put it.
-        dtype: What the U-Net and the text encoder compute in; the autoencoder stays in float32.
+        dtype: What the U-Net computes in. The text encoder and the autoencoder stay in float32:
+            what they give is kept in files, which must not depend on where it was computed.
 
     Raises:
         BaseModelError: There is no such base, or it cannot be read.
@@ -65,15 +66,17 @@ def load_base(
             f"{len(table)}; is the tokenizer's folder complete?"
         )
     family = family_of(unet.config, text_model.config)
+    # diffusers advises against any cast by `to`, even where no part asks for float32.
+    with quiet_loading():
+        seam = Seam(unet, device=device, dtype=dtype)
     return Base(
         name=name,
-        # Before the cast: rounded twice, the weights would be those of another base.
-        fingerprint=fingerprint(KVLayout.of(unet).stack(unet), table),
+        fingerprint=fingerprint(seam.read_stack, table),
         family=family,
         profile=family.profile,
-        text_encoder=TextEncoder(tokenizer, _moved(text_model, device, dtype)),
+        text_encoder=TextEncoder(tokenizer, text_model.to(device)),
         autoencoder=autoencoder.to(device).eval().requires_grad_(False),
-        seam=Seam(_moved(unet, device, dtype)),
+        seam=seam,
         noise_schedule=NoiseSchedule(
             alphas_cumprod=scheduler.alphas_cumprod.double(),
             prediction_type=scheduler.config.prediction_type,
@@ -82,7 +85,7 @@ def load_base(
 
 
 def load_local_base(name: str) -> Base:
-    """Load a base on the GPU in bfloat16 where there is one, else on the CPU in float32.
+    """Load a base on the GPU, with a U-Net in bfloat16, or without a GPU on the CPU in float32.
 
     Args:
         name: As for `cdcore.model.loading.load_base`.
@@ -92,12 +95,6 @@ def load_local_base(name: str) -> Base:
     """
     device = chosen_device()
     return load_base(name, device=device, dtype=compute_dtype(device))
-
-
-def _moved(model: Any, device: torch.device | str, dtype: torch.dtype) -> Any:
-    # diffusers advises against any cast by `to`, even where no part asks for float32.
-    with quiet_loading():
-        return model.to(device, dtype)
 
 
 def _part(kind: Any, source: Path, subfolder: str) -> Any:

@@ -88,10 +88,17 @@ def base_folder(source: str, *, with_weights: bool = True) -> Path:
         all of them are whole, a folder is returned as it is.
 
     Raises:
-        FileNotFoundError: It is neither, or a part of it can be found nowhere.
+        FileNotFoundError: It is neither, its name is not UTF-8, or a part of it can be found
+            nowhere.
         OSError: The cache cannot be written.
     """
     if source and Path(source).is_dir():
+        try:
+            source.encode()
+        except UnicodeEncodeError as error:
+            raise FileNotFoundError(
+                "the folder's name is not UTF-8, and the model libraries cannot read it; rename it"
+            ) from error
         return Path(source)
     try:
         found = _cached(source, with_weights)

@@ -16,17 +16,19 @@ from cdcore.model.base import Base
 from cdcore.model.families import family_of
 from cdcore.model.location import ALIASES, named_folder
 from cdcore.model.noise_schedule import NoiseSchedule
+from cdcore.model.quiet_loading import quiet_loading
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
 __all__ = ["outline_base"]
 
 
-def outline_base(name: str) -> Base:
+def outline_base(name: str, *, dtype: torch.dtype = torch.float32) -> Base:
     """Return a base of the right shapes on the ``meta`` device.
 
     Args:
         name: As for `cdcore.model.loading.load_base`.
+        dtype: As for `cdcore.model.loading.load_base`.
 
     Returns:
         The base; it has no fingerprint, and nothing that it computes has values.
@@ -50,6 +52,8 @@ def outline_base(name: str) -> Base:
             f"of {', '.join(ALIASES)}, a diffusers folder or a hub id"
         ) from error
     family = family_of(unet.config, text_config)
+    with quiet_loading():
+        seam = Seam(unet, dtype=dtype)
     return Base(
         name=name,
         fingerprint="",
@@ -57,7 +61,7 @@ def outline_base(name: str) -> Base:
         profile=family.profile,
         text_encoder=TextEncoder(tokenizer, text_model),
         autoencoder=autoencoder.eval().requires_grad_(False),
-        seam=Seam(unet),
+        seam=seam,
         noise_schedule=NoiseSchedule(
             alphas_cumprod=scheduler.alphas_cumprod.double(),
             prediction_type=scheduler.config.prediction_type,

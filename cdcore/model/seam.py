@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdcore.errors import BaseModelError, UpdateShapeError
-from cdcore.model.update import Block, Update
+from cdcore.model.update import FactoredUpdate, Update
 
 __all__ = ["KVLayout", "Seam", "TextKV", "TextUpdate"]
 
@@ -33,10 +33,6 @@ class TextUpdate(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(D, d)."""
-
-    @property
-    def blocks(self) -> tuple[Block, ...] | None:
-        """Factors of each matrix, where it has that form."""
 
     def apply(self, features: Tensor) -> Tensor:
         """Return what it adds to the keys and values of features (B, L, d): (B, L, D)."""
@@ -113,9 +109,10 @@ class KVLayout:
                 f"the update has shape {update.shape}, the K/V stack of this base {self.shape}; "
                 "use the base that the concept was trained on"
             )
-        if update.blocks and tuple(len(left) for left, _ in update.blocks) != self.widths:
+        heights = update.heights if isinstance(update, FactoredUpdate) else self.widths
+        if len(heights) > 1 and heights != self.widths:
             raise UpdateShapeError(
-                f"the update has factors for {len(update.blocks)} matrices, whose rows are not "
+                f"the update has factors for {len(heights)} matrices, whose rows are not "
                 f"those of the {len(self.widths)} of this base; use the base that the concept was "
                 "trained on"
             )
@@ -124,19 +121,35 @@ class KVLayout:
 class Seam:
     """A frozen U-Net whose cross-attention reads keys and values that the caller projects."""
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(
+        self,
+        unet: nn.Module,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         """Take over ``unet``: freeze it and let its cross-attention read injected keys and values.
 
         Args:
-            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features.
+            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features,
+                with its weights as they were read.
+            device: Where it is moved to; None leaves it where it is.
+            dtype: What it is to compute in; None leaves its weights as they are.
 
         Raises:
             BaseModelError: The U-Net has no text cross-attention, or several text widths.
         """
-        self.unet = unet.eval().requires_grad_(False)
         self.layout = KVLayout.of(unet)
-        self.stack = self.layout.stack(unet)
-        """W0, (D, d)."""
+        self.read_stack = self.layout.stack(unet)
+        """W0, (D, d), as it was read: numbers that a file keeps are computed from it, since they
+        must not depend on what the U-Net computes in."""
+        if device is not None:
+            unet.to(device)
+        if dtype is not None:
+            unet.to(dtype)
+        self.unet = unet.eval().requires_grad_(False)
+        self.stack = self.read_stack.to(device=device, dtype=dtype)
+        """W0, (D, d), on the U-Net's device and in its dtype."""
         for name, module in unet.named_modules():
             if name.endswith(".attn1"):
                 module.processor = _SelfAttention()

@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from cdcore.model.modifier_tokens import MODIFIER_TOKEN_IN_PROMPT, check_prompt, check_word
+from cdcore.model.unread_text import UnreadText, unread_text
 
 __all__ = ["EncodedPrompts", "TextEncoder"]
 
+_INNER = "@@"
+"""After a piece of longer words, as Sennrich et al. 2016 write it (arXiv 1508.07909)."""
 
 # Every thread has its own, so that a server may encode the prompts of several clients at once.
 _replacement: ContextVar[tuple[Tensor, Sequence[Tensor]] | None] = ContextVar(
@@ -65,7 +68,7 @@ class TextEncoder:
         """Return the text features of prompts.
 
         Args:
-            prompts: Any texts; what passes L tokens is cut off.
+            prompts: Any texts; what passes L tokens is cut off, and `unread` says what.
             embeddings: The row (d,) of each modifier token. Gradients flow back to them.
 
         Returns:
@@ -100,6 +103,10 @@ class TextEncoder:
             modifiers=torch.tensor([[number for _, number in line] for line in lines]),
         )
 
+    def unread(self, prompt: str) -> UnreadText | None:
+        """Return what passes L tokens of a prompt and is cut off, or None where all is read."""
+        return unread_text(prompt, self.max_tokens - 2, self._ends)
+
     def word_ids(self, word: str) -> list[int]:
         """Return the token ids of a word or phrase, without start and end tokens.
 
@@ -111,12 +118,27 @@ class TextEncoder:
         return ids
 
     def initial_embedding(self, word: str) -> Tensor:
-        """Return a copy of the row (d,) of the last token of ``word``, in float32.
+        """Return a copy of the row (d,) of ``word``, in float32.
+
+        It is the row of the word's token, and of several tokens that of the last. A word that the
+        vocabulary has only inside of longer ones, such as ``ktn`` in CLIP's, has the row of that
+        piece; ``pll@@`` asks for the piece where the vocabulary has the word as well.
 
         Raises:
             TokenError: As for `word_ids`.
         """
-        return self.embedding_table[self.word_ids(word)[-1]].detach().float().clone()
+        spelled = word.removesuffix(_INNER)
+        ids = self.word_ids(spelled)
+        piece = self.tokenizer.convert_tokens_to_ids(spelled.lower())
+        is_asked_for = len(ids) > 1 or spelled != word
+        is_known = piece is not None and piece != self.tokenizer.unk_token_id
+        chosen = piece if is_asked_for and is_known else ids[-1]
+        return self.embedding_table[chosen].detach().float().clone()
+
+    def _ends(self, piece: str) -> list[int]:
+        """Return where each token of a text without modifier tokens ends, in characters."""
+        spans = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+        return [end for _, end in spans.offset_mapping]
 
     def _line(self, prompt: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
         check_prompt(prompt, tokens)

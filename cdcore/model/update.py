@@ -3,8 +3,10 @@
 D rows of the stack, d text width, r rank; matrix n of the stack has D_n rows, and rank r_n.
 """
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,99 +14,35 @@ from torch.nn import functional
 
 from cdcore.errors import UpdateShapeError
 
-__all__ = ["Block", "Update"]
+__all__ = ["Block", "DenseUpdate", "FactoredUpdate", "Update", "update_of_tensors"]
 
 Block = tuple[Tensor, Tensor]
-"""Left (D_n, r_n) and right (r_n, d) factor of one matrix of the stack."""
+"""Left (D_n, r_n) and right (r_n, d) factor of one matrix of the stack, or of the whole stack."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Update:
-    """A difference of a K/V stack, never an absolute weight.
+class Update(ABC):
+    """A difference of a K/V stack, never an absolute weight."""
 
-    One of three forms: ``weight``; or ``left`` and ``right``, and the update is ``left @ right``;
-    or ``blocks``, and matrix n of the update is ``blocks[n][0] @ blocks[n][1]``.
-
-    Attributes:
-        weight: (D, d).
-        left: (D, r).
-        right: (r, d).
-        blocks: Two factors of each matrix, in stack order; ranks may differ.
-
-    Raises:
-        UpdateShapeError: The tensors given are not one of the three forms.
-    """
-
-    weight: Tensor | None = None
-    left: Tensor | None = None
-    right: Tensor | None = None
-    blocks: tuple[Block, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse anything but one dense matrix or factors that fit."""
-        whole = (self.weight, self.left, self.right)
-        match [None if part is None else tuple(part.shape) for part in whole]:
-            case [(_, _), None, None] if self.blocks is None:
-                return
-            case [None, (_, _), (_, _)] if self.blocks is None and _fit(self.pairs):
-                return
-            case [None, None, None] if self.blocks and _fit(self.blocks):
-                return
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors().items()}
-        raise UpdateShapeError(
-            f"an update was given as {shapes or 'nothing'}; expected weight (D, d) alone, or left "
-            "(D, r) with right (r, d), or such a pair for each matrix, with r at least 1"
-        )
-
-    @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "Update":
-        """Make an update of what `tensors` has returned.
-
-        Raises:
-            UpdateShapeError: They are not one of the three forms.
-        """
-        numbers = range(sum(name.startswith("left.") for name in tensors))
-        expected = {f"{side}.{number}" for side in ("left", "right") for number in numbers}
-        if expected:
-            if expected != set(tensors):
-                raise UpdateShapeError(
-                    f"an update has the tensors {', '.join(sorted(tensors))}; expected left.N and "
-                    "right.N for each matrix from 0 on"
-                )
-            return cls(
-                blocks=tuple(
-                    (tensors[f"left.{number}"], tensors[f"right.{number}"]) for number in numbers
-                )
-            )
-        unknown = sorted(set(tensors) - {"weight", "left", "right"})
-        if unknown:
-            raise UpdateShapeError(f"an update has no part named {', '.join(unknown)}")
-        return cls(
-            weight=tensors.get("weight"), left=tensors.get("left"), right=tensors.get("right")
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the parts by name: what is stored, and what `of_tensors` reads."""
-        whole = {"weight": self.weight, "left": self.left, "right": self.right}
-        parts = {name: tensor for name, tensor in whole.items() if tensor is not None}
-        for number, (left, right) in enumerate(self.blocks or ()):
-            parts |= {f"left.{number}": left, f"right.{number}": right}
-        return parts
+    __slots__ = ()
 
     @property
-    def pairs(self) -> tuple[Block, ...]:
-        """The factors whose products, one below the other, are the update; none when dense."""
-        if self.left is not None and self.right is not None:
-            return ((self.left, self.right),)
-        return self.blocks or ()
-
-    @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """(D, d)."""
-        if self.weight is not None:
-            return self.weight.shape[0], self.weight.shape[1]
-        return sum(left.shape[0] for left, _ in self.pairs), self.pairs[0][1].shape[1]
 
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the parts by name: what is stored, and what `update_of_tensors` reads."""
+
+    @abstractmethod
+    def by_matrix(self, widths: Sequence[int]) -> tuple[tuple[Tensor, Tensor | None], ...]:
+        """Return each matrix of the stack: dense (D_n, d) with None, or as its two factors.
+
+        Args:
+            widths: D_n of each matrix, in stack order.
+        """
+
+    @abstractmethod
     def apply(self, features: Tensor) -> Tensor:
         """Return ``features @ update.T``.
 
@@ -114,9 +52,124 @@ class Update:
         Returns:
             (..., D), the dtype of ``features``.
         """
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """Return the update as one matrix (D, d), in float32 or better."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """Return the update on another device, or in another dtype; shares memory where it can."""
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Self:
+        """Return ``factor`` times the update."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseUpdate(Update):
+    """An update as one matrix.
+
+    Attributes:
+        weight: (D, d).
+
+    Raises:
+        UpdateShapeError: The tensor is no matrix.
+    """
+
+    weight: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse anything but a matrix."""
+        if self.weight.ndim != 2:
+            raise _no_update(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(D, d)."""
+        return self.weight.shape[0], self.weight.shape[1]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the matrix by its name."""
+        return {"weight": self.weight}
+
+    def by_matrix(self, widths: Sequence[int]) -> tuple[tuple[Tensor, Tensor | None], ...]:
+        """Return each matrix of the stack (D_n, d), with None."""
+        return tuple((part, None) for part in self.weight.split(list(widths)))
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Return ``features @ weight.T``."""
+        return functional.linear(features, self.weight.to(features.dtype))
+
+    def dense(self) -> Tensor:
+        """Return the matrix (D, d), in float32 or better."""
+        return _widened(self.weight)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
+        """Return the update on another device, or in another dtype; shares memory where it can."""
+        return type(self)(self.weight.to(device, dtype))
+
+    def scaled(self, factor: float) -> Self:
+        """Return ``factor`` times the update."""
+        return type(self)(self.weight * factor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FactoredUpdate(Update):
+    """An update as factors, whose products stand one below the other.
+
+    Attributes:
+        pairs: The factors of each matrix, in stack order, whose ranks may differ; or one pair,
+            left (D, r) and right (r, d), for the whole stack.
+
+    Raises:
+        UpdateShapeError: There is no pair, or the factors do not fit.
+    """
+
+    pairs: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse factors that do not fit."""
+        matrices = bool(self.pairs) and all(
+            left.ndim == right.ndim == 2 for left, right in self.pairs
+        )
+        if (
+            not matrices
+            or any(left.shape[1] != len(right) or not len(right) for left, right in self.pairs)
+            or len({right.shape[1] for _, right in self.pairs}) > 1
+        ):
+            raise _no_update(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(D, d)."""
+        return sum(self.heights), self.pairs[0][1].shape[1]
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Rows of each pair's product."""
+        return tuple(len(left) for left, _ in self.pairs)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the factors by name, numbered where there are several pairs."""
+        if len(self.pairs) == 1:
+            ((left, right),) = self.pairs
+            return {"left": left, "right": right}
+        parts: dict[str, Tensor] = {}
+        for number, (left, right) in enumerate(self.pairs):
+            parts |= {f"left.{number}": left, f"right.{number}": right}
+        return parts
+
+    def by_matrix(self, widths: Sequence[int]) -> tuple[tuple[Tensor, Tensor | None], ...]:
+        """Return the two factors of each matrix of the stack."""
+        if len(self.pairs) > 1:
+            return self.pairs
+        ((left, right),) = self.pairs
+        return tuple((part, right) for part in left.split(list(widths)))
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Return ``features @ update.T``, without making the products."""
         dtype = features.dtype
-        if self.weight is not None:
-            return functional.linear(features, self.weight.to(dtype))
         inner = functional.linear(features, torch.cat([right.to(dtype) for _, right in self.pairs]))
         parts = inner.split([len(right) for _, right in self.pairs], dim=-1)
         applied = [
@@ -126,39 +179,55 @@ class Update:
         return applied[0] if len(applied) == 1 else torch.cat(applied, dim=-1)
 
     def dense(self) -> Tensor:
-        """Return the update as one matrix (D, d), in float32 or better."""
-        if self.weight is not None:
-            return _widened(self.weight)
+        """Return the products as one matrix (D, d), in float32 or better."""
         return torch.cat([_widened(left) @ _widened(right) for left, right in self.pairs])
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Update":
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Return the update on another device, or in another dtype; shares memory where it can."""
-        return self._mapped(lambda part: part.to(device, dtype))
-
-    def scaled(self, factor: float) -> "Update":
-        """Return ``factor`` times the update."""
-        return self._mapped(lambda part: part * factor, lambda right: right)
-
-    def _mapped(
-        self,
-        change: Callable[[Tensor], Tensor],
-        change_right: Callable[[Tensor], Tensor] | None = None,
-    ) -> "Update":
-        of_right = change_right or change
-        return Update.of_tensors(
-            {
-                name: (of_right if name.startswith("right") else change)(tensor)
-                for name, tensor in self.tensors().items()
-            }
+        return type(self)(
+            tuple((left.to(device, dtype), right.to(device, dtype)) for left, right in self.pairs)
         )
 
+    def scaled(self, factor: float) -> Self:
+        """Return ``factor`` times the update; the left factors carry it."""
+        return type(self)(tuple((left * factor, right) for left, right in self.pairs))
 
-def _fit(pairs: tuple[Block, ...]) -> bool:
-    shapes = [(tuple(left.shape), tuple(right.shape)) for left, right in pairs]
-    if not all(len(left) == len(right) == 2 for left, right in shapes):
-        return False
-    inner = all(left[1] == right[0] > 0 for left, right in shapes)
-    return inner and len({right[1] for _, right in shapes}) == 1
+
+def update_of_tensors(tensors: Mapping[str, Tensor]) -> Update:
+    """Make an update of what `Update.tensors` has returned.
+
+    Args:
+        tensors: ``weight``; or ``left`` and ``right``; or ``left.N`` and ``right.N`` for each
+            matrix N from 0 on.
+
+    Raises:
+        UpdateShapeError: The names or the shapes are none of these.
+    """
+    numbers = range(sum(name.startswith("left.") for name in tensors))
+    match sorted(tensors):
+        case ["weight"]:
+            return DenseUpdate(tensors["weight"])
+        case ["left", "right"]:
+            return FactoredUpdate(((tensors["left"], tensors["right"]),))
+        case names if numbers and set(names) == {
+            f"{side}.{number}" for side in ("left", "right") for number in numbers
+        }:
+            return FactoredUpdate(
+                tuple((tensors[f"left.{number}"], tensors[f"right.{number}"]) for number in numbers)
+            )
+        case names:
+            raise UpdateShapeError(
+                f"an update has the parts {', '.join(names) or '(none)'}; expected weight alone, "
+                "or left with right, or left.N with right.N for each matrix from 0 on"
+            )
+
+
+def _no_update(update: Update) -> UpdateShapeError:
+    shapes = {name: tuple(tensor.shape) for name, tensor in update.tensors().items()}
+    return UpdateShapeError(
+        f"an update was given as {shapes or 'nothing'}; expected weight (D, d) alone, or left "
+        "(D, r) with right (r, d), or such a pair for each matrix, with r at least 1"
+    )
 
 
 def _widened(part: Tensor) -> Tensor:

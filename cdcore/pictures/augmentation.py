@@ -25,7 +25,14 @@ from torch import Tensor
 from cdcore.errors import ConfigError
 from cdcore.pictures.pixels import to_tensor
 
-__all__ = ["PREFIXES", "Variant", "apply_variant", "draw_variant", "plain_variant"]
+__all__ = [
+    "PREFIXES",
+    "Variant",
+    "apply_variant",
+    "central_square",
+    "draw_variant",
+    "plain_variant",
+]
 
 Kind = Literal["far", "mid", "zoom"]
 
@@ -34,7 +41,8 @@ PREFIXES: dict[Kind, tuple[str, ...]] = {
     "mid": ("",),
     "zoom": ("zoomed in ", "close up "),
 }
-"""What is put before a prompt, word for word as in the paper; equally likely within a kind."""
+"""What is put before a prompt, word for word as the authors' code has it; equally likely within a
+kind."""
 
 _MIN_RESOLUTION = 8
 
@@ -132,12 +140,26 @@ def apply_variant(
             f"resolution {resolution} is not a multiple of {latent_factor}, the pixels per latent "
             f"cell of this base; use {resolution + -resolution % latent_factor}"
         )
-    shown = to_tensor(_square(image, variant.size_px, flip=variant.flip))
+    square = central_square(image, variant.size_px)
+    if variant.flip:
+        square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    shown = to_tensor(square)
     pixels = torch.zeros(3, resolution, resolution)
     rows, rows_shown = _overlap(variant.top, variant.size_px, resolution)
     columns, columns_shown = _overlap(variant.left, variant.size_px, resolution)
     pixels[:, rows, columns] = shown[:, rows_shown, columns_shown]
     return pixels, _valid_mask(variant, resolution, latent_factor)
+
+
+def central_square(image: Image.Image, size_px: int) -> Image.Image:
+    """Return the central square of a picture, of ``size_px`` pixels a side, bicubic.
+
+    A picture of just that size comes back as it is.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box)
 
 
 def _check_resolution(resolution: int) -> None:
@@ -165,14 +187,6 @@ def _kind(size_px: int, resolution: int) -> Kind:
     if 10 * size_px < 6 * resolution:
         return "far"
     return "mid" if size_px <= resolution else "zoom"
-
-
-def _square(image: Image.Image, size_px: int, *, flip: bool) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    square = image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box)
-    return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else square
 
 
 def _overlap(start: int, size_px: int, resolution: int) -> tuple[slice, slice]:

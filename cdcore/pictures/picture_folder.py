@@ -1,28 +1,23 @@
-"""Pictures: a folder of image files as upright RGB images with content digests.
-
-Transparent parts become white: cut-outs are published on white pages, so the base has seen many
-things on white and hardly any on the flat grey that the augmentation uses as padding.
-"""
+"""Pictures: those of a folder or a zip archive as upright RGB images with content digests."""
 
 import hashlib
-import importlib
-import importlib.util
-import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from cdcore.errors import PictureError
+from cdcore.pictures.colour import srgb_on_white
+from cdcore.pictures.picture_file import MAX_SHORT_SIDE_PX, decode
+from cdcore.pictures.picture_source import PictureFile, find_pictures
 
 __all__ = [
     "Picture",
     "are_photographs",
-    "picture_paths",
+    "each_picture",
     "picture_warnings",
     "read_pictures",
     "split_holdout",
@@ -30,20 +25,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-MAX_PIXELS = 100_000_000
-"""A file whose header declares more pixels is refused before anything is decoded."""
-
-MAX_SHORT_SIDE_PX = 2048
-"""Larger pictures are scaled down when read: training at 1024 never looks at more than 1434, and a
-folder of camera pictures would otherwise fill the memory."""
-
-_HEIF_SUFFIXES = frozenset({".heic", ".heif"})
-_SUFFIXES = _HEIF_SUFFIXES | {
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"),
-}
-# Named, because Pillow would otherwise try every format it knows, among them EPS, which starts
-# another program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF")
 _FEW_PICTURES = 4
 _LARGEST_DRAWN_PX = 128
 _NAMES_SHOWN = 5
@@ -69,36 +50,55 @@ class Picture:
         """Make a picture from any Pillow image that is already upright.
 
         Args:
-            image: Any mode that has a way to RGB; not changed.
+            image: Any mode that `cdcore.pictures.colour.srgb_on_white` takes; not changed.
             path: Where the image came from, for messages.
 
         Raises:
             PictureError: The mode is 32-bit greyscale.
             ValueError: Pillow has no way from this mode to RGB.
         """
-        rgb = _bounded(_rgb(image, path))
+        try:
+            rgb = _bounded(srgb_on_white(image))
+        except PictureError as error:
+            raise PictureError(f"{path}: {error}") from error
+        if rgb is image:
+            rgb = image.copy()
+        # A file's texts and profiles would be kept, and sent to every worker.
+        rgb.info = {}
         size = f"{rgb.width}x{rgb.height}:".encode()
         return cls(path=path, image=rgb, digest=hashlib.sha256(size + rgb.tobytes()).hexdigest())
 
 
 def read_pictures(folder: Path) -> list[Picture]:
-    """Read all pictures of a folder.
+    """Read all pictures of a folder or a zip archive, whatever they are called.
 
-    Files that are not named like pictures, hidden files and subfolders are ignored. EXIF
-    orientation is applied; of an animation the first frame is taken. HEIC files need the optional
-    package ``pillow-heif``.
+    Profiles are converted to sRGB, EXIF orientation is applied; of an animation the first frame is
+    taken. HEIC files need the optional package ``pillow-heif``. What is no picture is passed over,
+    and named by `cdcore.pictures.picture_source.find_pictures`.
 
     Args:
-        folder: A folder with at least one picture (.jpg, .png, .webp, .heic and others).
+        folder: A folder, or a zip archive, with at least one picture directly in it.
 
     Returns:
         At least one picture, sorted by file name.
 
     Raises:
-        PictureError: The folder is missing, is no folder, cannot be listed or holds no picture;
-            or a picture is damaged, is no picture, or declares more than 100 megapixels.
+        PictureError: `find_pictures` refuses the folder, or a picture is damaged or too large.
     """
-    return [_read_picture(path) for path in picture_paths(folder)]
+    return list(each_picture(folder))
+
+
+def each_picture(folder: Path) -> Iterator[Picture]:
+    """Read the pictures of a folder one after another, as `read_pictures` does.
+
+    Yields:
+        At least one picture, sorted by file name; each is read when it is asked for.
+
+    Raises:
+        PictureError: As for `read_pictures`.
+    """
+    for file in find_pictures(folder).files:
+        yield _read_picture(file)
 
 
 def split_holdout(pictures: Sequence[T], count: int) -> tuple[list[T], list[T]]:
@@ -160,100 +160,15 @@ def are_photographs(pictures: Sequence[Picture]) -> bool:
     return any(min(picture.image.size) > _LARGEST_DRAWN_PX for picture in pictures)
 
 
-def picture_paths(folder: Path) -> list[Path]:
-    """Return the pictures of a folder by name, without opening them.
-
-    Raises:
-        PictureError: The folder is missing, is no folder, cannot be listed or holds no picture.
-    """
-    if not folder.exists():
-        raise PictureError(f"{folder}: no such folder; give the folder that holds the pictures")
-    if not folder.is_dir():
-        raise PictureError(f"{folder}: not a folder; give the folder that holds the pictures")
+def _read_picture(file: PictureFile) -> Picture:
     try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name)
-    except OSError as exc:
-        raise PictureError(
-            f"{folder}: cannot be listed ({exc.strerror}); check its rights"
-        ) from exc
-    paths = [path for path in entries if _is_picture_name(path) and not path.is_dir()]
-    if not paths:
-        raise PictureError(
-            f"{folder}: no pictures in it; put .jpg, .png, .webp or .heic files directly into the "
-            "folder (subfolders are not searched)"
-        )
-    return paths
-
-
-def _is_picture_name(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in _SUFFIXES
-
-
-def _read_picture(path: Path) -> Picture:
-    formats = _readable_formats()
-    if path.suffix.lower() in _HEIF_SUFFIXES and "HEIF" not in formats:
-        raise PictureError(
-            f"{path}: HEIC pictures need the package pillow-heif; install it, or save as JPEG"
-        )
-    try:
-        with _open(path, formats) as image:
-            _check_declared_size(path, image)
-            # Upright before the mode changes, because a converted image may lose its EXIF data.
-            return Picture.from_image(ImageOps.exif_transpose(image), path)
-    except PictureError:
-        raise
-    except Image.DecompressionBombError as exc:
-        raise _too_large(path) from exc
-    except UnidentifiedImageError as exc:
-        raise PictureError(_unreadable(path)) from exc
-    except Exception as exc:  # Pillow's decoders raise almost any type on damaged files.
-        raise PictureError(f"{path}: damaged picture ({exc}); replace or remove it") from exc
-
-
-def _readable_formats() -> list[str]:
-    if importlib.util.find_spec("pillow_heif") is not None:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
-
-
-def _open(path: Path, formats: list[str]) -> Image.Image:
-    with warnings.catch_warnings():
-        # Pillow warns from 89 megapixels on; the limit here is checked by _check_declared_size.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=formats)
-
-
-def _check_declared_size(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
-
-
-def _too_large(path: Path) -> PictureError:
-    limit = MAX_PIXELS // 1_000_000
-    return PictureError(f"{path}: declares more than {limit} megapixels; scale it down first")
-
-
-def _unreadable(path: Path) -> str:
-    if path.stat().st_size == 0:
-        return f"{path}: empty file; replace or remove it"
-    return f"{path}: not a picture that can be read, whatever its name says; replace or remove it"
-
-
-def _rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255, which turns nearly every pixel white.
-        wide = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in {"I", "F"}:
-        raise PictureError(
-            f"{path}: 32-bit greyscale has no known brightness range; save it with 8 or 16 bits"
-        )
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        with file.entry.open() as opened:
+            image = decode(opened, file.kind)
+    except PictureError as error:
+        raise PictureError(f"{file.path}: {error}") from error
+    except OSError as error:
+        raise PictureError(f"{file.path}: cannot be read ({error.strerror})") from error
+    return Picture.from_image(image, file.path)
 
 
 def _bounded(image: Image.Image) -> Image.Image:

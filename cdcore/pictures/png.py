@@ -12,10 +12,16 @@ from torch import Tensor
 from cdcore.files import replacing
 from cdcore.pictures.pixels import to_image
 
-__all__ = ["SETTINGS_KEY", "save_picture"]
+__all__ = ["SETTINGS_KEY", "save_picture", "settings_text"]
 
 SETTINGS_KEY = "parameters"
 """Name of the PNG text that holds a picture's settings as JSON."""
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return settings as JSON in letters that people read; bytes that are no text are escaped."""
+    text = json.dumps(dict(settings), ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def save_picture(path: Path, picture: Tensor | Image.Image, settings: Mapping[str, Any]) -> None:
@@ -30,7 +36,7 @@ def save_picture(path: Path, picture: Tensor | Image.Image, settings: Mapping[st
         OSError: The file cannot be written.
     """
     text = PngInfo()
-    text.add_itxt(SETTINGS_KEY, json.dumps(dict(settings), ensure_ascii=False))
+    text.add_itxt(SETTINGS_KEY, settings_text(settings))
     image = to_image(picture) if isinstance(picture, Tensor) else picture
     with replacing(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=text)

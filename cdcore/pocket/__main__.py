@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cdcore.command_line.parser import parse, run_command
+from cdcore.errors import one_line
 from cdcore.pocket.pretraining.checks import check_piece, is_complete
 from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from cdcore.pocket.pretraining.stage_names import STAGES, StageName
+from cdcore.user_paths import expanded
 
 if TYPE_CHECKING:
     from cdcore.pocket.pretraining.pretrain import StepReport
@@ -48,8 +50,8 @@ class PieceJob:
     def piece(self) -> Piece:
         """The piece of pretraining, on the CPU."""
         return Piece(
-            folder=self.output.expanduser().resolve(),
-            work=self.cache.expanduser().resolve() / "pocket",
+            folder=self.output.resolve(),
+            work=Path(expanded(str(self.cache))).resolve() / "pocket",
             stages=self.stages,
             seconds=self.seconds,
             steps=None if self.steps is None else dict.fromkeys(self.stages, self.steps),
@@ -109,7 +111,7 @@ def _write_samples(piece: Piece) -> None:
     base = load_base(str(piece.folder), device=piece.device)
     path = piece.folder / "samples.png"
     save_picture(path, showcase(base), {"base": base.fingerprint})
-    _write(f"samples: {path}")
+    _write(f"samples: {one_line(path)}")
 
 
 def _write_step(report: "StepReport") -> None:

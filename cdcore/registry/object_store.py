@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
-from cdcore.errors import RegistryError
+from cdcore.errors import ConfigError, RegistryError
 from cdcore.files import replacing
+from cdcore.user_paths import expanded
 
 __all__ = ["ObjectStat", "ObjectStore"]
 
@@ -201,9 +202,17 @@ class ObjectStore:
 
 def _absolute(folder: Path) -> Path:
     try:
-        return folder.expanduser().resolve()
-    except RuntimeError as error:
-        raise RegistryError(f"{folder}: {error}; write the path in full") from error
+        found = Path(expanded(str(folder))).resolve()
+    except ConfigError as error:
+        raise RegistryError(str(error)) from error
+    try:
+        str(found).encode()
+    except UnicodeEncodeError as error:
+        raise RegistryError(
+            f"{found}: a name that is not UTF-8, which no registry can have; rename it, or give "
+            "another folder"
+        ) from error
+    return found
 
 
 def _without_secrets(uri: str) -> str:

@@ -45,6 +45,7 @@ from cdcore.registry.entry import (
     version_of_file,
 )
 from cdcore.registry.object_store import ObjectStore
+from cdcore.user_paths import expanded
 
 __all__ = ["Registry"]
 
@@ -76,7 +77,7 @@ class Registry:
             RegistryError: pyarrow cannot open such a URI.
         """
         self.store = ObjectStore(location)
-        self._cache = ContentCache(cache.expanduser(), cache_bytes)
+        self._cache = ContentCache(Path(expanded(str(cache))), cache_bytes)
 
     def address(self, name: str, version: str) -> str:
         """Return the absolute path, or the URI, of the file of a version."""

@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import AutoConfig, CLIPModel, CLIPTokenizer, Dinov2Model, ViTModel
 
 from cdcore.errors import BaseModelError, first_line
+from cdcore.model.device import exact_float32
 from cdcore.model.quiet_loading import quiet_loading
 
 __all__ = [
@@ -88,6 +89,7 @@ class ClipEmbedder:
         self.transform = ImageTransform(resize=crop, crop=crop, mean=_CLIP_MEAN, std=_CLIP_STD)
 
     @torch.no_grad()
+    @exact_float32()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
         prepared = self.transform(pixels.to(self._model.device))
@@ -119,6 +121,7 @@ class DinoEmbedder:
         )
 
     @torch.no_grad()
+    @exact_float32()
     def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Embed pixels (N, 3, H, W) in [-1, 1] as (N, d) rows of length 1."""
         prepared = self.transform(pixels.to(self._tower.device))

@@ -10,13 +10,17 @@ from cdcore.errors import ConfigError, TokenError
 if TYPE_CHECKING:
     from cdcore.model.profiles import Profile
 
-__all__ = ["PriorWeighting", "SubjectConfig", "TrainingConfig"]
+__all__ = ["FORMER_WEIGHTINGS", "PriorWeighting", "SubjectConfig", "TrainingConfig"]
 
-PriorWeighting = Literal["mean", "reference"]
-"""``mean``: both kinds of rows count by their per-element mean. ``reference``: target rows count
-four times, as the sum over four latent channels did in the original implementation."""
+PriorWeighting = Literal["mean", "four_to_one"]
+"""``mean``: both kinds of rows count by their per-element mean, alike as in the code of the paper.
+``four_to_one``: target rows count four times, as in the diffusers scripts, which sum their loss
+over the four latent channels and take the mean of the others."""
 
-_REFERENCE_TARGET_WEIGHT = 4.0
+FORMER_WEIGHTINGS = {"reference": "four_to_one"}
+"""What earlier versions called a weighting, and its name."""
+
+_FOURFOLD = 4.0
 _OF_PROFILE = (
     "rows_per_step",
     "learning_rate",
@@ -66,7 +70,7 @@ class TrainingConfig:
         rows_per_step: Target and regularization rows of one step, over all workers.
         learning_rate: The rate of everything that trains; never scaled.
         regularization_ratio: Regularization rows for each target row; 0 is none.
-        regularization_images: Pictures to generate of each class; at least 1 unless the ratio is 0.
+        regularization_images: Pictures of each class; at least 1 unless the ratio is 0.
         prior_weight: Factor on the loss of regularization rows.
         prior_weighting: What a weight of 1 means.
         variants: Augmented variants of each target picture.
@@ -171,4 +175,4 @@ class TrainingConfig:
     @property
     def target_weight(self) -> float:
         """Factor on the loss of target rows."""
-        return _REFERENCE_TARGET_WEIGHT if self.prior_weighting == "reference" else 1.0
+        return _FOURFOLD if self.prior_weighting == "four_to_one" else 1.0

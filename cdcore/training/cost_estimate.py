@@ -6,11 +6,13 @@ backward on the ``meta`` device. Memory is what a step must hold at once:
 
     weights + 16 bytes for each trained number + what autograd keeps for the way back
 
-(a float32 value, its gradient and AdamW's two moments). Attention is taken to keep its inputs and
+(a float32 value, its gradient and AdamW's two moments), each number in the dtype that the outline
+has it in. Attention is taken to keep its inputs and
 its output, as memory-efficient kernels do, and not its maps. Allocators add to that.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +23,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.seam import TextKV
+from cdcore.model.update import DenseUpdate
 from cdcore.training.config import TrainingConfig
+from cdcore.training.regularization import PICTURES_AT_ONCE
 from cdcore.training.row_schedule import rows_per_worker
 
 __all__ = ["Estimate", "counted_flops", "estimate"]
@@ -40,8 +44,8 @@ class Estimate:
             alike are encoded once.
         training_flops: FLOPs of all steps.
         preparation_flops: FLOPs of generating the regularization pictures and encoding all
-            pictures, when the cache has none of them.
-        weight_bytes: Bytes of the base's U-Net and text encoder, on each worker.
+            pictures as often as they are shown, when the cache has none of them.
+        weight_bytes: Bytes of the base's U-Net, text encoder and autoencoder, on each worker.
         trained_bytes: Bytes of what trains, with gradients and moments, on each worker.
         activation_bytes: What autograd keeps during a step, on each worker.
     """
@@ -64,19 +68,21 @@ def estimate(
     config: TrainingConfig,
     pictures: int,
     *,
+    brought: Sequence[int] = (),
     workers: int = 1,
     zero_stage: int = 0,
-    value_bytes: int = _FLOAT32_BYTES,
 ) -> Estimate:
     """Count what a run will cost.
 
     Args:
-        outline: The outline of the base, from `cdcore.model.meta_base.outline_base`.
+        outline: The outline of the base, from `cdcore.model.meta_base.outline_base`, in the dtypes
+            that it will have.
         config: The configuration of the run.
         pictures: To train on, of all subjects.
+        brought: The regularization pictures that need not be generated, of each subject; 0 where
+            the base generates them, and so has nothing at all.
         workers: Among which the rows are shared.
         zero_stage: From 1 on, the moments are shared among the workers.
-        value_bytes: Bytes of a number of the base and its activations: 4 in float32, 2 in bfloat16.
     """
     step = _Step(outline, config)
     step_flops = counted_flops(lambda: step.run(config.target_rows, config.regularization_rows))
@@ -85,17 +91,22 @@ def estimate(
     targets = min(rows_per_worker(config.target_rows, workers), share)
     trained = sum(parameter.numel() for parameter in step.trained)
     moments = _MOMENTS / (workers if zero_stage else 1)
-    models: tuple[nn.Module, ...] = (outline.seam.unet, outline.text_encoder.model)
-    weights = [tensor for model in models for tensor in _tensors(model)]
+    models: tuple[nn.Module, ...] = (
+        outline.seam.unet,
+        outline.text_encoder.model,
+        outline.autoencoder,
+    )
+    # The K/V stack is held beside the layers that it is stacked from.
+    weights = [outline.seam.stack, *(tensor for model in models for tensor in _tensors(model))]
     return Estimate(
         step_flops=step_flops,
         training_flops=step_flops * config.steps,
-        preparation_flops=_preparation_flops(outline, config, pictures),
-        # The K/V stack is held beside the layers that it is stacked from.
-        weight_bytes=value_bytes * sum(t.numel() for t in [*weights, outline.seam.stack]),
+        preparation_flops=_preparation_flops(outline, config, pictures, brought),
+        weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in weights),
         trained_bytes=int(_FLOAT32_BYTES * trained * (2 + moments)),
-        activation_bytes=value_bytes
-        * _kept(lambda: step.run(targets, share - targets), [*weights, *step.trained]),
+        activation_bytes=_kept(
+            lambda: step.run(targets, share - targets), [*weights, *step.trained]
+        ),
     )
 
 
@@ -110,7 +121,9 @@ class _Step:
             self._update = nn.Parameter(torch.zeros(layout.shape))
             self._rows = {token: nn.Parameter(torch.zeros(layout.text_width)) for token in tokens}
         self._prompt = config.subjects[0].instance_prompt
-        self._class_prompt = config.subjects[0].class_prompt
+        with torch.no_grad():
+            # Known before the first step.
+            self._class_features = outline.text_encoder.encode([config.subjects[0].class_prompt])
 
     @property
     def trained(self) -> list[nn.Parameter]:
@@ -122,11 +135,9 @@ class _Step:
         outline, encoder = self._outline, self._outline.text_encoder
         features = [encoder.encode([self._prompt] * target_rows, self._rows)] if target_rows else []
         if regularization_rows:
-            with torch.no_grad():
-                features.append(encoder.encode([self._class_prompt]))
-            features[-1] = features[-1].expand(regularization_rows, -1, -1)
+            features.append(self._class_features.expand(regularization_rows, -1, -1))
         text_kv = outline.seam.project(
-            torch.cat(features), Update(weight=self._update), first_token_gradient=False
+            torch.cat(features), DenseUpdate(self._update), first_token_gradient=False
         )
         latents, timesteps = _noisy(outline, target_rows + regularization_rows)
         outline.seam.predict(latents, timesteps, text_kv).float().sum().backward()
@@ -135,25 +146,36 @@ class _Step:
 
 
 @torch.no_grad()
-def _preparation_flops(outline: Base, config: TrainingConfig, pictures: int) -> int:
-    side, guided = outline.profile.resolution, 2 if outline.profile.guidance_scale > 1 else 1
-    made = config.regularization_images * len({s.class_prompt for s in config.subjects})
-    if config.regularization_rows == 0:
-        made = 0
+def _preparation_flops(
+    outline: Base, config: TrainingConfig, pictures: int, brought: Sequence[int]
+) -> int:
+    side = outline.profile.resolution
+    given = brought or [0] * len(config.subjects)
+    prompts = {one.class_prompt for one, own in zip(config.subjects, given, strict=True) if not own}
+    is_regularized = config.regularization_rows > 0
+    made = config.regularization_images * len(prompts) if is_regularized else 0
+    kept = made + (sum(given) if is_regularized else 0)
+    shown = pictures * config.variants + kept * (2 if config.flip else 1)
+    # The prompt, and what guidance leads away from.
+    texts = ["", ""]
+
+    def project() -> TextKV:
+        return outline.seam.project(outline.text_encoder.encode(texts))
 
     def encode() -> None:
         outline.encode_pixels(torch.zeros(1, 3, side, side, device="meta"))
 
-    def denoise() -> None:
-        latents, timesteps = _noisy(outline, guided)
-        features = outline.text_encoder.encode([""] * guided)
-        outline.seam.predict(latents, timesteps, outline.seam.project(features))
-
     def decode() -> None:
         outline.decode_latents(_noisy(outline, 1)[0])
 
+    text_kv = project()
+
+    def denoise() -> None:
+        outline.seam.predict(*_noisy(outline, len(texts)), text_kv)
+
     each = counted_flops(denoise) * outline.profile.sampling_steps + counted_flops(decode)
-    return made * each + (pictures * config.variants + made) * counted_flops(encode)
+    batches = len(prompts) * math.ceil(made / len(prompts) / PICTURES_AT_ONCE) if made else 0
+    return made * each + batches * counted_flops(project) + shown * counted_flops(encode)
 
 
 def _noisy(outline: Base, rows: int) -> tuple[Tensor, Tensor]:
@@ -174,7 +196,7 @@ def _tensors(model: nn.Module) -> Iterable[Tensor]:
 
 
 def _kept(work: Callable[[], None], weights: Iterable[Tensor]) -> int:
-    """Return how many numbers autograd keeps, each storage once and weights left out."""
+    """Return how many bytes autograd keeps, each storage once and weights left out."""
     known = {_storage(weight) for weight in weights}
     kept: dict[int, Tensor] = {}
 
@@ -186,7 +208,7 @@ def _kept(work: Callable[[], None], weights: Iterable[Tensor]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept), _NoAttentionMaps():
         work()
-    return sum(t.untyped_storage().nbytes() // t.element_size() for t in kept.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 def _storage(tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cdcore.model.base import Base
 from cdcore.pictures.picture_folder import Picture
+from cdcore.training.captioned_pictures import CaptionedPicture
 from cdcore.training.config import TrainingConfig
 from cdcore.training.latent_cache import LatentCache, cache_key, open_or_build
 from cdcore.training.latent_rows import LatentRow, regularization_rows, target_rows
@@ -25,15 +26,19 @@ def prepare(
     pictures: Sequence[Sequence[Picture]],
     cache: Path,
     on_progress: Progress,
+    regularization: Sequence[Sequence[CaptionedPicture]] = (),
 ) -> tuple[TrainingData, ...]:
     """Make, or find in the cache, everything that training reads.
 
     Args:
-        base: Encodes, and generates the regularization pictures.
+        base: Encodes, and generates the regularization pictures that are not given.
         config: The configuration of the run.
         pictures: The pictures of each subject, held-out ones excluded.
         cache: Root of the caches.
         on_progress: Told about slow work.
+        regularization: The regularization pictures of each subject, of which the first
+            ``config.regularization_images`` are shown; an empty list has them generated, and so
+            has nothing at all.
 
     Returns:
         The data of each subject; subjects of one class share their regularization pictures.
@@ -42,32 +47,38 @@ def prepare(
         OSError: The cache cannot be written.
         ConfigError: The pictures' resolution does not suit the base.
     """
+    count = config.regularization_images
+    given = [brought[:count] for brought in regularization or [()] * len(pictures)]
     encoded = [len(shown) * config.variants for shown in pictures]
-    generated = [config.regularization_images] * len(config.subjects)
+    generated = [0 if brought else count for brought in given]
     made = []
-    for number, (subject, shown) in enumerate(zip(config.subjects, pictures, strict=True)):
-        regularization = None
-        target = _target(
-            base, config, shown, cache, _part_of(on_progress, "encoding pictures", encoded, number)
+    for number, (shown, brought) in enumerate(zip(pictures, given, strict=True)):
+        told = _part_of(on_progress, "encoding pictures", encoded, number)
+        target = _target(base, config, shown, cache, told)
+        if not config.regularization_rows:
+            made.append(TrainingData(target=target, regularization=None))
+            continue
+        told = _part_of(on_progress, "regularization images", generated, number)
+        prompt = config.subjects[number].class_prompt
+        of_class = [one.picture for one in brought] or regularization_pictures(
+            base, prompt, count, cache, on_progress=told
         )
-        if config.regularization_rows:
-            regularization = _regularization(
-                base,
-                config,
-                subject.class_prompt,
-                cache,
-                _part_of(on_progress, "regularization images", generated, number),
+        made.append(
+            TrainingData(
+                target=target,
+                regularization=_regularization(base, config, of_class, cache),
+                captions=[one.caption for one in brought],
             )
-        made.append(TrainingData(target=target, regularization=regularization))
+        )
     return tuple(made)
 
 
 def _part_of(
     on_progress: Progress, phase: str, totals: Sequence[int], number: int
-) -> Callable[[int], None]:
+) -> Callable[..., None]:
     """Count one subject's work on from that of the subjects before it."""
     before = sum(totals[:number])
-    return lambda done: on_progress(phase, before + done, sum(totals))
+    return lambda done, *_: on_progress(phase, before + done, sum(totals))
 
 
 def _target(
@@ -105,28 +116,20 @@ def _target(
 
 
 def _regularization(
-    base: Base,
-    config: TrainingConfig,
-    class_prompt: str,
-    cache: Path,
-    on_picture: Callable[[int], None],
+    base: Base, config: TrainingConfig, pictures: Sequence[Picture], cache: Path
 ) -> LatentCache:
-    count, flip = config.regularization_images, config.flip
-    made = regularization_pictures(
-        base, class_prompt, count, cache, on_progress=lambda done, _: on_picture(done)
-    )
     return _cached(
         base,
         cache,
-        made,
+        pictures,
         lambda: regularization_rows(
-            made,
+            pictures,
             resolution=base.profile.resolution,
             latent_factor=base.latent_factor,
             encode=base.encode_pixels,
-            flip=flip,
+            flip=config.flip,
         ),
-        {"kind": "regularization", "flip": flip},
+        {"kind": "regularization", "flip": config.flip},
     )
 
 

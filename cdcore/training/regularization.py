@@ -1,8 +1,9 @@
 """Regularization pictures: what the base itself makes of the class, kept between runs.
 
 They live in ``<cache>/regularization/<key>/NNNNN.png``. The key covers everything that decides a
-picture, and a batch is written as soon as it is made: an interrupted run goes on where it stopped,
-a second run makes none.
+picture but for the device: a GPU's differ from a CPU's by the rounding of the U-Net, and are as
+good. A batch is written as soon as it is made: an interrupted run goes on where it stopped, and a
+second run makes none.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from cdcore.training.latent_cache import cache_key
 
-__all__ = ["regularization_folder", "regularization_pictures"]
+__all__ = ["PICTURES_AT_ONCE", "regularization_folder", "regularization_pictures"]
 
-_BATCH = 32
+PICTURES_AT_ONCE = 32
+"""Pictures that are sampled together, and written before the next ones."""
 
 
 def regularization_folder(base: Base, class_prompt: str, cache: Path) -> Path:
@@ -59,8 +61,8 @@ def regularization_pictures(
     folder = regularization_folder(base, class_prompt, cache)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(count) if not _path(folder, seed).exists()]
-    for start in range(0, len(missing), _BATCH):
-        seeds = missing[start : start + _BATCH]
+    for start in range(0, len(missing), PICTURES_AT_ONCE):
+        seeds = missing[start : start + PICTURES_AT_ONCE]
         requests = [Request.of_profile(base, class_prompt, seed) for seed in seeds]
         for seed, pixels in zip(seeds, sample(base, requests), strict=True):
             save_picture(

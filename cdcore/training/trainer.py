@@ -12,7 +12,7 @@ from torch import distributed as dist
 from cdcore.concepts.concept import Concept
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.training.config import TrainingConfig
 from cdcore.training.engine import ConceptParameters, Engine, LocalEngine
 from cdcore.training.latent_cache import LatentCache, LatentRows
@@ -21,13 +21,23 @@ from cdcore.training.row_schedule import RowDraw, rows_of_step, rows_of_worker
 
 __all__ = ["StepMetrics", "Trainer", "TrainingData", "train_alone", "trained_concept"]
 
+_CAPTIONS_PER_CALL = 32
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
-    """Cached latents of one subject's pictures, and of its class unless the ratio is 0."""
+    """Cached latents of one subject's pictures and of its class.
+
+    Attributes:
+        target: Of its pictures.
+        regularization: Of the pictures of its class; None where the ratio is 0.
+        captions: The prompt of each picture of the class; empty where the base has drawn them all
+            from the class prompt.
+    """
 
     target: LatentCache
     regularization: LatentCache | None
+    captions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +87,11 @@ class Trainer:
         self._worker, self._workers = 0, 1
         if dist.is_initialized():
             self._worker, self._workers = dist.get_rank(), dist.get_world_size()
-        with torch.no_grad():
-            self._class_features = base.text_encoder.encode(
-                [subject.class_prompt for subject in config.subjects]
-            )
+        captions = dict.fromkeys(caption for one in data for caption in one.captions)
+        class_prompts = [subject.class_prompt for subject in config.subjects]
+        self._plain_features = _encoded(base, class_prompts, list(captions))
+        places = enumerate(captions, start=len(class_prompts))
+        self._caption_places = {caption: place for place, caption in places}
 
     def run(self, start: int, on_step: Callable[[StepMetrics], None]) -> None:
         """Train from step ``start`` to the end of the configuration.
@@ -138,8 +149,8 @@ class Trainer:
         noise = drawn[1].to(device)
         timesteps = torch.tensor([row.timestep for row in rows], device=device)
         text_kv = base.seam.project(
-            self._features(rows, batch.prefixes),
-            Update(weight=self._parameters.update),
+            self._features(rows, batch),
+            DenseUpdate(self._parameters.update),
             first_token_gradient=False,
         )
         prediction = base.seam.predict(
@@ -148,25 +159,28 @@ class Trainer:
         target = base.noise_schedule.target(latents, noise, timesteps)
         return row_losses(prediction, target, batch.valid_mask.to(device))
 
-    def _features(self, rows: Sequence[RowDraw], prefixes: Sequence[str]) -> Tensor:
-        """Encode each distinct target prompt once; the class prompts' features never change."""
-        subjects = self._config.subjects
+    def _features(self, rows: Sequence[RowDraw], batch: LatentRows) -> Tensor:
+        """Encode each distinct target prompt once; the features of others never change."""
         wanted = [
-            (row.subject, prefix) if row.is_target else None
-            for row, prefix in zip(rows, prefixes, strict=True)
+            (row.subject, prefix) if row.is_target else self._plain_place(row.subject, picture)
+            for row, prefix, picture in zip(rows, batch.prefixes, batch.pictures, strict=True)
         ]
-        distinct = sorted({pair for pair in wanted if pair is not None})
-        parts = [self._class_features]
-        if distinct:
-            prompts = [prefix + subjects[subject].instance_prompt for subject, prefix in distinct]
+        plain = sorted({one for one in wanted if isinstance(one, int)})
+        targets = sorted({one for one in wanted if isinstance(one, tuple)})
+        parts = [self._plain_features[plain]]
+        if targets:
+            subjects = self._config.subjects
+            prompts = [prefix + subjects[subject].instance_prompt for subject, prefix in targets]
             tokens = _named(self._config, self._parameters.tokens)
             parts.append(self._base.text_encoder.encode(prompts, tokens))
-        place = {pair: len(subjects) + index for index, pair in enumerate(distinct)}
-        places = [
-            row.subject if pair is None else place[pair]
-            for row, pair in zip(rows, wanted, strict=True)
-        ]
-        return torch.cat(parts)[torch.tensor(places, device=self._base.device)]
+        place = {one: index for index, one in enumerate([*plain, *targets])}
+        places = torch.tensor([place[one] for one in wanted], device=self._base.device)
+        return torch.cat(parts)[places]
+
+    def _plain_place(self, subject: int, picture: int) -> int:
+        """Return where the features of a regularization picture's prompt are."""
+        captions = self._data[subject].captions
+        return self._caption_places[captions[picture]] if captions else subject
 
     def _reduced_sums(self, rows: Sequence[RowDraw], losses: Tensor, loss: Tensor) -> Tensor:
         """Return [loss, sum over target rows, sum over regularization rows] over all workers."""
@@ -231,12 +245,20 @@ def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParam
     """Return the concept that the parameters are, on the CPU."""
     return Concept(
         name=config.name,
-        update=Update(weight=parameters.update.detach().cpu()),
+        update=DenseUpdate(parameters.update.detach().cpu()),
         tokens=_named(config, parameters.tokens.detach().cpu()),
         subjects=tuple(subject.plain for subject in config.subjects),
         base_name=base.name,
         base_fingerprint=base.fingerprint,
     )
+
+
+@torch.no_grad()
+def _encoded(base: Base, class_prompts: Sequence[str], captions: Sequence[str]) -> Tensor:
+    """Return the features of prompts without modifier tokens, (prompts, L, d)."""
+    starts = range(0, len(captions), _CAPTIONS_PER_CALL)
+    calls = [class_prompts, *(captions[start : start + _CAPTIONS_PER_CALL] for start in starts)]
+    return torch.cat([base.text_encoder.encode(prompts) for prompts in calls])
 
 
 def _named(config: TrainingConfig, rows: Tensor) -> dict[str, Tensor]:

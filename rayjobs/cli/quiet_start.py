@@ -27,8 +27,8 @@ def silence() -> None:
     """Turn off start-up advice of the libraries, in this process and in those it starts."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # On a first run it announces that it builds its font cache.
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    # It announces that it builds its font cache, or that a user has no home to keep it in.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     logging.getLogger("DeepSpeed").addFilter(_is_news)
     # Inductor recommends TF32, which would change results.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)

@@ -1,6 +1,7 @@
 """A concept file with a weight, as a user writes it: ``FILE`` or ``FILE:WEIGHT``."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def weighted_file(text: str) -> tuple[Path, float]:
             it scales.
     """
     file, colon, weight = text.rpartition(":")
-    if not colon or not file or "/" in weight or Path(text).exists():
+    if not colon or not file or "/" in weight or os.path.exists(text):
         return Path(text), 1.0
     try:
         factor = float(weight)

@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.train import ScalingConfig
 
 from cdcore.errors import CustomDiffusionError
+from rayjobs.cluster.scaling import without_gpus
 
 __all__ = ["Worker", "results"]
 
@@ -56,7 +57,9 @@ def results(
     _quieten()
     rows = [{"item": pickle.dumps(item)} for item in items]
     blocks = -(-len(rows) // at_once)
-    need = {"num_gpus": 1} if scaling.use_gpu else {"num_cpus": _cpus(scaling)}
+    need: dict[str, Any] = {"num_gpus": 1}
+    if not scaling.use_gpu:
+        need = {"num_cpus": _cpus(scaling), "runtime_env": without_gpus()}
     count: Any = scaling.num_workers
     mapped = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         _Called,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -11,24 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node
-from ray.train import ScalingConfig
-from rich.console import Console
+from ray._private import services
 
-from cdcore.errors import ConfigError
-from rayjobs.cluster.capacity import Capacity
+from cdcore.command_line.cluster_address import (
+    HERE,
+    check_listening,
+    cluster_address,
+    no_cluster,
+)
+from cdcore.errors import ConfigError, one_line
 from rayjobs.runs.result_paths import is_submitted
 
-__all__ = [
-    "connected",
-    "free_capacity",
-    "scaling",
-    "silent_errors",
-    "tell_if_busy",
-    "whole_capacity",
-]
+__all__ = ["connected", "joined_address", "silent_errors"]
 
 _ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE_S = "5"
 
 
 @contextmanager
@@ -46,7 +44,10 @@ def connected() -> Iterator[None]:
         # With a token in the user's home, Ray would ask the job's own cluster for it.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         # Without the address Ray would join any cluster that happens to run on this machine.
-        _init(address="local", include_dashboard=False)
+        try:
+            _init(address="local", include_dashboard=False)
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(f"Ray cannot be started on this machine: {error}") from error
     try:
         with _interrupted_by_sigterm():
             yield
@@ -54,22 +55,43 @@ def connected() -> Iterator[None]:
         ray.shutdown()
 
 
+def joined_address() -> str:
+    """Return the ``HOST:PORT`` of the cluster that this process is to join; somebody listens there.
+
+    Raises:
+        ConfigError: The environment names no cluster that is there.
+    """
+    address = cluster_address() or HERE
+    if address == HERE:
+        try:
+            # Ray's own search, without the twenty seconds that it gives what it has found.
+            address = services.canonicalize_bootstrap_address(HERE) or ""
+        except ConnectionError as error:
+            raise no_cluster("none runs on this machine") from error
+    check_listening(address)
+    return address
+
+
 def _join() -> None:
     """Join the cluster of the environment.
 
     Raises:
-        ConfigError: The cluster does not answer, or has another token.
+        ConfigError: The cluster does not answer, has another token, or is of another version.
     """
-    address = os.environ.get("RAY_ADDRESS", "auto")
+    address = joined_address()
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", _PATIENCE_S)
     try:
         with silent_errors():
-            _init(address=None)
+            _init(address=address)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise ConfigError(
             f"the Ray cluster at {address} cannot be joined: it does not answer, or it has another "
             "token; where it has one, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
             "RAY_AUTH_TOKEN_PATH) to the same as its head"
         ) from error
+    except (RuntimeError, ValueError) as error:
+        # Another version of Ray or Python, or a runtime environment that cannot be had.
+        raise ConfigError(f"the Ray cluster at {address} cannot be joined: {error}") from error
 
 
 @contextmanager
@@ -88,7 +110,12 @@ def silent_errors() -> Iterator[None]:
 
 
 def _init(**settings: Any) -> None:
+    # Ray notes the command line, and ends in a traceback where a name in it is not UTF-8.
+    ray._private.utils.get_entrypoint_name = lambda: one_line(shlex.join(sys.argv))
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # A job that was submitted with a PYTHONPATH has it here as well, and keeps it: without this Ray
+    # would refuse a second one.
+    os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
     ray.init(
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -111,68 +138,3 @@ def _interrupted_by_sigterm() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def whole_capacity() -> Capacity:
-    """Return all that the connected cluster has."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return _capacity([node["Resources"] for node in nodes if node["Alive"]])
-
-
-def free_capacity() -> Capacity:
-    """Return what nobody has taken of the connected cluster; of a job's own cluster, all.
-
-    A job that asked for every CPU there is would wait for ever beside a service that keeps one.
-    What was given back a moment ago may be missing.
-    """
-    if not is_submitted():
-        # Ray is slow to report a cluster that has just been started.
-        return whole_capacity()
-    free: dict[str, dict[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]
-    return _capacity(list(free.values()))
-
-
-def scaling(workers: int, *, use_gpu: bool | None = None) -> ScalingConfig:
-    """Return the resources of ``workers`` processes: a GPU each, or an even share of free CPUs.
-
-    Where others have taken too much of the cluster, each asks for one CPU and will wait for it.
-
-    Args:
-        workers: On a CPU each has as many threads of torch as it has CPUs.
-        use_gpu: Unset, where there are any.
-
-    Raises:
-        ConfigError: The cluster cannot hold so many, even when nobody else is there.
-    """
-    whole = whole_capacity()
-    if use_gpu is None:
-        use_gpu = whole.slots(use_gpu=True) > 0
-    slots, kind = whole.slots(use_gpu=use_gpu), "GPUs" if use_gpu else "CPUs"
-    if workers > slots:
-        raise ConfigError(
-            f"{workers} workers, but the cluster has {slots} {kind}; give at most {slots} workers"
-        )
-    if use_gpu:
-        return ScalingConfig(num_workers=workers, use_gpu=True)
-    each = max(1, free_capacity().cpus_each(workers))
-    return ScalingConfig(num_workers=workers, resources_per_worker={"CPU": each})
-
-
-def tell_if_busy(console: Console, resources: ScalingConfig) -> None:
-    """Print a line where workers will have to wait for others to leave the cluster."""
-    # Ray's types allow for a search over both.
-    workers: Any = resources.num_workers
-    use_gpu: Any = resources.use_gpu
-    free = free_capacity().slots(use_gpu=use_gpu)
-    if workers > free:
-        kind = "GPU" if use_gpu else "CPU"
-        console.print(
-            f"note: the cluster is busy, {workers} {kind} needed and {free} free; waiting for it"
-        )
-
-
-def _capacity(nodes: list[dict[str, float]]) -> Capacity:
-    return Capacity(
-        gpus=tuple(int(node.get("GPU", 0)) for node in nodes),
-        cpus=tuple(int(node.get("CPU", 0)) for node in nodes),
-    )

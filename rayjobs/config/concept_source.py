@@ -12,7 +12,7 @@ class ConceptSource:
     """What a user gives of one concept."""
 
     images: Path
-    """Folder with 4 to 20 pictures of it."""
+    """Folder, or zip archive, with 4 to 20 pictures of it."""
     class_noun: str
     """What kind of thing it is."""
     name: str | None = None
@@ -20,7 +20,9 @@ class ConceptSource:
     modifier_token: str | None = None
     """Word that prompts name it by; default <NAME>. 'none' teaches the class noun."""
     initializer_token: str | None = None
-    """Existing word that the modifier token starts from; default the class noun."""
+    """Existing word that the modifier token starts from; default as for one concept."""
+    regularization: Path | None = None
+    """Folder of real pictures of its class with captions, in place of generated ones."""
 
     def __str__(self) -> str:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -31,5 +33,6 @@ class ConceptSource:
         """The modifier token that is asked for; None teaches the class noun."""
         if self.modifier_token == "none":
             return None
-        folder = re.sub("[^a-z0-9_]+", "-", self.images.absolute().name.lower()).strip("-_")
-        return self.modifier_token or f"<{(self.name or folder).lower()}>"
+        folder = self.images.absolute().name.lower().removesuffix(".zip")
+        word = re.sub("[^a-z0-9_]+", "-", folder).strip("-_")
+        return self.modifier_token or f"<{(self.name or word).lower()}>"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cdcore.command_line.values import Location
 from cdcore.concepts.rank_rule import Rule, RuleName
 from cdcore.errors import ConfigError
 from cdcore.formats.exports.tool_names import TOOLS
+from cdcore.model.modifier_tokens import check_modifier_token
 from cdcore.registry.entry import check_name
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class ConvertJob:
     Raises:
         ConfigError: A setting is impossible.
         RegistryError: No registry can have a concept of that name.
+        TokenError: Prompts could not name a token.
     """
 
     source: Path
@@ -73,11 +76,14 @@ class ConvertJob:
     second, without this flag."""
     to: FormatName
     """Format to write, or tool to write all files for."""
-    base: str | None = None
+    base: Location | None = None
     """Base model: a diffusers folder, a checkpoint file or a name such as sd1.4. Needed where the
     source or the result holds absolute weights; unset, the concept's own."""
     class_noun: tuple[str, ...] = ()
     """What kind of thing each token is, in their order; other tools' files do not say it."""
+    modifier_token: tuple[str, ...] = ()
+    """What prompts call each token, such as <mycat>, in the same order; unset, what the source
+    calls it, which is <new1> in files of Adobe's scripts."""
     name: str | None = None
     """Name of the concept; unset, that of the source."""
     dtype: Literal["fp16", "fp32"] = "fp16"
@@ -104,6 +110,12 @@ class ConvertJob:
             raise ConfigError(f"--output is {self.output}, the source itself; give another name")
         if self.name is not None:
             check_name(self.name)
+        for token in self.modifier_token:
+            check_modifier_token(token)
+            if self.modifier_token.count(token) > 1:
+                raise ConfigError(
+                    f"--modifier-token has {token} twice; give each a name of its own"
+                )
 
     @property
     def torch_dtype(self) -> "torch.dtype":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.evaluation.methods import ALL_METHODS, Method
 from cdcore.merging.settings import DEFAULT_PENALTY
@@ -33,7 +34,7 @@ FIELD_GROUPS = {
     ),
     "concepts": ("concepts", "train", "train_steps", "regularization_images", "penalty"),
     "scoring": ("clip", "dino"),
-    "cluster": ("workers", "output", "cache"),
+    "cluster": ("workers", "gpus", "output", "cache"),
 }
 """Where each optional field stands in the help."""
 
@@ -109,7 +110,7 @@ class EvaluateJob:
     dataset: Path
     """Folder in the layout of CustomConcept101, with dataset.json and dataset_multiconcept.json;
     rayjobs/pocket_set.py makes one of the pocket world."""
-    base: str = "sd1.4"
+    base: Location = "sd1.4"
     """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
     preset: Literal["paper", "customconcept101", "quick"] = "quick"
     """20 prompts x 50 pictures and KID; 20 x 5; or a few of each, for a small machine."""
@@ -150,15 +151,18 @@ class EvaluateJob:
     penalty: float = DEFAULT_PENALTY
     """Of ridge: how much a change on captions weighs against one on a concept."""
 
-    clip: str | None = None
+    clip: Location | None = None
     """Who scores texts and pictures: judge, or a CLIP as a folder or hub id; unset, the judge for
     a pocket base, else openai/clip-vit-base-patch32."""
-    dino: str | None = None
+    dino: Location | None = None
     """Who scores pictures alone: judge, or a DINO or DINOv2 as a folder or hub id; unset, the judge
     for a pocket base, else facebook/dino-vits16."""
 
     workers: int = 1
     """Processes that train and sample; one for each GPU on a GPU cluster."""
+    gpus: bool | None = None
+    """Work on GPUs and wait for those that an autoscaler adds, or on CPUs; default on GPUs where
+    the cluster has any."""
     output: Path = Path("runs/evaluation")
     """Folder of cells, pictures and tables; an interrupted evaluation goes on there."""
     cache: Path = Path("~/.cache/customdiffusion")

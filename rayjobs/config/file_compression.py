@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdcore.command_line.values import Location
 from cdcore.concepts.rank_rule import Rule, RuleName, Scope
 from cdcore.errors import ConfigError
 from rayjobs.cli.output_checks import check_file
@@ -34,7 +35,7 @@ class CompressJob:
     """Make the file at most this large, in MB (10^6 bytes)."""
     scope: Scope = "matrix"
     """Whether each matrix gets factors of its own, or the whole stack one pair."""
-    base: str | None = None
+    base: Location | None = None
     """Base model; unset, the one that the concept was trained on."""
     overwrite: bool = False
     """Replace an output that exists."""

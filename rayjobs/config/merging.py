@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
+from cdcore.user_paths import expanded
 
 __all__ = ["MergeJob"]
 
@@ -20,7 +22,7 @@ class MergeJob:
         ConfigError: A setting is impossible.
     """
 
-    concepts: tuple[str, ...]
+    concepts: tuple[Location, ...]
     """Concept files; FILE:WEIGHT scales what was taught."""
     output: Path
     """Concept file to write, NAME.safetensors; beside it go the pictures, NAME.png, and files for
@@ -45,7 +47,7 @@ class MergeJob:
     """Of the first picture of each prompt; the others follow it by one."""
     steps: int | None = None
     """Steps of the sampler; unset, the base decides."""
-    base: str | None = None
+    base: Location | None = None
     """Base model; unset, the one that the concepts were trained on."""
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of caption statistics, shared by all merges."""
@@ -87,6 +89,6 @@ class MergeJob:
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,
-            cache=self.cache.expanduser(),
+            cache=Path(expanded(str(self.cache))),
             allow_ill_posed=self.allow_ill_posed,
         )

@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.files import read_texts
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
 from cdcore.model.profiles import SamplerName
+from cdcore.user_paths import expanded
 
 __all__ = ["SampleJob"]
 
@@ -23,7 +25,7 @@ class SampleJob:
         ConfigError: A setting is impossible.
     """
 
-    concepts: tuple[str, ...] = ()
+    concepts: tuple[Location, ...] = ()
     """Concept files, or FILE:WEIGHT to scale what was taught; several are merged, without one the
     base is sampled."""
     prompt: str | None = None
@@ -56,7 +58,7 @@ class SampleJob:
     """Merge even what would be refused."""
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of caption statistics, shared by all merges."""
-    base: str | None = None
+    base: Location | None = None
     """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id; unset, the concept's own,
     or pocket."""
     allow_other_base: bool = False
@@ -89,7 +91,7 @@ class SampleJob:
             method=self.method,
             penalty=self.penalty,
             captions=self.captions,
-            cache=self.cache.expanduser(),
+            cache=Path(expanded(str(self.cache))),
             allow_ill_posed=self.allow_ill_posed,
             allow_other_base=self.allow_other_base,
         )

@@ -1,13 +1,21 @@
 """The configuration of the training job as a user writes it, and how it is resolved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from cdcore.command_line.values import Location
+from cdcore.concepts.subject import Subject
 from cdcore.errors import ConfigError
 from cdcore.registry.entry import check_name
-from cdcore.training.config import PriorWeighting, SubjectConfig, TrainingConfig
+from cdcore.training.config import (
+    FORMER_WEIGHTINGS,
+    PriorWeighting,
+    SubjectConfig,
+    TrainingConfig,
+)
+from cdcore.training.initializer_tokens import initializer_tokens
 from rayjobs.config.concept_source import ConceptSource
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ __all__ = ["FIELD_GROUPS", "STAND_INS", "TrainJob", "configured", "resolve"]
 
 
 FIELD_GROUPS = {
-    "concept": ("modifier_token", "initializer_token", "holdout"),
+    "concept": ("modifier_token", "initializer_token", "regularization", "holdout"),
     "joint": ("train", "concepts"),
     "training": (
         "steps",
@@ -33,7 +41,7 @@ FIELD_GROUPS = {
         "flip",
         "seed",
     ),
-    "cluster": ("workers", "zero_stage", "checkpoint_every"),
+    "cluster": ("workers", "gpus", "zero_stage", "checkpoint_every"),
     "results": (
         "output",
         "cache",
@@ -50,26 +58,34 @@ FIELD_GROUPS = {
 STAND_INS = {"concepts": ("images", "class_noun")}
 """A field, and the required ones that need not be given with it."""
 
-_OF_ONE = ("images", "class_noun", "modifier_token", "initializer_token")
+_OF_ONE = ("images", "class_noun", "modifier_token", "initializer_token", "regularization")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainJob:
     """What a user may set; None takes the base's own default."""
 
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "prior_weighting": FORMER_WEIGHTINGS
+    }
+
     images: Path | None
-    """Folder with 4 to 20 pictures of the concept; for several see --concepts."""
+    """Folder, or zip archive, with 4 to 20 pictures of the concept; for several see --concepts."""
     class_noun: str | None
     """What kind of thing it is, such as cat."""
     name: str
     """Name of the concept, of its run and of its file."""
-    base: str = "sd1.4"
+    base: Location = "sd1.4"
     """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
 
     modifier_token: str | None = None
     """Word that prompts name the concept by; default <NAME>. 'none' teaches the class noun."""
     initializer_token: str | None = None
-    """Existing word that the modifier token starts from; default the class noun."""
+    """Existing word that the modifier token starts from; default a rare one (ktn) on Stable
+    Diffusion, and the class noun on the pocket base."""
+    regularization: Path | None = None
+    """Folder of real pictures of the class, in place of generated ones, with their captions: one
+    on each line of caption.txt, in the order of the pictures' names, or a .txt beside each."""
     holdout: int = 0
     """Pictures, the last by name, that are scored against but not trained on."""
 
@@ -78,7 +94,7 @@ class TrainJob:
     concepts: tuple[ConceptSource, ...] = ()
     """Of joint training, in place of --images and --class-noun: such as
     images=photos/tom,class_noun=cat images=photos/seat,class_noun=chair. Further keys: name (the
-    token is <NAME>; default the folder's), modifier_token, initializer_token."""
+    token is <NAME>; default the folder's), modifier_token, initializer_token, regularization."""
 
     steps: int | None = None
     """Optimiser steps; default 250 on Stable Diffusion 1, 500 for joint training."""
@@ -89,15 +105,17 @@ class TrainJob:
     regularization_ratio: float | None = None
     """Regularization rows for each target row, 0 for none; default 1 on Stable Diffusion 1."""
     regularization_images: int | None = None
-    """Pictures of each class that the base generates, once; default 200."""
+    """Pictures of each class, which the base generates once, or the first of a folder of
+    --regularization; default 200."""
     prior_weight: float | None = None
     """Factor on the loss of regularization rows; default 1 on Stable Diffusion 1."""
     prior_weighting: PriorWeighting = "mean"
-    """What a prior weight of 1 means: equal means, or the original implementation's 4 to 1."""
+    """What a prior weight of 1 means: each row counts by its mean, as in the paper's code, or rows
+    of the concept count four times, as in the diffusers scripts."""
     variants: int | None = None
     """Augmented variants of each picture whose latents are cached; default 40."""
     augment: bool = True
-    """Show the pictures in varying size and place, as the paper does."""
+    """Show the pictures in varying size and place, as the paper's code does."""
     flip: bool | None = None
     """Show them mirrored half of the time; not for writing or faces. Default yes on Stable
     Diffusion 1."""
@@ -106,6 +124,9 @@ class TrainJob:
 
     workers: int = 1
     """Training processes; one for each GPU on a GPU cluster."""
+    gpus: bool | None = None
+    """Train on GPUs and wait for those that an autoscaler adds, or on CPUs; default on GPUs where
+    the cluster has any."""
     zero_stage: Literal[0, 1, 2] = 0
     """DeepSpeed ZeRO stage."""
     checkpoint_every: int = 10
@@ -115,7 +136,7 @@ class TrainJob:
     """Folder of runs."""
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of regularization images and latents, shared by all runs."""
-    registry: str | None = None
+    registry: Location | None = None
     """Folder, or URI such as s3://bucket/concepts, in which the finished concept is published."""
     sample_seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the before/after pictures."""
@@ -163,6 +184,7 @@ class TrainJob:
                 name=self.name,
                 modifier_token=self.modifier_token,
                 initializer_token=self.initializer_token,
+                regularization=self.regularization,
             ),
         )
 
@@ -212,13 +234,11 @@ def configured(
         ConfigError: A value is impossible.
         TokenError: The tokenizer cannot use the class noun or a token.
     """
+    plain = [Subject(class_noun=one.class_noun.strip(), token=one.token) for one in job.sources]
+    words = initializer_tokens(profile, plain, [one.initializer_token for one in job.sources])
     subjects = tuple(
-        SubjectConfig(
-            class_noun=source.class_noun.strip(),
-            token=source.token,
-            initializer_token=source.initializer_token or source.class_noun.strip(),
-        )
-        for source in job.sources
+        SubjectConfig(class_noun=one.class_noun, token=one.token, initializer_token=word)
+        for one, word in zip(plain, words, strict=True)
     )
     config = TrainingConfig.of_profile(
         profile,
@@ -239,6 +259,11 @@ def configured(
     for subject in subjects:
         for word in (subject.class_noun, subject.initializer_token):
             check_word(word)
+    if config.regularization_rows == 0 and any(one.regularization for one in job.sources):
+        raise ConfigError(
+            "regularization names a folder, but no step has a row for its pictures at "
+            f"regularization_ratio {config.regularization_ratio:g}; leave one of them out"
+        )
     if job.workers > config.rows_per_step:
         raise ConfigError(
             f"{job.workers} workers for {config.rows_per_step} rows_per_step: some would have no "

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cdcore.concepts.subject import Subject
 from cdcore.errors import ConfigError
 from cdcore.evaluation.dataset import SetConcept
 from cdcore.pictures.picture_folder import Picture, read_pictures
 from cdcore.training.config import SubjectConfig, TrainingConfig
+from cdcore.training.initializer_tokens import initializer_tokens
 from rayjobs.config.evaluation import EvaluateJob
 
 if TYPE_CHECKING:
@@ -158,16 +160,14 @@ def _config(
     if steps is not None and len(concepts) > 1:
         steps *= 2
     images = job.regularization_images
+    plain = [Subject(class_noun=one.class_noun, token=one.token) for one in concepts]
+    words = initializer_tokens(base.profile, plain, [None] * len(plain))
     return TrainingConfig.of_profile(
         base.profile,
         name=name,
         subjects=tuple(
-            SubjectConfig(
-                class_noun=concept.class_noun,
-                token=concept.token,
-                initializer_token=concept.class_noun,
-            )
-            for concept in concepts
+            SubjectConfig(class_noun=one.class_noun, token=one.token, initializer_token=word)
+            for one, word in zip(plain, words, strict=True)
         ),
         steps=steps,
         regularization_ratio=0.0 if images == 0 else None,

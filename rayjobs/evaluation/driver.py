@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cdcore.errors import one_line
 from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.embeddings import CellRows, load_rows
@@ -21,10 +22,13 @@ from cdcore.evaluation.scores import EntryScores, entry_scores, method_scores
 from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
+from cdcore.model.unread_text import notes_on
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.actor_pool import results
-from rayjobs.cluster.connection import connected, scaling, silent_errors, tell_if_busy
+from rayjobs.cluster.connection import connected, silent_errors
+from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.evaluation import EvaluateJob, SamplingSettings
 from rayjobs.evaluation.concept_training import (
@@ -64,10 +68,11 @@ def evaluate(job: EvaluateJob) -> dict[str, Any]:
     console = plain_console(soft_wrap=True, file_width=_FILE_COLUMNS)
     whole = read_concept_set(absolute(job.dataset))
     for note in whole.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {one_line(note)}")
     selection = select(
         whole, sections=job.sections, limit=job.chosen_limit, prompts=job.chosen_prompts
     )
+    print_unread((concept.images for concept in selection.concepts), console)
     plan = job.plan()
     base = load_local_base(base_name(job.base))
     sources = PanelSources.of_base(base, job.clip, job.dino)
@@ -121,6 +126,7 @@ class _Run:
     def to_the_end(self) -> dict[str, Any]:
         files = self._taught()
         orders = self._orders(files)
+        self._tell_unread([order.cell for order in orders])
         pending = [order for order in orders if not self._is_done(order)]
         pictures = sum(len(order.cell.seeds) for order in pending)
         self.console.print(
@@ -162,6 +168,16 @@ class _Run:
             self.plan, self.selection, files, settings=settings, penalty=self.job.penalty
         )
 
+    def _tell_unread(self, cells: Sequence[Cell]) -> None:
+        """Say which prompts and captions the base does not read to their end."""
+        entries = {entry.name: entry for entry in (*self.selection.singles, *self.selection.pairs)}
+        texts: dict[str, None] = {}
+        for cell in cells:
+            taught = [f"{one.token} {one.class_noun}" for one in entries[cell.entry].concepts]
+            texts |= dict.fromkeys(cell.prompts(taught))
+        for note in notes_on([self.base.text_encoder.unread(text) for text in texts]):
+            self.console.print(f"note: {note}")
+
     def _is_done(self, order: CellOrder) -> bool:
         return is_cell_done(order.cell.file(self.output), order.digest)
 
@@ -194,7 +210,9 @@ class _Run:
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             with silent_errors():
                 self.cluster.enter_context(connected())
-        resources = scaling(self.job.workers)
+        resources = scaling(
+            self.job.workers, self.console, gpus=self.job.gpus, is_small=self.base.is_pocket
+        )
         if is_new:
             tell_if_busy(self.console, resources)
             check_shared(self.output, kind="GPU" if resources.use_gpu else "CPU")
@@ -234,7 +252,7 @@ class _Run:
         saved += save_grids(self.output, (self.selection.singles, self.selection.pairs), cells)
         print_table(self.console, methods)
         for path in saved:
-            self.console.print(str(path))
+            self.console.print(one_line(path))
         return {
             "methods": [one.figures for one in methods],
             "files": [str(path) for path in saved],
@@ -266,13 +284,17 @@ class _Run:
 
     def _made_with(self) -> dict[str, str]:
         sampling, selection = self.sampling, self.selection
-        return {
-            "base": f"{self.base.name} ({self.base.fingerprint[:12]})",
-            "data": f"{self.job.dataset.name}: {len(selection.singles)} concepts, "
+        described = {
+            "base": f"{one_line(self.base.name)} ({self.base.fingerprint[:12]})",
+            "data": f"{one_line(self.job.dataset.name)}: {len(selection.singles)} concepts, "
             f"{len(selection.pairs)} pairs, {self.plan.pictures} pictures of a prompt",
             "sampling": f"{sampling.steps} steps of {sampling.sampler}, guidance "
             f"{sampling.guidance_scale}, seed {self.plan.seed}",
             "CLIP column": self.sources.clip,
             "DINO column": self.sources.dino,
-            "KID": f"{self.plan.kid_pictures} pictures of captions, features of the CLIP column",
         }
+        if self.plan.kid_pictures:
+            described["KID"] = (
+                f"{self.plan.kid_pictures} pictures of captions, features of the CLIP column"
+            )
+        return described

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cdcore.concepts.rank_rule import Rule
-from cdcore.errors import ConceptFileError, ConfigError
+from cdcore.errors import ConceptFileError, ConfigError, one_line
 from cdcore.formats.exports.tool_names import TOOLS
 from rayjobs.cli.output_checks import check_file, check_folder
 from rayjobs.config.conversion import LOW_RANK, SUFFIXES, ConvertJob
@@ -45,6 +45,7 @@ def run(job: ConvertJob, console: Console) -> None:
         job.source,
         base=None if job.base is None else KVBase.load(job.base),
         nouns=job.class_noun,
+        new_tokens=job.modifier_token,
         name=job.name,
         needs_weights=format_ is not None and format_.holds == "weights",
     )
@@ -112,7 +113,13 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
             "be made yet, convert to the format of a tool"
         )
     known = None if base is None else KVBase.of(base)
-    source = read_source(job.source, base=known, nouns=job.class_noun, name=job.name)
+    source = read_source(
+        job.source,
+        base=known,
+        nouns=job.class_noun,
+        new_tokens=job.modifier_token,
+        name=job.name,
+    )
     _describe(source, job, console)
     base = base or load_base(source.concept.base_name)
     concept = source.concept
@@ -124,9 +131,9 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
 
 def _describe(source: "Source", job: ConvertJob, console: Console) -> None:
     phrases = ", ".join(repr(phrase) for phrase in source.concept.phrases)
-    console.print(f"{job.source}: {source.title}; it teaches {phrases}", soft_wrap=True)
+    console.print(f"{one_line(job.source)}: {source.title}; it teaches {phrases}", soft_wrap=True)
     for note in source.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        console.print(f"note: {one_line(note)}", soft_wrap=True)
 
 
 def _factored(concept: "Concept", base: "KVBase", rule: Rule | None, console: Console) -> "Concept":
@@ -169,4 +176,4 @@ def _clear(folder: Path) -> None:
 
 def _list(paths: Sequence[Path], console: Console) -> None:
     for path in paths:
-        console.print(f"{path.stat().st_size / 1e6:.2f} MB: {path}", soft_wrap=True)
+        console.print(f"{path.stat().st_size / 1e6:.2f} MB: {one_line(path)}", soft_wrap=True)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cdcore.concepts.rank_rule import Rule
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from rayjobs.config.file_compression import RULES, CompressJob
 from rayjobs.refusals.concepts import headers_of, shaped_base
 
@@ -52,7 +52,7 @@ def run(job: CompressJob, console: Console) -> None:
     console.print(error_table(made))
     before, after = (path.stat().st_size / 1e6 for path in (job.source, job.output))
     console.print(f"error of the whole stack: {made.error:.2%}")
-    console.print(f"{before:.2f} MB -> {after:.2f} MB: {job.output}", soft_wrap=True)
+    console.print(f"{before:.2f} MB -> {after:.2f} MB: {one_line(job.output)}", soft_wrap=True)
 
 
 def error_table(made: "Compressed") -> Table:
@@ -72,10 +72,11 @@ def _rule(job: CompressJob, concept: "Concept", pairs: int) -> Rule:
         return Rule(name=name, value=getattr(job, name))
     from cdcore.concepts.low_rank import BYTES_PER_VALUE
     from cdcore.concepts.storage import load_merge_inputs
+    from cdcore.model.update import DenseUpdate
 
     of_update = sum(part.numel() for part in concept.update.tensors().values()) * BYTES_PER_VALUE
     rest = job.source.stat().st_size - of_update + pairs * _HEADER_BYTES
-    if concept.update.weight is not None:
+    if isinstance(concept.update, DenseUpdate):
         # What a dense file holds beside its merge inputs' features, factors give for nothing.
         values = [rows.values for rows in load_merge_inputs(job.source).rows.values()]
         rest -= sum(part.numel() for part in values) * BYTES_PER_VALUE

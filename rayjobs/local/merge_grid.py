@@ -14,7 +14,7 @@ from cdcore.pictures.png import save_picture
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 
-__all__ = ["save_merge_grid"]
+__all__ = ["picture_prompts", "save_merge_grid"]
 
 
 def save_merge_grid(  # noqa: PLR0913 - most are keywords
@@ -41,8 +41,7 @@ def save_merge_grid(  # noqa: PLR0913 - most are keywords
     Raises:
         OSError: The file cannot be written.
     """
-    subjects = [subject for named in merged.subjects for subject in named]
-    together = [] if len(subjects) < 2 else [_together(subjects)]
+    prompts = picture_prompts(merged)
     rows, labels = [], []
     for seed in seeds:
         alone = [
@@ -52,7 +51,6 @@ def save_merge_grid(  # noqa: PLR0913 - most are keywords
             for prompt in [subject.target_prompts[1] for subject in concept.subjects]
         ]
         used = merged.update.to(base.device, base.seam.dtype)
-        prompts = [*(subject.target_prompts[1] for subject in subjects), *together]
         rows += [
             alone,
             [
@@ -69,6 +67,13 @@ def save_merge_grid(  # noqa: PLR0913 - most are keywords
     )
     settings = {"base": base.name, "method": merged.report.method, "seeds": list(seeds)}
     save_picture(path, sheet, settings)
+
+
+def picture_prompts(merged: MergedConcepts) -> list[str]:
+    """Return the prompts of a merge's pictures: of each subject, and of all of them if several."""
+    subjects = [subject for named in merged.subjects for subject in named]
+    together = [] if len(subjects) < 2 else [_together(subjects)]
+    return [*(subject.target_prompts[1] for subject in subjects), *together]
 
 
 def _together(subjects: Sequence[Subject]) -> str:

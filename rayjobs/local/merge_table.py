@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from cdcore.errors import one_line
 from cdcore.merging.report import MergeReport
 
 __all__ = ["print_report"]
@@ -30,9 +31,10 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
     for name in ("weight", *(names if is_exact else names[1:2])):
         table.add_column(name, justify="right")
     for error in report.concepts:
-        figures = (error.constraint, error.held_out, error.drift_alone)
+        met = error.constraint if error.exact is None else error.exact
+        figures = (met, error.held_out, error.drift_alone)
         table.add_row(
-            error.name,
+            one_line(error.name),
             ", ".join(error.phrases),
             f"{error.weight:g}",
             *map(_percent, figures if is_exact else figures[1:2]),
@@ -52,7 +54,7 @@ def print_report(console: Console, report: MergeReport, remarks: Sequence[str]) 
             conditions += f" ({report.dropped} weak directions left out)"
         console.print(conditions)
     for remark in remarks:
-        console.print(f"note: {remark}", soft_wrap=True)
+        console.print(f"note: {one_line(remark)}", soft_wrap=True)
 
 
 def _percent(value: float | None) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, one_line
 from cdcore.formats.exports.tool_names import TOOLS, ToolName, tools_named
 from cdcore.merging.caption_bank import read_captions
+from cdcore.model.unread_text import notes_on
 from rayjobs.cli.output_checks import check_file, check_folder
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.weighted_file import weighted_files
@@ -65,6 +66,8 @@ def run(job: MergeJob, console: Console) -> None:
     from rayjobs.local.merge_table import print_report
 
     ready = _ready(job, files, tools)
+    if job.captions is not None and ready.base is not None:
+        _tell_unread_captions(job.captions, ready.base, console)
     started = time.monotonic()
     with bar("reading", "captions") as advance:
         merged = merge_files(
@@ -146,6 +149,7 @@ def _needed_base(job: MergeJob, name: str, all_inputs: Sequence["MergeInputs"]) 
     from cdcore.sampling.solvers import plan
 
     is_asked = _shows(job) or job.base is not None or job.method == "masked"
+    is_asked |= any(inputs.is_coarse for inputs in all_inputs)
     if not is_asked and find_statistics(all_inputs, job.merging) is not None:
         return None
     base = load_local_base(name)
@@ -180,6 +184,19 @@ def _check_exports(job: MergeJob) -> None:
         check_folder(folder, overwrite=job.overwrite)
 
 
+def _tell_unread_captions(file: Path, base: "Base", console: Console) -> None:
+    """Say how many captions count without their ends, which the base does not read."""
+    bank = read_captions(file)
+    captions = (*bank.fitted, *bank.held_out)
+    cut = sum(base.text_encoder.unread(caption) is not None for caption in captions)
+    if cut:
+        console.print(
+            f"note: {cut} of {len(captions)} captions are longer than this base reads; their ends "
+            "do not count",
+            soft_wrap=True,
+        )
+
+
 def _save(
     job: MergeJob, merged: "MergedConcepts", ready: _Ready, seconds: float, console: Console
 ) -> None:
@@ -195,19 +212,22 @@ def _save(
 
     save_concept(merged.merge.concept, job.output, merged.merge.inputs)
     size = job.output.stat().st_size / 1e6
-    console.print(f"merged in {1000 * seconds:.0f} ms: {job.output}, {size:.2f} MB")
+    console.print(f"merged in {1000 * seconds:.0f} ms: {one_line(job.output)}, {size:.2f} MB")
     if ready.described is not None:
         export_for_tools(merged.merge.concept, ready.described, ready.tools, job.exports)
-        console.print(f"exports: {job.exports}")
+        console.print(f"exports: {one_line(job.exports)}")
     elif job.overwrite:
         clear_exports(job.exports)
 
 
 def _show(job: MergeJob, merged: "MergedConcepts", ready: _Ready, console: Console) -> None:
     """Sample and save the pictures."""
-    from rayjobs.local.merge_grid import save_merge_grid
+    from rayjobs.local.merge_grid import picture_prompts, save_merge_grid
 
     assert ready.base is not None
+    encoder = ready.base.text_encoder
+    for note in notes_on([encoder.unread(prompt) for prompt in picture_prompts(merged)]):
+        console.print(f"note: {note}", soft_wrap=True)
     seeds = range(job.seed, job.seed + job.pictures)
     with bar("sampling", "steps") as advance:
         save_merge_grid(
@@ -219,4 +239,4 @@ def _show(job: MergeJob, merged: "MergedConcepts", ready: _Ready, console: Conso
             steps=job.steps,
             on_step=advance,
         )
-    console.print(f"pictures: {job.picture}")
+    console.print(f"pictures: {one_line(job.picture)}")

@@ -39,7 +39,12 @@ class Sheet:
         return tuple(request for row in self.rows for request in row)
 
     def save(
-        self, pixels: Tensor, folder: Path, stem: str, settings: Mapping[str, Any]
+        self,
+        pixels: Tensor,
+        folder: Path,
+        stem: str,
+        settings: Mapping[str, Any],
+        of_prompts: Mapping[str, Mapping[str, Any]],
     ) -> tuple[Path, tuple[Path, ...]]:
         """Write the grid and the single files under the next free numbers.
 
@@ -48,6 +53,8 @@ class Sheet:
             folder: Created when missing; nothing in it is overwritten.
             stem: Of the single files' names.
             settings: What all pictures share; saved in each file with the request's own.
+            of_prompts: What is true of a prompt's pictures alone, by the prompt; goes before what
+                all share.
 
         Returns:
             The grid's path, and the single files'.
@@ -59,13 +66,14 @@ class Sheet:
         paths = []
         for picture, request in zip(pixels, self.requests, strict=True):
             paths.append(next(names))
-            save_picture(paths[-1], picture, {**_settings(request), **settings})
+            own = of_prompts.get(request.prompt, {})
+            save_picture(paths[-1], picture, {**_settings(request), **settings, **own})
         grid_path = next(_free_names(folder, "grid"))
         rows = pixels.split([len(row) for row in self.rows])
         image = grid(rows, columns=self.headers, labels=self.labels)
         files = [path.name for path in paths]
         pictures = [
-            {"file": file, **_settings(request)}
+            {"file": file, **_settings(request), **of_prompts.get(request.prompt, {})}
             for file, request in zip(files, self.requests, strict=True)
         ]
         save_picture(grid_path, image, {**settings, "pictures": pictures})

@@ -8,6 +8,7 @@ from cdcore.concepts.subject import distinct_subjects
 from cdcore.errors import BaseMismatchError
 from cdcore.model.base_files import BaseFiles, local_base
 from cdcore.model.modifier_tokens import check_prompt
+from rayjobs.runs.working_copy import explained
 
 __all__ = ["check_one_base", "check_prompts", "headers_of", "shaped_base"]
 
@@ -18,7 +19,11 @@ def headers_of(files: Sequence[Path]) -> list[ConceptHeader]:
     Raises:
         ConceptFileError: A file is missing, foreign, damaged or of a newer version.
     """
-    return [read_header(file) for file in files]
+    headers = []
+    for file in files:
+        with explained(file):
+            headers.append(read_header(file))
+    return headers
 
 
 def check_one_base(headers: Sequence[ConceptHeader]) -> None:

@@ -3,7 +3,6 @@
 Workers may be on other machines, and what they print arrives late and twice; their files do not.
 """
 
-import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -18,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from rayjobs.runs.follower import Follower
 from rayjobs.runs.run_directory import RunDirectory
 
 __all__ = ["RunProgress"]
@@ -33,8 +33,7 @@ class RunProgress:
     def __init__(self, run: RunDirectory, console: Console) -> None:
         self._run = run
         self._console = console
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._follower = Follower(self._show, every_s=_POLL_S)
         self._bar = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(),
@@ -53,7 +52,7 @@ class RunProgress:
         if self._console.is_terminal:
             self._bar.start()
             self._show_bar("starting", 0, 1, "")
-        self._thread.start()
+        self._follower.start()
         return self
 
     def __exit__(
@@ -62,16 +61,10 @@ class RunProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._show()
+        self._follower.stop()
         if self._console.is_terminal:
             self._bar.stop()
         self._run.phase_file.unlink(missing_ok=True)
-
-    def _follow(self) -> None:
-        while not self._stop.wait(_POLL_S):
-            self._show()
 
     def _show(self) -> None:
         phase = self._phase()

@@ -5,11 +5,13 @@ name changes with every edit and which Ray deletes. Results never go there: a re
 relative to a configured root, or refused.
 """
 
-import json
 import os
 from pathlib import Path
 
+from cdcore.command_line.cluster_address import cluster_address
 from cdcore.errors import ConfigError
+from cdcore.user_paths import check_length, expanded
+from rayjobs.runs.working_copy import is_in_a_copy, is_submitted_job
 
 __all__ = [
     "ROOT_VARIABLE",
@@ -23,12 +25,14 @@ __all__ = [
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
 """Environment variable: the folder that relative result paths begin at."""
 
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-
 
 def is_submitted() -> bool:
-    """Whether this process is the driver of a submitted job, or is pointed at a cluster."""
-    return _JOB_VARIABLE in os.environ or "RAY_ADDRESS" in os.environ
+    """Whether this process is the driver of a submitted job, or is pointed at a cluster.
+
+    Raises:
+        ConfigError: It is pointed at something else.
+    """
+    return is_submitted_job() or cluster_address() is not None
 
 
 def absolute(path: Path) -> Path:
@@ -37,10 +41,7 @@ def absolute(path: Path) -> Path:
     Raises:
         ConfigError: The path begins with the home of a user who has none.
     """
-    try:
-        return path.expanduser().resolve()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the path in full") from error
+    return Path(expanded(str(path))).resolve()
 
 
 def base_name(base: str) -> str:
@@ -65,15 +66,19 @@ def result_folder(path: Path, flag: str) -> Path:
         flag: The option that sets it, for an error.
 
     Raises:
-        ConfigError: The folder would lie in a temporary folder, or cannot be made absolute.
+        ConfigError: The folder would lie in a temporary folder, cannot be made absolute, or has a
+            name that no disk holds or that Ray and pyarrow cannot be told.
     """
     root = os.environ.get(ROOT_VARIABLE)
-    if root and not path.expanduser().is_absolute():
-        if not Path(root).expanduser().is_absolute():
+    if root and not Path(expanded(str(path))).is_absolute():
+        if not Path(expanded(root)).is_absolute():
             raise ConfigError(f"{ROOT_VARIABLE} is {root!r}, expected an absolute path")
-        path = Path(root) / path
+        path = Path(expanded(root)) / path
     found = absolute(path)
-    if _is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
+    check_length(found)
+    _check_text(found, flag)
+    _check_text(Path.cwd(), "the working directory")
+    if is_in_a_copy() and found.is_relative_to(Path.cwd().resolve()):
         raise ConfigError(
             f"{flag} is {str(path)!r}, which lies in the job's temporary copy of its working "
             f"directory and would be lost; give an absolute path as {flag}, or submit with "
@@ -91,10 +96,11 @@ def registry_location(location: str) -> str:
     return location if "://" in location else str(result_folder(Path(location), "--registry"))
 
 
-def _is_in_a_copy() -> bool:
-    """Whether the working directory is Ray's copy of the submitter's."""
+def _check_text(folder: Path, what: str) -> None:
     try:
-        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
-        return bool(job["runtime_env"]["working_dir"])
-    except (KeyError, TypeError, ValueError):
-        return False
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{what} is {folder}, a name that is not UTF-8, which Ray cannot be told; rename it, or "
+            "take another folder"
+        ) from error

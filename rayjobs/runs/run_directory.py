@@ -20,6 +20,7 @@ import yaml
 from cdcore.errors import RunError
 from cdcore.files import write_text
 from cdcore.training.trainer import StepMetrics
+from rayjobs.runs.former_names import by_present_names
 
 __all__ = ["SCHEMA_VERSION", "RunDirectory"]
 
@@ -167,7 +168,7 @@ class RunDirectory:
         write_text(self.config_file, yaml.safe_dump(versioned, sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any] | None:
-        """Return the stored configuration, or None for a new run.
+        """Return the stored configuration by the names of now, or None for a new run.
 
         Raises:
             RunError: The file is damaged, a newer version wrote it, or the folder holds something else.
@@ -192,7 +193,7 @@ class RunDirectory:
                 f"{self.config_file}: run of schema {schema}, this version reads up to "
                 f"{SCHEMA_VERSION}; update this software, or choose another --name"
             )
-        return config
+        return by_present_names(config)
 
     def _check_free(self) -> None:
         """Refuse a folder of something else; what is hidden are our own leftovers."""

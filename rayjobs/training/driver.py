@@ -5,16 +5,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import ray.train
-from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
 from rich.console import Console
 
-from cdcore.errors import first_line
+from cdcore.errors import first_line, one_line
 from cdcore.formats.exports.tool_names import TOOLS, tools_named
+from cdcore.model.base_files import local_base
 from cdcore.model.loading import load_base
 from cdcore.pictures.picture_folder import (
     Picture,
@@ -26,8 +23,9 @@ from cdcore.pictures.picture_folder import (
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
 from rayjobs.cli.console import plain_console
-from rayjobs.cluster.connection import connected, scaling, tell_if_busy
-from rayjobs.cluster.failures import mendable
+from rayjobs.cli.unread_pictures import print_unread
+from rayjobs.cluster.connection import connected
+from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.checkpoints import last_checkpoint
@@ -35,20 +33,19 @@ from rayjobs.runs.progress import RunProgress
 from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 from rayjobs.training.dry_run import dry_run
-from rayjobs.training.identity import differences, digest, identity
+from rayjobs.training.fit import fit
+from rayjobs.training.identity import as_begun, differences, digest, identity
 from rayjobs.training.task import TrainTask
-from rayjobs.training.worker import train_worker
 
-__all__ = ["checked", "fit", "train"]
+__all__ = ["checked", "train"]
 
 _POCKET_NOTE = (
     "the pocket base is a drawn world of 64 x 64 pixels; for photographs take --base sd1.4"
 )
 _RAY_FOLDER = ".ray"
 """A folder in the run, where Ray Train keeps its own notes while the run lasts."""
-_PATIENCE_S = 4 * 3600
-"""How long the other workers wait while the first of their node prepares."""
 
 
 def train(job: TrainJob) -> dict[str, Any]:
@@ -64,6 +61,9 @@ def train(job: TrainJob) -> dict[str, Any]:
     """
     started = time.monotonic()
     console = plain_console()
+    begun = RunDirectory(result_folder(job.output, "--output") / job.name)
+    if not job.overwrite:
+        job = as_begun(job, begun.read_config())
     if job.dry_run:
         return dry_run(job, console)
     task, asked = checked(job, console)
@@ -81,7 +81,8 @@ def train(job: TrainJob) -> dict[str, Any]:
             except KeyboardInterrupt:
                 console.print("the same command goes on from the last checkpoint")
                 raise
-            summary["seconds"]["total"] = time.monotonic() - started
+            seconds = summary["seconds"]
+            seconds["total"] = time.monotonic() - started + seconds["earlier"]
             run.write_summary(summary)
         if registry is not None:
             summary["published"] = publish(registry, run)
@@ -90,12 +91,16 @@ def train(job: TrainJob) -> dict[str, Any]:
     return summary
 
 
-def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]:
+def checked(
+    job: TrainJob, console: Console, *, most_regularization: int = 0
+) -> tuple[TrainTask, dict[str, Any]]:
     """Find out all that can be wrong without a cluster.
 
     Args:
         job: As the user wrote it.
         console: Prints notes for the user.
+        most_regularization: Pictures to read of a regularization folder where some run shows more
+            of them than this one.
 
     Returns:
         What workers need, and the run's identity.
@@ -112,8 +117,11 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         targets.append(held_out or kept)
     base = load_base(base_name(job.base))
     config = resolve(job, base)
-    asked = identity(job, config, base, training)
-    _print_notes(console, config, pictures, base.profile.resolution)
+    resolution = base.profile.resolution
+    regularization = brought_pictures(job, config, resolution, most=most_regularization)
+    asked = identity(job, config, base, training, regularization)
+    print_unread((absolute(source.images) for source in job.sources), console)
+    _print_notes(console, config, pictures, resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
     task = TrainTask(
@@ -128,6 +136,7 @@ def checked(job: TrainJob, console: Console) -> tuple[TrainTask, dict[str, Any]]
         sample_seeds=job.sample_seeds,
         identity=digest(asked),
         session=uuid.uuid4().hex[:12],
+        regularization=regularization,
         exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
     )
     task.cache.mkdir(parents=True, exist_ok=True)
@@ -140,7 +149,7 @@ def _print_notes(
     for subject, shown in zip(config.subjects, pictures, strict=True):
         of = f"{subject.phrase}: " if len(config.subjects) > 1 else ""
         for warning in picture_warnings(shown, resolution):
-            console.print(f"note: {of}{warning}")
+            console.print(f"note: {of}{one_line(warning)}")
 
 
 def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> bool:
@@ -159,7 +168,8 @@ def _is_finished(job: TrainJob, run: RunDirectory, asked: dict[str, Any]) -> boo
 
 def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console) -> dict[str, Any]:
     run = task.run
-    resources = scaling(job.workers)
+    is_small = local_base(task.base).is_pocket
+    resources = scaling(job.workers, console, gpus=job.gpus, is_small=is_small)
     tell_if_busy(console, resources)
     check_shared(run.path, kind="GPU" if resources.use_gpu else "CPU")
     if job.overwrite:
@@ -193,56 +203,18 @@ def _note_end(task: TrainTask, error: BaseException) -> None:
         run.write_summary(summary)
 
 
-def fit(
-    task: TrainTask,
-    resources: ScalingConfig,
-    notes: Path,
-    callbacks: Sequence[Any] = (),
-) -> dict[str, Any]:
-    """Train on a cluster that is connected.
-
-    Args:
-        task: For every worker; its run is claimed for this start.
-        resources: The resources of the workers.
-        notes: Folder for what Ray notes of this start.
-        callbacks: Told of every report; `UserCallback` of Ray Train.
-
-    Returns:
-        The run's summary.
-
-    Raises:
-        CustomDiffusionError: Something that the user can mend.
-        OSError: A folder cannot be written.
-        KeyboardInterrupt: Ray was told to end.
-    """
-    # Ray 2.60 runs functions that return something, which its annotations do not know yet.
-    work: Any = train_worker
-    trainer = TorchTrainer(
-        work,
-        train_loop_config={"task": task},
-        torch_config=TorchConfig(timeout_s=_PATIENCE_S),
-        scaling_config=resources,
-        # What Ray keeps of a run, and rewrites in place, is of no use to another start.
-        run_config=RunConfig(name=task.session, storage_path=str(notes), callbacks=list(callbacks)),
-    )
-    try:
-        result: Any = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise mendable(error, task.run) from error
-    except SystemExit as exit_:
-        # What Ray's own handlers of SIGINT and SIGTERM end with.
-        raise KeyboardInterrupt from exit_
-    summary: dict[str, Any] = result.return_value
-    return summary
-
-
 def _plan(job: TrainJob, task: TrainTask) -> str:
     config = task.config
     phrases = " and ".join(repr(subject.phrase) for subject in config.subjects)
     counts = " and ".join(str(len(shown)) for shown in task.pictures)
+    folders = [
+        one_line(one.regularization) for one in job.sources if one.regularization is not None
+    ]
+    shown = f" (pictures of {' and '.join(folders)})" if folders else ""
     return (
-        f"teaching {phrases} to {task.base} from {counts} pictures: {config.steps} steps of "
-        f"{config.target_rows} target and {config.regularization_rows} regularization rows, "
+        f"teaching {phrases} to {one_line(task.base)} from {counts} pictures: "
+        f"{config.steps} steps of {config.target_rows} target and "
+        f"{config.regularization_rows} regularization rows{shown}, "
         f"{_shares(config.rows_per_step, job.workers)}"
     )
 
@@ -261,12 +233,12 @@ def _print_result(console: Console, run: RunDirectory, summary: dict[str, Any]) 
         console.print(f"{name}: {text}")
     for label, of_part in (metrics.get("subjects", {}) | metrics.get("pairs", {})).items():
         console.print(f"{label}: {', '.join(f'{name} {text}' for name, text in _figures(of_part))}")
-    console.print(f"pictures: {run.samples}", soft_wrap=True)
+    console.print(f"pictures: {one_line(run.samples)}", soft_wrap=True)
     if "published" in summary:
-        console.print(f"published: {summary['published']['file']}", soft_wrap=True)
+        console.print(f"published: {one_line(summary['published']['file'])}", soft_wrap=True)
     for tool, folder in summary.get("exports", {}).items():
-        console.print(f"for {tool}: {folder} (see USE.md there)", soft_wrap=True)
-    console.print(f"concept:  {run.concept_file}", soft_wrap=True)
+        console.print(f"for {tool}: {one_line(folder)} (see USE.md there)", soft_wrap=True)
+    console.print(f"concept:  {one_line(run.concept_file)}", soft_wrap=True)
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,9 +19,11 @@ from cdcore.pictures.picture_folder import read_pictures, split_holdout
 from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, estimate
 from cdcore.training.row_schedule import rows_per_worker
+from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
+from rayjobs.training.brought_pictures import brought_pictures
 
 __all__ = ["dry_run", "measured_rate"]
 
@@ -44,18 +46,19 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         for source in job.sources
     ]
     tools_named(job.export)
-    outline = outline_base(base_name(job.base))
-    config = resolve(job, outline)
-    settings = _settings(job, outline.name, config, pictures)
     device = torch.device(chosen_device())
     dtype = compute_dtype(device)
+    outline = outline_base(base_name(job.base), dtype=dtype)
+    config = resolve(job, outline)
+    brought = [len(own) for own in brought_pictures(job, config, outline.profile.resolution)]
+    settings = _settings(job, outline.name, config, pictures, brought)
     cost = estimate(
         outline,
         config,
         sum(pictures),
+        brought=brought,
         workers=job.workers,
         zero_stage=job.zero_stage,
-        value_bytes=dtype.itemsize,
     )
     rate = job.tflops * 1e12 if job.tflops is not None else measured_rate(device, dtype)
     # What one worker does: preparation is the first one's, a step is shared.
@@ -70,6 +73,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         f"worker ({origin}); a U-Net reaches less, and the pictures at the end are not counted",
         soft_wrap=True,
     )
+    print_unread((absolute(source.images) for source in job.sources), console)
     console.print("dry run: nothing was written", soft_wrap=True)
     return {
         "settings": settings,
@@ -102,13 +106,13 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
 
 
 def _settings(
-    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int]
+    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int], brought: list[int]
 ) -> dict[str, Any]:
     run = RunDirectory(result_folder(job.output, "--output") / job.name)
     described = asdict(config)
     described["subjects"] = [
-        subject | {"pictures": count}
-        for subject, count in zip(described["subjects"], pictures, strict=True)
+        subject | {"pictures": count} | ({"captioned_pictures": own} if own else {})
+        for subject, count, own in zip(described["subjects"], pictures, brought, strict=True)
     ]
     described |= {
         "base": base,
@@ -129,8 +133,9 @@ def _lines(cost: Estimate, dtype: torch.dtype, workers: int) -> list[str]:
     each = "" if workers == 1 else f" on each of {workers} workers"
     return [
         f"memory:  {_bytes(cost.memory_bytes)}{each} in a step: {_bytes(cost.weight_bytes)} of "
-        f"weights in {name}, {_bytes(cost.trained_bytes)} of what trains with its gradient and "
-        f"moments, {_bytes(cost.activation_bytes)} of activations; allocators add to it",
+        f"weights, the U-Net's in {name}, {_bytes(cost.trained_bytes)} of what trains with its "
+        f"gradient and moments, {_bytes(cost.activation_bytes)} of activations; allocators add to "
+        "it",
         f"work:    {_flops(cost.training_flops)} of training, {_flops(cost.step_flops)} a step, "
         f"and {_flops(cost.preparation_flops)} of preparation where the cache has nothing of it",
     ]

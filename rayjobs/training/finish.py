@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from rayjobs.training.task import TrainTask
 
 __all__ = ["finish_run"]
+
+_MOST_OF_A_NAME = 80
+"""Characters of a phrase in a file's name, which numbers tell apart anyway."""
 
 
 def finish_run(
@@ -61,6 +65,7 @@ def finish_run(
         "base": base.name,
         "steps": task.config.steps,
         "seconds": seconds,
+        "ended_s": time.time(),
         "concept_file": str(run.concept_file),
         "samples": samples,
         "exports": {export.tool: str(export.folder) for export in exports},
@@ -126,7 +131,7 @@ def _save_samples(evaluations: Sequence[Evaluation], name: str, folder: Path) ->
 
 def _file_part(label: str) -> str:
     """Write phrases as a part of a file's name: ``<mycat> cat`` is ``mycat-cat``."""
-    return re.sub(r"[^\w-]+", "-", label).strip("-")
+    return re.sub(r"[^\w-]+", "-", label).strip("-")[:_MOST_OF_A_NAME]
 
 
 def _save_inputs(base: Base, task: "TrainTask") -> str:

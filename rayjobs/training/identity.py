@@ -3,23 +3,49 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdcore.errors import RunError
 from cdcore.pictures.picture_folder import Picture
+from cdcore.training.captioned_pictures import CaptionedPicture
 from cdcore.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from cdcore.model.base import Base
 from rayjobs.config.training import TrainJob
+from rayjobs.runs.former_names import by_first_names
 
-__all__ = ["differences", "digest", "identity"]
+__all__ = ["as_begun", "differences", "digest", "identity"]
+
+
+def as_begun(job: TrainJob, stored: Mapping[str, Any] | None) -> TrainJob:
+    """Let a run that goes on keep the words that its modifier tokens started from.
+
+    What they start from by default has changed, and may again.
+
+    Args:
+        job: As the user wrote it; what it says stands.
+        stored: The identity of the run so far; None for a new one.
+    """
+    concepts = (stored or {}).get("concepts")
+    if not isinstance(concepts, list) or len(concepts) != len(job.sources):
+        return job
+    words = [one.get("initializer_token") if isinstance(one, dict) else None for one in concepts]
+    if not job.concepts:
+        return replace(job, initializer_token=job.initializer_token or words[0])
+    sources = zip(job.concepts, words, strict=True)
+    kept = [replace(one, initializer_token=one.initializer_token or word) for one, word in sources]
+    return replace(job, concepts=tuple(kept))
 
 
 def identity(
-    job: TrainJob, config: TrainingConfig, base: "Base", pictures: Sequence[Sequence[Picture]]
+    job: TrainJob,
+    config: TrainingConfig,
+    base: "Base",
+    pictures: Sequence[Sequence[Picture]],
+    regularization: Sequence[Sequence[CaptionedPicture]] = (),
 ) -> dict[str, Any]:
     """Return what decides a run's result: two runs may share a name only if these are equal.
 
@@ -28,8 +54,10 @@ def identity(
         config: As it was resolved.
         base: The base to train on.
         pictures: The pictures of each subject to train on.
+        regularization: The regularization pictures of each subject; an empty list where the base
+            generates them, and so has nothing at all.
     """
-    concepts = [
+    concepts: list[dict[str, Any]] = [
         {
             "class_noun": subject.class_noun,
             "modifier_token": subject.token,
@@ -38,6 +66,10 @@ def identity(
         }
         for subject, shown in zip(config.subjects, pictures, strict=True)
     ]
+    for concept, brought in zip(concepts, regularization, strict=bool(regularization)):
+        # Runs with generated pictures are described as they were before there were others.
+        if brought:
+            concept["regularization"] = _summary(brought)
     described = asdict(config) | {
         "concepts": concepts,
         "base": base.name,
@@ -52,9 +84,17 @@ def identity(
     return described
 
 
+def _summary(brought: Sequence[CaptionedPicture]) -> str:
+    """Describe captioned pictures so that two descriptions differ where anything of them does."""
+    content = json.dumps([(one.picture.digest, one.caption) for one in brought])
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"{len(brought)} captioned pictures {digest[:16]}"
+
+
 def digest(asked: dict[str, Any]) -> str:
     """Return a short hash of a run's identity that more steps do not change."""
-    same = {key: value for key, value in asked.items() if key not in ("steps", "base")}
+    known = by_first_names(asked)
+    same = {key: value for key, value in known.items() if key not in ("steps", "base")}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,22 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cdcore.errors import ConfigError
+from cdcore.errors import one_line
 from cdcore.pocket.pretraining.checks import check_piece
 from cdcore.pocket.pretraining.piece import Piece, completed_steps
 from rayjobs.cli.console import plain_console
+from rayjobs.cli.output_checks import check_place
+from rayjobs.config.pretraining import PretrainJob
+from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import result_folder
 
 if TYPE_CHECKING:
-    from ray.train import ScalingConfig
-
     from rayjobs.runs.run_directory import RunDirectory
-from rayjobs.config.pretraining import PretrainJob
 
 __all__ = ["run"]
 
 _RUN_FOLDER = ".run"
 """Beside the base, while a piece lasts: what it is doing now, and what Ray Train notes."""
+_GPUS = {"auto": None, "cpu": False, "cuda": True}
 
 
 def run(job: PretrainJob) -> bool:
@@ -44,6 +45,9 @@ def run(job: PretrainJob) -> bool:
         seed=job.seed,
     )
     check_piece(piece)
+    check_place(folder)
+    check_place(piece.work, "--cache")
+    check_joinable()
     # Torch and Ray take seconds to import: what needs neither should not wait.
     from rayjobs.cluster.connection import connected
     from rayjobs.runs.progress import RunProgress
@@ -62,8 +66,8 @@ def run(job: PretrainJob) -> bool:
     if not finished:
         console.print("the time is over; the same command continues")
     if (folder / SAMPLES_FILE).exists():
-        console.print(f"samples: {folder / SAMPLES_FILE}")
-    console.print(f"base:    {folder}")
+        console.print(f"samples: {one_line(folder / SAMPLES_FILE)}")
+    console.print(f"base:    {one_line(folder)}")
     return finished
 
 
@@ -71,10 +75,10 @@ def _fit(job: PretrainJob, piece: Piece, notes: "RunDirectory", console: Console
     from ray.train import RunConfig
     from ray.train.torch import TorchTrainer
 
-    from rayjobs.cluster.connection import tell_if_busy
+    from rayjobs.cluster.scaling import scaling, tell_if_busy
     from rayjobs.training.pretrain_worker import pretrain_worker
 
-    resources = _scaling(job)
+    resources = scaling(job.workers, console, gpus=_GPUS[job.device])
     tell_if_busy(console, resources)
     # Ray's annotations know neither what a worker returns nor where to find it.
     trainer: Any = TorchTrainer
@@ -90,12 +94,3 @@ def _fit(job: PretrainJob, piece: Piece, notes: "RunDirectory", console: Console
         # What Ray's own handlers of SIGINT and SIGTERM end with.
         raise KeyboardInterrupt from exit_
     return bool(result.return_value)
-
-
-def _scaling(job: PretrainJob) -> "ScalingConfig":
-    from rayjobs.cluster.connection import scaling
-
-    config = scaling(job.workers, use_gpu=False if job.device == "cpu" else None)
-    if job.device == "cuda" and not config.use_gpu:
-        raise ConfigError("--device cuda, but the cluster has no GPU; give --device cpu")
-    return config

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cdcore.formats.exports.tool_names import ToolName
 from cdcore.pictures.picture_folder import Picture
+from cdcore.training.captioned_pictures import CaptionedPicture
 from cdcore.training.config import TrainingConfig
 from rayjobs.runs.run_directory import RunDirectory
 
@@ -52,6 +53,8 @@ class TrainTask:
         sample_seeds: Seeds of the before/after pictures.
         identity: The digest of the run; checkpoints of another are none of its own.
         session: The name of this start of the run; a later one takes the run over.
+        regularization: The regularization pictures of each subject, decoded as well; an empty list
+            where the base generates them.
         exports: Tools to write files for.
         label: What monitoring calls the run; the name of the concept unless it is set.
         scoring: When the run is scored on the way, and Ray told of it; None is never.
@@ -68,6 +71,7 @@ class TrainTask:
     sample_seeds: tuple[int, ...]
     identity: str
     session: str
+    regularization: Sequence[Sequence[CaptionedPicture]] = ()
     exports: tuple[ToolName, ...] = ()
     label: str = ""
     scoring: ScorePlan | None = None

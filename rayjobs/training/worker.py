@@ -48,13 +48,23 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
     trained = time.monotonic()
     summary = None
     if dist.get_rank() == 0:
-        seconds = {"prepare": prepared - started, "train": trained - prepared}
+        seconds = {
+            "prepare": prepared - started,
+            "train": trained - prepared,
+            "earlier": _seconds_of_steps(task, first_step),
+        }
         concept = trained_concept(base, task.config, parameters)
         task.run.check_claim(task.session)
         summary = finish_run(base, concept, task, seconds)
     if task.scoring is not None:
         _report_end(task, summary)
     return summary
+
+
+def _seconds_of_steps(task: TrainTask, count: int) -> float:
+    """Return how long the first steps took, which earlier starts of the run have done."""
+    lines = task.run.read_metrics()
+    return float(sum(line["seconds"] for line in lines if line["step"] <= count))
 
 
 def _scorer(
@@ -107,12 +117,13 @@ def _assemble(
     def on_progress(phase: str, done: int, total: int) -> None:
         task.run.write_phase(phase, done, total)
 
+    needed = (base, task.config, task.pictures, task.cache, on_progress, task.regularization)
     is_first_of_node = ray.train.get_context().get_local_rank() == 0
     if is_first_of_node:
-        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+        data = prepare(*needed)
     dist.barrier()
     if not is_first_of_node:
-        data = prepare(base, task.config, task.pictures, task.cache, on_progress)
+        data = prepare(*needed)
     parameters = ConceptParameters.initial(base, task.config).to(base.device)
     engine = DeepSpeedEngine(parameters, task.config.learning_rate, zero_stage=task.zero_stage)
     first_step = _resume(engine, task)

@@ -214,7 +214,7 @@ async def _draw_thumbnail(
         mix=ConceptMix.of((reference, 1.0), method=""),
         client="thumbnails",
     )
-    events = await admitted(request, service.gateway, wanted)
+    _, events = await admitted(request, service.gateway, wanted)
     pictures = [event async for event in events if isinstance(event, Picture)]
     settings = {"prompt": wanted.prompt, "seed": 0, "concept": listed.name}
     return await asyncio.to_thread(encode, pictures[0].pixels, settings, PictureFile())

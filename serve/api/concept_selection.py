@@ -20,8 +20,10 @@ _VERSION_MARK = "@"
 
 def choose(
     request: ImageRequest, facts: ServiceFacts, catalogue: Catalogue, caller: Caller
-) -> ConceptMix:
-    """Return what a request is to be drawn with; reads the store for versions that are not current.
+) -> tuple[ConceptMix, list[ListedConcept]]:
+    """Return what a request is to be drawn with, and its concepts in the versions chosen.
+
+    It reads the store for versions that are not current.
 
     Args:
         request: Names concepts in ``concepts``; or in ``model``, as "mycat", "mycat@2" or
@@ -57,7 +59,7 @@ def choose(
         ]
     mix, listed = _mixed(choices, request.merge, facts, catalogue, caller)
     _check_tokens(listed)
-    return mix
+    return mix, listed
 
 
 def mix_of(

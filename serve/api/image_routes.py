@@ -3,37 +3,30 @@
 import asyncio
 import base64
 import json
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from cdcore.errors import ConfigError, CustomDiffusionError
+from cdcore.errors import CustomDiffusionError
 from serve.api.authentication import CallerDependency, ServiceDependency
-from serve.api.concept_selection import choose
 from serve.api.errors import error_body, status_of
-from serve.api.middleware import request_id
+from serve.api.generation import Generation, generation_of
 from serve.api.schemas import (
     ErrorAnswer,
     ImageAnswer,
     ImageData,
     ImageRequest,
-    Provenance,
-    UsedConcept,
 )
 from serve.api.service import Service
-from serve.catalogue.caller import Caller
-from serve.concepts.mix import ConceptMix
-from serve.engine.request import Done, Event, Picture, PictureRequest, Preview
-from serve.gateway.facts import ServiceFacts
+from serve.engine.request import Done, Event, Picture, Preview
 from serve.payloads.event_stream import admitted
-from serve.payloads.image_file import MEDIA_TYPES, PictureFile, encode
+from serve.payloads.image_file import MEDIA_TYPES, encode
 from serve.payloads.json_safe import json_safe
 
 __all__ = ["router"]
@@ -47,26 +40,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorAnswer, "description": "too much work; Retry-After says when"},
     503: {"model": ErrorAnswer, "description": "no engine is ready"},
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Generation:
-    """A client's request, what the engine is asked for it, and how its pictures are made."""
-
-    body: ImageRequest
-    wanted: PictureRequest
-    size: tuple[int, int]
-    provenance: Provenance
-
-    @property
-    def file(self) -> PictureFile:
-        """How finished pictures are written."""
-        return PictureFile(kind=self.body.output_format, quality=self.body.output_compression)
-
-    def settings(self, seed: int) -> dict[str, Any]:
-        """Return how a picture was made, as it is written into its file."""
-        provenance = self.provenance.model_dump(exclude={"residuals"})
-        return {"prompt": self.body.prompt, "seed": seed, **provenance}
 
 
 @router.post(
@@ -85,15 +58,16 @@ async def generate(
 ) -> Any:
     """Draw pictures, of the base, of concepts, or of a merge of them."""
     facts = await service.facts()
-    generation = await _generation_of(body, facts, service, caller)
+    generation = await generation_of(body, facts, service, caller)
     charge = len(generation.wanted.seeds) * generation.wanted.steps
     limit = caller.row_steps_per_minute
     service.quotas.take(caller.owner, charge, limit, time.monotonic())
     try:
-        events = await admitted(request, service.gateway, generation.wanted)
+        accepted, events = await admitted(request, service.gateway, generation.wanted)
     except CustomDiffusionError:
         service.quotas.give_back(caller.owner, charge, limit)
         raise
+    generation.note_unread(accepted.unread)
     if body.stream:
         return StreamingResponse(_stream(events, generation), media_type="text/event-stream")
     async with aclosing(events):
@@ -113,79 +87,8 @@ async def linked_picture(name: str, service: ServiceDependency) -> Response:
     return Response(linked.data, media_type=linked.media_type)
 
 
-async def _generation_of(
-    body: ImageRequest, facts: ServiceFacts, service: Service, caller: Caller
-) -> _Generation:
-    """Complete what a client asks for; errors as for `choose`, and for a size or a prompt."""
-    _check_prompts(body, service.settings.prompt_chars)
-    size = _size(body.size, facts)
-    # Versions that are not current are looked up in the store.
-    mix = await asyncio.to_thread(choose, body, facts, service.catalogue, caller)
-    wanted = _picture_request(body, facts, mix, size, caller.owner or body.user or "")
-    return _Generation(
-        body=body, wanted=wanted, size=size, provenance=_provenance_of(wanted, facts)
-    )
-
-
-def _check_prompts(body: ImageRequest, most: int) -> None:
-    longest = max(len(body.prompt), len(body.negative_prompt))
-    if longest > most:
-        raise ConfigError(f"a prompt has {longest} characters, at most {most} are read")
-
-
-def _picture_request(
-    body: ImageRequest, facts: ServiceFacts, mix: ConceptMix, size: tuple[int, int], client: str
-) -> PictureRequest:
-    """Return what the engine is asked for; what the body leaves open is as the base has it."""
-    first = secrets.randbits(32) if body.seed is None else body.seed
-    return PictureRequest(
-        prompt=body.prompt,
-        seeds=tuple((first + number) % 2**64 for number in range(body.n)),
-        steps=body.num_inference_steps or facts.steps,
-        guidance_scale=body.guidance_scale or facts.guidance_scale,
-        sampler=body.sampler or facts.sampler,
-        negative_prompt=body.negative_prompt,
-        mix=mix,
-        size=size,
-        client=client,
-        deadline_s=body.deadline_s,
-        deterministic=body.deterministic,
-        previews=body.partial_images if body.stream else 0,
-    )
-
-
-def _provenance_of(wanted: PictureRequest, facts: ServiceFacts) -> Provenance:
-    """Return how pictures are made, whose merge has not reported its errors yet."""
-    return Provenance(
-        request_id=request_id(),
-        base=facts.base_name,
-        base_fingerprint=facts.base_fingerprint,
-        concepts=[
-            UsedConcept(name=reference.name, version=reference.version, weight=weight)
-            for reference, weight in wanted.mix.parts
-        ],
-        merge=wanted.mix.method or None,
-        residuals={},
-        steps=wanted.steps,
-        guidance_scale=wanted.guidance_scale,
-        sampler=wanted.sampler,
-        negative_prompt=wanted.negative_prompt,
-        deterministic=wanted.deterministic,
-    )
-
-
-def _size(text: str, facts: ServiceFacts) -> tuple[int, int]:
-    if text == "auto":
-        return facts.sizes[0]
-    for width, height in facts.sizes:
-        if text == f"{width}x{height}":
-            return width, height
-    allowed = ", ".join(f"{width}x{height}" for width, height in facts.sizes)
-    raise ConfigError(f"size is {text!r}, this service draws auto, {allowed}")
-
-
 async def _answer(
-    events: AsyncIterator[Event], generation: _Generation, service: Service, address: str
+    events: AsyncIterator[Event], generation: Generation, service: Service, address: str
 ) -> ImageAnswer:
     data: dict[int, ImageData] = {}
     residuals: Mapping[str, float] = {}
@@ -206,10 +109,11 @@ async def _answer(
         output_format=generation.body.output_format,
         size="x".join(map(str, generation.size)),
         provenance=generation.provenance,
+        warnings=generation.warnings,
     )
 
 
-def _held(file: bytes, generation: _Generation, service: Service, address: str) -> dict[str, str]:
+def _held(file: bytes, generation: Generation, service: Service, address: str) -> dict[str, str]:
     """Return a picture in the form that was asked for."""
     if generation.body.response_format == "b64_json":
         return {"b64_json": base64.b64encode(file).decode()}
@@ -219,7 +123,7 @@ def _held(file: bytes, generation: _Generation, service: Service, address: str) 
 
 
 async def _stream(
-    events: AsyncGenerator[Event, None], generation: _Generation
+    events: AsyncGenerator[Event, None], generation: Generation
 ) -> AsyncIterator[str]:
     """Yield server-sent events: previews, each finished picture, and an error if there is one."""
     previews = dict.fromkeys(range(len(generation.wanted.seeds)), 0)
@@ -243,19 +147,24 @@ async def _stream(
         yield _event("error", error_body(status, str(error), code))
 
 
-async def _partial(event: Preview, number: int, generation: _Generation) -> str:
+async def _partial(event: Preview, number: int, generation: Generation) -> str:
     file = replace(generation.file, size=generation.size)
     data = await asyncio.to_thread(encode, event.pixels, {"preview": True}, file)
     place = {"partial_image_index": number, "image_index": event.number}
     return _event("image_generation.partial_image", {**_common(data, generation), **place})
 
 
-async def _completed(event: Picture, generation: _Generation) -> str:
+async def _completed(event: Picture, generation: Generation) -> str:
     data = await asyncio.to_thread(
         encode, event.pixels, generation.settings(event.seed), generation.file
     )
     provenance = generation.provenance.model_dump()
-    origin = {"seed": event.seed, "image_index": event.number, "provenance": provenance}
+    origin = {
+        "seed": event.seed,
+        "image_index": event.number,
+        "provenance": provenance,
+        "warnings": generation.warnings,
+    }
     # OpenAI's pictures cost tokens; its clients expect the numbers.
     usage = {
         "input_tokens": 0,
@@ -268,7 +177,7 @@ async def _completed(event: Picture, generation: _Generation) -> str:
     )
 
 
-def _common(data: bytes, generation: _Generation) -> dict[str, Any]:
+def _common(data: bytes, generation: Generation) -> dict[str, Any]:
     return {
         "b64_json": base64.b64encode(data).decode(),
         "created_at": int(time.time()),

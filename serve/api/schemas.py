@@ -127,6 +127,10 @@ class UsedConcept(BaseModel):
     name: str
     version: str
     weight: float
+    unread: bool = Field(
+        default=False,
+        description="whether the prompt names it only in the part that the base does not read",
+    )
 
 
 class Provenance(BaseModel):
@@ -143,6 +147,9 @@ class Provenance(BaseModel):
     sampler: str
     negative_prompt: str
     deterministic: bool
+    unread: dict[str, str] = Field(
+        default={}, description="the end of prompt and negative_prompt, where it is cut off"
+    )
 
 
 class ImageData(BaseModel):
@@ -154,7 +161,7 @@ class ImageData(BaseModel):
 
 
 class ImageAnswer(BaseModel):
-    """OpenAI's answer, with ``provenance``."""
+    """OpenAI's answer, with ``provenance`` and ``warnings``."""
 
     created: int
     data: list[ImageData]
@@ -162,6 +169,9 @@ class ImageAnswer(BaseModel):
     output_format: OutputFormat
     size: str
     provenance: Provenance
+    warnings: list[str] = Field(
+        default=[], description="what of the prompts does not do what its writer may think"
+    )
 
 
 class ModelAnswer(BaseModel):

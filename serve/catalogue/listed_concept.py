@@ -81,6 +81,11 @@ class ListedConcept:
         return tuple(subject.token for subject in self.subjects if subject.token is not None)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What prompts name its subjects by: tokens, or nouns in lower case without one."""
+        return tuple(subject.token or subject.class_noun.lower() for subject in self.subjects)
+
+    @property
     def phrases(self) -> tuple[str, ...]:
         """How prompts name each of its subjects."""
         return tuple(subject.phrase for subject in self.subjects)

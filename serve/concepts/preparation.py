@@ -151,14 +151,19 @@ class Preparer:
             preparation.settle(Merged(concept.update, concept.tokens, {}))
         else:
             with self._lock:
-                is_first = mix not in self._waiting
-                self._waiting.setdefault(mix, []).append(preparation)
+                # Another's merge may have been made while these concepts were on their way.
+                known = self.merges.get(mix)
+                is_first = known is None and mix not in self._waiting
+                if known is None:
+                    self._waiting.setdefault(mix, []).append(preparation)
             # From here on the merge holds the concepts, once for all who wait for it.
             preparation.lease = None
             if is_first:
                 self._executor.submit(self._merge_for_all, mix, lease)
             else:
                 self._store.release(lease)
+            if known is not None:
+                preparation.settle(known)
 
     def _merge_for_all(self, mix: ConceptMix, lease: Lease) -> None:
         outcome: Merged | CustomDiffusionError
@@ -169,10 +174,10 @@ class Preparer:
         except Exception as error:
             _log.exception("a merge has failed")
             outcome = ServingError(f"the concepts cannot be merged: {error!r}")
-        else:
-            self.merges.put(mix, outcome, tensor_bytes((outcome.update, outcome.tokens)))
         self._store.release(lease)
         with self._lock:
+            if isinstance(outcome, Merged):
+                self.merges.put(mix, outcome, tensor_bytes((outcome.update, outcome.tokens)))
             waiting = self._waiting.pop(mix)
         for preparation in waiting:
             preparation.settle(outcome)

@@ -17,7 +17,7 @@ from cdcore.formats.format import Format
 from cdcore.formats.known_formats import FORMATS
 from cdcore.formats.tensors.kv_base import KVBase
 
-__all__ = ["CONCEPT", "EXPORTS", "Download", "check_format", "export", "needs_weights"]
+__all__ = ["CONCEPT", "EXPORTS", "Download", "check_format", "export"]
 
 CONCEPT = "concept"
 """The format that this project reads."""
@@ -52,17 +52,12 @@ def check_format(name: str) -> str:
     return name
 
 
-def needs_weights(name: str) -> bool:
-    """Whether a format holds the weights of the base, with the concept in them."""
-    return name in FORMATS and FORMATS[name].holds == "weights"
-
-
 def export(concept: Concept, base: KVBase, name: str) -> Download:
     """Write a concept in another tool's format.
 
     Args:
         concept: The concept, under the name that its files get.
-        base: The concept's base, with weights where `needs_weights` says so.
+        base: The concept's base, with its weights.
         name: The format or the tool; not `CONCEPT`, whose file exists.
 
     Raises:

@@ -1,8 +1,10 @@
 """What the HTTP side must know of a base that it does not hold."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdcore.errors import one_line
 from cdcore.model.base import Base
 from cdcore.model.profiles import SamplerName
 from serve.engine.config import EngineConfig, limits_of, native_size
@@ -43,7 +45,7 @@ class ServiceFacts:
         """
         profile, layout = base.profile, base.seam.layout
         return cls(
-            base_name=Path(base.name).name if Path(base.name).is_dir() else base.name,
+            base_name=one_line(Path(base.name).name if os.path.isdir(base.name) else base.name),
             base_fingerprint=base.fingerprint,
             widths=layout.widths,
             text_width=layout.text_width,

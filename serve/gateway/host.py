@@ -22,7 +22,7 @@ from serve.engine.engine import Engine
 from serve.engine.metrics import figures
 from serve.engine.preview import PreviewMap
 from serve.engine.request import Done, Event, Failed, PictureRequest
-from serve.gateway.exporting import CONCEPT, Download, check_format, export, needs_weights
+from serve.gateway.exporting import CONCEPT, Download, check_format, export
 from serve.gateway.facts import ServiceFacts
 from serve.gateway.protocol import Accepted, EngineEvent, KeptMerge, Weighted
 
@@ -102,6 +102,7 @@ class EngineHost:
 
         try:
             await asyncio.to_thread(self._source.locate, request.mix.references)
+            accepted = await asyncio.to_thread(self._accepted, request)
             key = self.engine.submit(request, tell)
         except CustomDiffusionError as error:
             yield Failed(error)
@@ -111,7 +112,7 @@ class EngineHost:
             yield Failed(ServingError("the registry of concepts cannot be read at the moment"))
             return
         try:
-            yield Accepted()
+            yield accepted
             while True:
                 event = await inbox.get()
                 yield event
@@ -141,6 +142,11 @@ class EngineHost:
         """
         self.engine.check_health()
 
+    def _accepted(self, request: PictureRequest) -> Accepted:
+        texts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
+        found = {name: self._base.text_encoder.unread(text) for name, text in texts.items()}
+        return Accepted({name: unread for name, unread in found.items() if unread is not None})
+
     def _merge(self, weighted: Weighted, method: str, name: str) -> KeptMerge:
         updates = None
         if method == "sum":
@@ -160,8 +166,6 @@ class EngineHost:
                 data=self._registry.resolve(name, version).read_bytes(),
             )
         base = KVBase.of(self._base)
-        if base.stack is None and needs_weights(format_name):
-            base = KVBase.load(self._base.name)
         # The base may have been a folder, whose path is nobody's business.
         shown = self._facts.base_name
         concept = replace(self._registry.load(name, version), base_name=shown)

@@ -1,9 +1,10 @@
 """What the HTTP side asks of engines, wherever they run: in this process, or behind Ray."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from cdcore.model.unread_text import UnreadText
 from serve.concepts.mix import ConceptRef
 from serve.engine.request import Event, PictureRequest
 from serve.gateway.exporting import Download
@@ -17,7 +18,14 @@ Weighted = Sequence[tuple[ConceptRef, float]]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request has been admitted; what follows is what the engine tells."""
+    """A request has been admitted; what follows is what the engine tells.
+
+    Attributes:
+        unread: What the base does not read of the request's "prompt" and "negative_prompt"; without
+            those that it reads whole.
+    """
+
+    unread: Mapping[str, UnreadText] = field(default_factory=dict)
 
 
 EngineEvent = Accepted | Event

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 async def admitted(
     request: Request, gateway: Gateway, wanted: PictureRequest
-) -> AsyncGenerator[Event, None]:
+) -> tuple[Accepted, AsyncGenerator[Event, None]]:
     """Ask for pictures.
 
     Args:
@@ -29,7 +29,8 @@ async def admitted(
         wanted: What to draw.
 
     Returns:
-        What happens after the admission, up to `Done`. Whoever does not read to the end closes it.
+        The admission, and what happens after it, up to `Done`. Whoever does not read to the end
+        closes it.
 
     Raises:
         CustomDiffusionError: The request was refused. Reading raises what fails later.
@@ -37,7 +38,7 @@ async def admitted(
     events = _checked(while_heard(request, gateway.draw(wanted)))
     first = await anext(events)
     assert isinstance(first, Accepted)
-    return events
+    return first, events
 
 
 async def while_heard(request: Request, source: AsyncIterator[T]) -> AsyncGenerator[T, None]:

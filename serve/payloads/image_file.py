@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from cdcore.pictures.pixels import to_image
-from cdcore.pictures.png import SETTINGS_KEY
+from cdcore.pictures.png import SETTINGS_KEY, settings_text
 
 __all__ = ["MEDIA_TYPES", "PictureFile", "encode"]
 
@@ -52,7 +52,7 @@ def encode(pixels: Tensor, settings: Mapping[str, Any], file: PictureFile) -> by
     target = io.BytesIO()
     if file.kind == "png":
         text = PngInfo()
-        text.add_itxt(SETTINGS_KEY, json.dumps(dict(settings), ensure_ascii=False))
+        text.add_itxt(SETTINGS_KEY, settings_text(settings))
         image.save(target, format="PNG", pnginfo=text)
         return target.getvalue()
     exif = Image.Exif()

@@ -8,12 +8,13 @@ of this base is parsed into tensors, whose values must be numbers.
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cdcore.concepts.foreign_kinds import no_concept
 from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.concepts.stored_shapes import MERGE_PARTS
@@ -88,7 +89,7 @@ def check_upload(data: bytes, facts: ServiceFacts) -> None:
             f"the file has {len(data)} bytes, a concept of this base takes at most {most}"
         )
     header, start = _header(data)
-    metadata = _metadata(header.pop("__metadata__", None))
+    metadata = _metadata(header.pop("__metadata__", None), header)
     tensors = _tensors(header)
     _check_places(tensors, len(data) - start)
     if metadata.base_fingerprint != facts.base_fingerprint:
@@ -122,10 +123,10 @@ def _parsed(text: bytes | str) -> Any:
         ) from error
 
 
-def _metadata(given: Any) -> _Metadata:
+def _metadata(given: Any, names: Iterable[str]) -> _Metadata:
     text = given.get(METADATA_KEY) if isinstance(given, dict) else None
     if not isinstance(text, str) or not all(isinstance(value, str) for value in given.values()):
-        raise ConceptFileError("a safetensors file, but not a concept file of this project")
+        raise ConceptFileError(no_concept(names))
     try:
         return _Metadata.model_validate(_parsed(text))
     except ValidationError as error:

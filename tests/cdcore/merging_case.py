@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.merging import case as merging_case
 from cdcore.concepts.merge_inputs import MergeInputs
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, Update
 
 __all__ = ["made_inputs"]
 
@@ -30,7 +30,6 @@ def made_inputs(
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = [
-        Update(weight=torch.randn(shape, generator=generator) / shape[1] ** 0.5)
-        for _ in range(count)
+        DenseUpdate(torch.randn(shape, generator=generator) / shape[1] ** 0.5) for _ in range(count)
     ]
     return merging_case.draw_merge_inputs(updates or drawn, targets=targets, seed=seed)

@@ -1,12 +1,14 @@
 """Tests of `cdcore.files`."""
 
 import errno
+import json
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from cdcore.files import replacing, write_text
+from cdcore.files import readable, replacing, write_text
 
 
 def test_text_is_written_and_written_again_with_its_folder(tmp_path: Path) -> None:
@@ -80,3 +82,42 @@ def test_an_error_names_the_file_that_was_asked_for(
                 write_text(path, "text")
         assert caught.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 255,
+        "x" * 243 + ".safetensors",
+        "." + "x" * 254,
+        "x." + "y" * 253,
+        "猫" * 85,
+        "a\nb%20#?*[c] .txt",
+        os.fsdecode(b"caf\xe9.json"),
+    ],
+)
+def test_every_name_that_a_disk_holds_can_be_written(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "text")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [(name, "text")]
+
+
+def test_names_that_are_no_text_can_be_in_a_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    for written in (json.dumps({"file": name}, ensure_ascii=False), f'{{"file": "{name}"}}'):
+        write_text(tmp_path / "note.json", written)
+        assert json.loads((tmp_path / "note.json").read_text(encoding="utf-8")) == {"file": name}
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", os.fsdecode(b"caf\xe9")])
+def test_a_file_can_be_read_by_a_name_in_letters(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    path.write_text("text")
+    with readable(path) as named:
+        str(named).encode()
+        assert named.read_text() == "text"
+        assert (named == path) is name.isprintable()
+    assert path.read_text() == "text"
+    assert named.exists() is name.isprintable()

@@ -41,6 +41,7 @@ MODULES = (
     "cdcore.sampling.guidance",
     "cdcore.sampling.solvers",
     "cdcore.training.latent_cache",
+    "cdcore.training.latent_file",
     "cdcore.training.loss",
     "cdcore.training.row_schedule",
     "serve.api.authentication",

@@ -26,7 +26,9 @@ class Pool:
         monkeypatch.setattr(evaluate_driver, "check_shared", lambda folder, kind: None)
         monkeypatch.setattr(evaluate_driver, "tell_if_busy", lambda console, resources: None)
         monkeypatch.setattr(
-            evaluate_driver, "scaling", lambda workers: ScalingConfig(num_workers=workers)
+            evaluate_driver,
+            "scaling",
+            lambda workers, console, **_: ScalingConfig(num_workers=workers),
         )
 
     @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.train import ScalingConfig
+from rich.console import Console
 
 from cdcore.errors import CustomDiffusionError
 from rayjobs.training.task import TrainTask
@@ -19,6 +20,7 @@ class Cluster:
         tasks: What it was asked to train.
         error: How training ends, if not well.
         concept: Content of the concept file that training leaves.
+        earlier_s: How long earlier starts have trained.
         before: Called while training.
     """
 
@@ -27,13 +29,16 @@ class Cluster:
         self.tasks: list[TrainTask] = []
         self.error: BaseException | None = None
         self.concept = b""
+        self.earlier_s = 0.0
         self.before: Callable[[], None] = lambda: None
 
     @contextmanager
     def connected(self) -> Iterator[None]:
         yield
 
-    def scaling(self, workers: int) -> ScalingConfig:
+    def scaling(
+        self, workers: int, console: Console, *, gpus: bool | None, is_small: bool
+    ) -> ScalingConfig:
         if workers > self.workers:
             raise CustomDiffusionError("too many workers for this cluster")
         return ScalingConfig(num_workers=workers)
@@ -44,4 +49,9 @@ class Cluster:
         if self.error is not None:
             raise self.error
         task.run.concept_file.write_bytes(self.concept)
-        return {"name": task.run.name, "status": "finished", "seconds": {}, "metrics": {}}
+        return {
+            "name": task.run.name,
+            "status": "finished",
+            "seconds": {"earlier": self.earlier_s},
+            "metrics": {},
+        }

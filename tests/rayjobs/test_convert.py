@@ -10,6 +10,7 @@ from rayjobs import convert
 from tests.cdcore.concepts.test_stored_tensors import changed_copy
 from tests.rayjobs.command import command
 
+TWO = ("--modifier-token", "<a>", "<b>")
 BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "out.bin", "--to", "soul"), "expected one of concept, adobe"),
     (("CONCEPT", "out.bin"), "--to must be given"),
@@ -43,6 +44,17 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("key.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "has the key 'soul'"),
     (("good.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "--class-noun with 1"),
     (("good.bin", "o.safetensors", "--to", "concept", "--class-noun", "cat"), "give --base"),
+    (("good.bin", "o.bin", "--to", "adobe", "--modifier-token", "mycat"), "in angle brackets"),
+    (("good.bin", "o.bin", "--to", "adobe", "--modifier-token", "<A>"), "lower-case letters"),
+    (("good.bin", "o.bin", "--to", "adobe", "--modifier-token", "<a>", "<a>"), "<a> twice"),
+    (
+        (*("good.bin", "o.bin", "--to", "adobe", "--base", "TINY", "--class-noun", "cat"), *TWO),
+        "gives 2 names for 1 tokens (<new1>); give one name for each",
+    ),
+    (("CONCEPT", "o.bin", "--to", "adobe", *TWO), "gives 2 names for 1 tokens (<mycat>)"),
+    (("CONCEPT", "x" * 300, "--to", "peft"), "has 300 bytes, and a name on this disk at most 255"),
+    (("~no-such-user/x", "o.bin", "--to", "adobe"), "--source: ~no-such-user/x: there is no user"),
+    (("CONCEPT", "s3://bucket/o.bin", "--to", "adobe"), "expected a path on this machine"),
 ]
 
 

@@ -135,6 +135,7 @@ def test_a_run_leaves_what_it_promises(finished: Ended, plain: TrainJob, tiny_ba
     assert summary["steps"] == STEPS
     assert 0 < summary["seconds"]["train"] < summary["seconds"]["total"]
     assert summary["seconds"]["prepare"] > 0
+    assert summary["seconds"]["earlier"] == 0
     assert summary["concept_file"] == str(run.concept_file)
     assert all(Path(path).is_file() for path in summary["samples"])
     assert {path.name for path in run.samples.iterdir()} == {"before-after-0.png", "inputs.png"}

@@ -16,7 +16,7 @@ from cdcore.concepts.storage import load_concept, save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConceptFileError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from serve.concepts.mix import ConceptMix, ConceptRef
@@ -101,7 +101,7 @@ def weighted_sum(parts: Sequence[MergePart], method: str) -> Merged:
     tokens: dict[str, Tensor] = {}
     for _, concept, _ in parts:
         tokens |= concept.tokens
-    return Merged(Update(weight=total), tokens, {"residual": 0.25})
+    return Merged(DenseUpdate(total), tokens, {"residual": 0.25})
 
 
 def mix(*references: ConceptRef, weight: float = 1.0, method: str = "sum") -> ConceptMix:

@@ -15,7 +15,7 @@ from cdcore.concepts.subject import Subject
 from cdcore.merging.caption_bank import CaptionBank, written_captions
 from cdcore.merging.caption_statistics import CaptionStatistics, caption_statistics
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.registry.registry import Registry
 from serve.api.application import http_app
 from serve.api.service import Service
@@ -42,7 +42,7 @@ def make_concept(base: Base, name: str, *, noun: str = "", token: str | None = "
     token = f"<{name}>" if token == "" else token
     return Concept(
         name=name,
-        update=Update(weight=0.3 * common + 0.1 * random_update(shape, seed=seed).dense()),
+        update=DenseUpdate(0.3 * common + 0.1 * random_update(shape, seed=seed).dense()),
         tokens={} if token is None else {token: row},
         subjects=(Subject(class_noun=noun, token=token),),
         base_name=base.name,

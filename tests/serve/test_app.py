@@ -18,10 +18,11 @@ import yaml
 from ray import serve as ray_serve
 
 from cdcore.concepts.storage import save_concept
-from cdcore.errors import ConfigError
+from cdcore.errors import BaseModelError, ConfigError
 from cdcore.model.base import Base
 from cdcore.registry.registry import Registry
 from deploy.monitoring.panels import of_service
+from serve.api_keys import add_key
 from serve.app import app
 from serve.settings import ServiceSettings
 from tests.deploy.monitoring.promql import names_in
@@ -36,8 +37,9 @@ def config_text() -> str:
     return (ROOT / "serve" / "config.yaml").read_text()
 
 
-def test_both_applications_of_the_configuration_are_possible() -> None:
-    shown = config_text()
+def test_both_applications_of_the_configuration_are_possible(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys.json", owner="alice")
+    shown = config_text().replace("/shared/keys.json", str(tmp_path / "keys.json"))
     start = shown.index("  # - name:")
     hidden = shown[start:].replace("  # ", "  ")
     for text, replicas, gpus in (
@@ -51,11 +53,24 @@ def test_both_applications_of_the_configuration_are_possible() -> None:
         assert isinstance(app(settings), ray_serve.Application)
 
 
-def test_a_proxy_that_hides_clients_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_hides_clients_needs_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
     with pytest.raises(ConfigError, match="give a file of API keys"):
         app(ServiceSettings())
-    assert app(ServiceSettings(keys="keys.json"))
+    keys = tmp_path / "keys.json"
+    add_key(keys, owner="alice")
+    assert app(ServiceSettings(keys=str(keys)))
+
+
+def test_a_base_or_a_file_of_keys_that_is_not_there_is_refused_before_anything_is_deployed(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BaseModelError, match="cannot be loaded"):
+        app(ServiceSettings(base=str(tmp_path / "none")))
+    with pytest.raises(ConfigError, match="not a file of API keys"):
+        app(ServiceSettings(keys=str(tmp_path / "none.json")))
 
 
 @dataclass
@@ -85,7 +100,8 @@ def service(
     tiny_base: Base, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service")
-    registry = Registry(folder / "concepts")
+    # Names as people have them, and a path as it stands in a shell's command.
+    registry = Registry(folder / "my concepts%20#?")
     for name, file in save_mergeable(tiny_base, folder).items():
         if name != "mydog":
             registry.publish(file)
@@ -94,12 +110,13 @@ def service(
             free.bind(("127.0.0.1", 0))
         port, metrics_port = (int(free.getsockname()[1]) for free in (one, other))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+    environment["FOLDER"] = str(folder)
     environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "serve", "--base", str(tiny_folder), "--slots", "3"),
-                *("--registry", str(folder / "concepts"), "--port", str(port)),
+                *("--registry=$FOLDER/my concepts%20#?", "--port", str(port)),
                 *("--metrics-port", str(metrics_port)),
             ],
             cwd=ROOT,
@@ -139,6 +156,18 @@ def test_openai_s_own_client_draws_merges_streams_and_is_refused(service: Runnin
         assert answer.data[0].b64_json
         extra = answer.model_extra or {}
         assert 0 < extra["provenance"]["residuals"]["mycat.held_out"] < 1
+        assert extra["warnings"] == []
+        long = client.images.generate(
+            prompt=f"a <mycat> cat {'in the snow ' * 14}by a (<mychair>:1.2)",
+            extra_body={"num_inference_steps": 1},
+        )
+        told = long.model_extra or {}
+        assert [line.partition(" is ")[0] for line in told["warnings"][:1]] == ["'(<mychair>:1.2)'"]
+        assert "and with it <mychair>" in told["warnings"][1]
+        assert {used["name"]: used["unread"] for used in told["provenance"]["concepts"]} == {
+            "mycat": False,
+            "mychair": True,
+        }
         linked = client.images.generate(
             model="mycat", prompt="a <mycat> cat", response_format="url",
             extra_body={"num_inference_steps": 1},

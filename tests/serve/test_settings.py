@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from cdcore.errors import ConfigError
 from serve.settings import ServiceSettings
 
 
@@ -33,3 +34,17 @@ def test_sizes_become_those_of_the_engine() -> None:
     for wrong in ({"sizes": ["96"]}, {"sizes": ["0x64"]}, {"slots": 0}, {"sloths": 1}):
         with pytest.raises(ValidationError):
             ServiceSettings.model_validate(wrong)
+
+
+def test_every_path_may_lie_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CUSTOMDIFFUSION_ROOT", raising=False)
+    (tmp_path / "x").mkdir()
+    for text in ("~/x", "$HOME/x"):
+        paths = dict.fromkeys(("base", "registry", "keys", "captions", "cache"), text)
+        made = ServiceSettings.model_validate(paths).resolved()
+        assert {getattr(made, name) for name in paths} == {str(tmp_path / "x")}
+    with pytest.raises(ConfigError, match="no user's home ~no-such-user"):
+        ServiceSettings(keys="~no-such-user/keys.json").resolved()

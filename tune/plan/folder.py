@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from cdcore.errors import RunError
 from cdcore.files import write_text
+from rayjobs.runs.former_names import by_present_names
 from rayjobs.runs.run_directory import RunDirectory
 
 __all__ = ["Status", "SweepFolder", "TrialFolder", "TrialRecord"]
@@ -95,15 +96,25 @@ class TrialFolder:
             self._write({"settings": dict(settings), "started_s": started})
 
     def end(self, status: Status, error: str = "") -> None:
-        """Note how a trial has ended; the first word stands.
+        """Note how a trial has ended; the first word stands, and its run's own before any.
+
+        Args:
+            status: What has become of it, as far as the caller knows.
+            error: Why it has failed.
 
         Raises:
             OSError: The folder cannot be written.
         """
         noted = self._read()
-        if noted and "status" not in noted:
-            more = {"error": error} if error else {}
-            self._write(noted | {"status": status, "ended_s": time.time()} | more)
+        if not noted or "status" in noted:
+            return
+        ended_s = self._run_ended_s()
+        if ended_s is not None:
+            noted |= {"status": "finished", "ended_s": ended_s}
+        else:
+            noted |= {"status": status, "ended_s": time.time()}
+            noted |= {"error": error} if error else {}
+        self._write(noted)
 
     def record(self) -> TrialRecord | None:
         """Return what is known, or None for a trial that has not begun."""
@@ -111,12 +122,13 @@ class TrialFolder:
         if not noted:
             return None
         status: Status = noted.get("status", "open")
+        ended_s, error = noted.get("ended_s"), noted.get("error", "")
         # The run knows first: whoever notes the end may be gone by then.
-        if self.run.read_summary().get("status") == "finished":
-            status = "finished"
+        run_ended_s = self._run_ended_s()
+        if run_ended_s is not None:
+            status, ended_s, error = "finished", run_ended_s, ""
         history = self.run.read_scores()
         last = dict(history[-1]) if history else {}
-        ended = noted.get("ended_s")
         return TrialRecord(
             number=self.number,
             settings=noted["settings"],
@@ -124,8 +136,8 @@ class TrialFolder:
             step=last.pop("step", 0),
             scores=last,
             history=tuple(history),
-            seconds=None if ended is None else ended - noted["started_s"],
-            error=noted.get("error", ""),
+            seconds=None if ended_s is None else max(0.0, ended_s - noted["started_s"]),
+            error=error,
             run=self.run,
         )
 
@@ -133,11 +145,22 @@ class TrialFolder:
     def _file(self) -> Path:
         return self.path / "trial.json"
 
+    def _run_ended_s(self) -> float | None:
+        """Return when the run has finished, in seconds since the epoch; None where it has not."""
+        summary = self.run.read_summary()
+        if summary.get("status") != "finished":
+            return None
+        # Runs of earlier versions do not say it; their summary was the last that they wrote.
+        return float(summary.get("ended_s") or self.run.summary_file.stat().st_mtime)
+
     def _read(self) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._file.read_text(encoding="utf-8")))
+            noted = dict(json.loads(self._file.read_text(encoding="utf-8")))
         except (FileNotFoundError, TypeError, ValueError):
             return {}
+        if isinstance(noted.get("settings"), dict):
+            noted["settings"] = by_present_names(noted["settings"])
+        return noted
 
     def _write(self, noted: Mapping[str, Any]) -> None:
         write_text(self._file, json.dumps(dict(noted), indent=2) + "\n")

@@ -21,7 +21,15 @@ from cdcore.errors import ConfigError
 from cdcore.training.config import TrainingConfig
 from rayjobs.config.training import FIELD_GROUPS, TrainJob
 
-__all__ = ["SEARCHABLE", "Dimension", "check_space", "grid_size", "parse_space"]
+__all__ = [
+    "SEARCHABLE",
+    "Dimension",
+    "by_present_value",
+    "check_space",
+    "grid_size",
+    "most_of",
+    "parse_space",
+]
 
 SEARCHABLE = FIELD_GROUPS["training"]
 """The settings that a sweep may vary: all that a training configuration has, but what is taught."""
@@ -87,6 +95,16 @@ def parse_space(texts: Sequence[str]) -> tuple[Dimension, ...]:
     return space
 
 
+def by_present_value(text: str) -> str:
+    """Return the text of a dimension, as an earlier version wrote it, with the values of now."""
+    field, equals, values = text.partition("=")
+    setting = settings_of(TrainJob).get(field.strip())
+    if setting is None or not setting.renamed:
+        return text
+    present = [setting.renamed.get(value.strip(), value) for value in values.split(",")]
+    return field + equals + ",".join(present)
+
+
 def check_space(space: Sequence[Dimension], config: TrainingConfig, workers: int = 1) -> None:
     """Try what the space can come to: all combinations of the ends of ranges and of listed values.
 
@@ -103,6 +121,14 @@ def check_space(space: Sequence[Dimension], config: TrainingConfig, workers: int
             _try({dimension.field: value}, config, workers)
     for settings in itertools.islice(_corners(space), _MOST_CHECKED):
         _try(settings, config, workers)
+
+
+def most_of(space: Sequence[Dimension], field: str, otherwise: int) -> int:
+    """Return the largest value of a setting in the space, or ``otherwise`` where it is the same."""
+    return max(
+        (max(dimension.extremes) for dimension in space if dimension.field == field),
+        default=otherwise,
+    )
 
 
 def grid_size(space: Sequence[Dimension]) -> int:

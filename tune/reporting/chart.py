@@ -51,7 +51,7 @@ def plot_trials(
     axes = [figure.add_subplot(rows, columns, number + 1) for number in range(panels)]
     scored = [record for record in records if record.scores]
     order = ranked(records, goal)
-    shown = _scatter(axes[0], scored, records, goal)
+    shown = _scatter(axes[0], order, scored, records, goal)
     if shown is not None:
         figure.colorbar(shown, ax=axes[0], label="prior drift")
     for dimension, panel in zip(space, axes[1:], strict=True):
@@ -73,18 +73,23 @@ def plot_trials(
 
 
 def _scatter(
-    axes: Axes, scored: Sequence[TrialRecord], records: Sequence[TrialRecord], goal: Goal
+    axes: Axes,
+    order: Sequence[TrialRecord],
+    scored: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    goal: Goal,
 ) -> Any:
     axes.set_xlabel("image alignment")
     axes.set_ylabel("text alignment")
     axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     if not scored:
         return None
-    least = goal.least_text_alignment(scored[0].scores)
+    # Scores on the way are on fewer prompts, and so is what they say of the base.
+    least = goal.least_text_alignment((order or scored)[0].scores)
     axes.axhline(least, color=_STOPPED, linestyle="--", linewidth=1)
     numbers = front(records)
     axes.set_title(
-        "ringed: Pareto front of all three scores, crosses: stopped early, dashed: text floor",
+        "ringed: Pareto front of all three scores, crosses: not finished, dashed: text floor",
         fontsize="x-small",
         loc="left",
     )
@@ -117,7 +122,7 @@ def _against(axes: Axes, dimension: Dimension, scored: Sequence[TrialRecord], go
     """Draw one setting against image alignment; those out of bounds are hollow."""
     axes.set_xlabel(dimension.field)
     axes.set_ylabel("image alignment")
-    axes.set_title("hollow: out of bounds, grey: stopped early", fontsize="small", loc="left")
+    axes.set_title("hollow: out of bounds, grey: not finished", fontsize="small", loc="left")
     values = [record.settings.get(dimension.field) for record in scored]
     numbers = [isinstance(v, int | float) and not isinstance(v, bool) for v in values]
     if dimension.is_log:

@@ -5,13 +5,13 @@ Monitoring hears of what it finds, too.
 Where the output is no terminal, there is a line for each trial that begins or ends instead.
 """
 
-import threading
 from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from rayjobs.runs.follower import Follower
 from rayjobs.runs.run_directory import RunDirectory
 from tune.plan.folder import SweepFolder, TrialRecord
 from tune.plan.goal import Goal
@@ -38,8 +38,7 @@ class LiveTable:
         self._folder, self._goal, self._trials = folder, goal, trials
         self._console = console
         self._metrics = SweepMetrics(folder.path.name, goal, trials)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._follower = Follower(self._show, every_s=_POLL_S)
         self._live = Live(
             console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
@@ -51,7 +50,7 @@ class LiveTable:
         self._printed |= {line for record in self._folder.records() for line in self._lines(record)}
         if self._console.is_terminal:
             self._live.start()
-        self._thread.start()
+        self._follower.start()
         return self
 
     def __exit__(
@@ -60,16 +59,10 @@ class LiveTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
         self._folder.run.phase_file.unlink(missing_ok=True)
-        self._show()
+        self._follower.stop()
         if self._console.is_terminal:
             self._live.stop()
-
-    def _follow(self) -> None:
-        while not self._stop.wait(_POLL_S):
-            self._show()
 
     def _show(self) -> None:
         records = self._folder.records()

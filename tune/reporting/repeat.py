@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cdcore.errors import one_line
 from cdcore.files import write_text
 from rayjobs.config.training import TrainJob
 from rayjobs.runs.result_paths import absolute, base_name
@@ -15,7 +16,7 @@ from tune.plan.search_space import SEARCHABLE
 
 __all__ = ["repeat_command", "write_repeat"]
 
-_OF_ONE_RUN = ("output", "registry", "overwrite", "dry_run", "tflops")
+_OF_ONE_RUN = ("output", "registry", "overwrite", "dry_run", "tflops", "gpus")
 """Settings that do not decide what a run results in."""
 
 
@@ -43,7 +44,15 @@ def write_repeat(path: Path, job: TrainJob, config: Mapping[str, Any]) -> None:
 
 def repeat_command(path: Path) -> str:
     """Return the command that trains what is written at ``path``."""
-    return f"python rayjobs/train.py --config {shlex.quote(str(path))}"
+    return f"python rayjobs/train.py --config {_quoted(str(path))}"
+
+
+def _quoted(word: str) -> str:
+    """Quote a word for a shell, on one line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{one_line(escaped)}'"
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cdcore.errors import RunError
+from cdcore.errors import RunError, one_line
 from cdcore.files import replacing, write_text
 from tune.plan.folder import SweepFolder, TrialRecord
 from tune.plan.goal import Goal
@@ -109,11 +109,11 @@ Sought: the highest image alignment with a text alignment of at least {least:.3f
 
     {repeat_command(best_file)}
 
-trains it again. Its concept is `{best.run.concept_file}`.
+trains it again. Its concept is `{one_line(best.run.concept_file)}`.
 
 ## Trials
 
-Scores of trials that were stopped are of fewer steps, on fewer prompts.
+Scores of trials that were stopped or have failed are of fewer steps, on fewer prompts.
 
 {markdown_table(records, goal)}
 ![scores and settings](trials.png)

@@ -100,7 +100,9 @@ def arrow_table(records: Sequence[TrialRecord], goal: Goal) -> pa.Table:
         "goal": [goal.value(one.scores) if one.scores else None for one in records],
         "in_bounds": [goal.violation(one.scores) == 0 if one.scores else None for one in records],
         "on_front": [record.number in on_front for record in records],
-        "concept_file": [str(record.run.concept_file) for record in records],
+        "concept_file": [
+            str(one.run.concept_file) if one.status == "finished" else None for one in records
+        ],
     }
     for name in names:
         columns[f"setting.{name}"] = [record.settings.get(name) for record in records]

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cdcore.errors import first_line
+from cdcore.errors import first_line, one_line
+from cdcore.model.base_files import local_base
 from cdcore.model.meta_base import outline_base
 from rayjobs.cli.console import plain_console
 from rayjobs.cluster.connection import connected
@@ -20,7 +21,7 @@ from rayjobs.training.identity import differences
 from rayjobs.training.task import ScorePlan
 from tune.plan.folder import SweepFolder
 from tune.plan.job import SweepJob
-from tune.plan.search_space import check_space
+from tune.plan.search_space import by_present_value, check_space, most_of
 from tune.reporting.live_table import LiveTable
 from tune.reporting.report import best_of, write_report
 from tune.reporting.trial_table import rich_table, settings_text
@@ -63,7 +64,7 @@ def sweep(job: SweepJob) -> dict[str, Any]:
     if job.dry_run:
         config = resolve(job.training, outline_base(base_name(job.base)))
         check_space(job.space, config, job.workers)
-        console.print(f"{_plan_text(job)}; each of them:")
+        console.print(f"{_plan_text(job)}; one of them, with the settings before the search:")
         return dry_run(job.training, console)
     plan, steps = _planned(job, console)
     registry = open_registry(job.registry)
@@ -98,10 +99,10 @@ def _planned(job: SweepJob, console: Console) -> tuple[TrialPlan, int]:
     Returns:
         What trials have in common, without their resources, and the steps of the longest.
     """
-    task, asked = checked(job.training, console)
+    most = most_of(job.space, "regularization_images", 0)
+    task, asked = checked(job.training, console, most_regularization=most)
     check_space(job.space, task.config, job.workers)
-    longest = [max(one.extremes) for one in job.space if one.field == "steps"]
-    steps = longest[0] if longest else task.config.steps
+    steps = most_of(job.space, "steps", task.config.steps)
     folder = SweepFolder(result_folder(job.output, "--output") / job.folder.name, job.name)
     scoring = ScorePlan(
         every=score_every(job, steps),
@@ -133,6 +134,9 @@ def _check_same(stored: dict[str, Any], asked: dict[str, Any]) -> None:
         {**config, "sweep": {**config.get("sweep", {}), "steps": config.get("steps")}}
         for config in (stored, asked)
     ]
+    same[0]["sweep"]["search"] = [
+        by_present_value(text) for text in same[0]["sweep"].get("search", ())
+    ]
     differences(*same)
 
 
@@ -150,7 +154,8 @@ def _run(job: SweepJob, plan: TrialPlan, steps: int, console: Console) -> None:
     folder = plan.folder
     try:
         with LiveTable(folder, job.goal, job.trial_count, console), connected():
-            slots = cluster_slots(job)
+            is_small = local_base(plan.task.base).is_pocket
+            slots = cluster_slots(job, console, is_small=is_small)
             check_shared(folder.path, kind="GPU" if slots.uses_gpu else "CPU")
             # A killed driver's Ray may write for seconds more into its own folder of notes.
             shutil.rmtree(folder.notes, ignore_errors=True)
@@ -188,7 +193,7 @@ def _print_result(
             "or a higher --drift-ceiling with another --output, or search elsewhere"
         )
     if "published" in summary:
-        console.print(f"published: {summary['published']['file']}", soft_wrap=True)
-    console.print(f"report:  {summary['report']}", soft_wrap=True)
-    console.print(f"repeat:  {best['command']}", soft_wrap=True)
-    console.print(f"concept: {best['concept_file']}", soft_wrap=True)
+        console.print(f"published: {one_line(summary['published']['file'])}", soft_wrap=True)
+    console.print(f"report:  {one_line(summary['report'])}", soft_wrap=True)
+    console.print(f"repeat:  {one_line(best['command'])}", soft_wrap=True)
+    console.print(f"concept: {one_line(best['concept_file'])}", soft_wrap=True)

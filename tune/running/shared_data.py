@@ -72,7 +72,8 @@ def prepare_shared(task: TrainTask, configs: Sequence[TrainingConfig]) -> None:
             on_step=_telling(task, "pictures of the base"),
         )
     for config in configs:
-        prepare(base, config, task.pictures, task.cache, task.run.write_phase)
+        progress = task.run.write_phase
+        prepare(base, config, task.pictures, task.cache, progress, task.regularization)
 
 
 def _telling(task: TrainTask, phase: str) -> Callable[[int, int], Any]:

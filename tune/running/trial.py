@@ -18,8 +18,9 @@ from ray.train import Checkpoint, ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cdcore.errors import first_line
+from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.runs.verdict import allow
-from rayjobs.training.driver import fit
+from rayjobs.training.fit import fit
 from rayjobs.training.identity import digest
 from rayjobs.training.task import TrainTask
 from tune.plan.folder import SweepFolder, TrialFolder
@@ -157,11 +158,20 @@ def run_trial(settings: Mapping[str, Any], plan: TrialPlan) -> None:
         _train(folder, settings, plan)
         folder.end("finished")
     except Exception as error:
-        if not current.is_told_to_stop:
-            folder.end("failed", first_line(error))
-            raise
+        if current.is_told_to_stop:
+            _note_end(folder.run, {"status": "stopped"})
+            return
+        folder.end("failed", first_line(error))
+        _note_end(folder.run, {"status": "failed", "error": first_line(error)})
+        raise
     finally:
         current.has_ended.set()
+
+
+def _note_end(run: RunDirectory, ended: Mapping[str, Any]) -> None:
+    """Say in ``run.json`` how a run has ended, now that its workers are gone."""
+    if run.read_summary().get("status") != "finished":
+        run.write_summary({"name": run.name, **ended})
 
 
 run_trial.__mixins__ = (_LeadsItsWorkers,)  # type: ignore[attr-defined]

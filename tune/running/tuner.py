@@ -11,9 +11,17 @@ from typing import Any
 import ray
 from ray import tune as ray_tune
 from ray.train import ScalingConfig
+from rich.console import Console
 
 from cdcore.errors import CustomDiffusionError, RunError
-from rayjobs.cluster.connection import free_capacity, whole_capacity
+from rayjobs.cluster.autoscaler import can_grow
+from rayjobs.cluster.scaling import (
+    free_capacity,
+    make_room,
+    uses_gpus,
+    whole_capacity,
+    without_gpus,
+)
 from tune.plan.folder import SweepFolder
 from tune.plan.job import SweepJob
 from tune.plan.ranking import ranked
@@ -58,14 +66,23 @@ class _Ends(ray_tune.Callback):
             folder.end("failed", lines[-1] if lines else "it was lost")
 
 
-def cluster_slots(job: SweepJob) -> Slots:
+def cluster_slots(job: SweepJob, console: Console, *, is_small: bool) -> Slots:
     """Share the connected cluster out among the trials.
 
+    Args:
+        job: The sweep.
+        console: Told what is waited for.
+        is_small: Whether a trial suits CPUs.
+
     Raises:
-        ConfigError: The cluster cannot hold them.
+        ConfigError: The cluster cannot hold them, and does not grow.
     """
+    use_gpu = uses_gpus(job.gpus, is_small=is_small)
+    if can_grow():
+        make_room(job.workers * (job.concurrent or 1), console, use_gpu=use_gpu)
+    whole = whole_capacity()
     return share_out(
-        whole=whole_capacity(),
+        whole=whole if use_gpu else replace(whole, gpus=()),
         free=free_capacity(),
         workers=job.workers,
         trials=job.trial_count,
@@ -164,9 +181,10 @@ def _alone(slots: Slots, work: Any, *arguments: Any) -> None:
         CustomDiffusionError: The function has raised this, or could not run.
         OSError: The function has raised this.
     """
-    resources: dict[str, Any] = {"num_cpus": max(1, free_capacity().cpus_each(1))}
-    if slots.uses_gpu:
-        resources = {"num_cpus": 1, "num_gpus": 1}
+    resources: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1}
+    if not slots.uses_gpu:
+        each = max(1, free_capacity().cpus_each(1))
+        resources = {"num_cpus": each, "runtime_env": without_gpus()}
     try:
         ray.get(ray.remote(max_retries=0, **resources)(work).remote(*arguments))
     except ray.exceptions.RayTaskError as error:

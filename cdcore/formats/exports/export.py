@@ -23,6 +23,7 @@ from cdcore.formats.format import Format
 from cdcore.formats.lora import DIFFUSERS_LORA, KOHYA, PEFT_LORA
 from cdcore.formats.lycoris import LYCORIS
 from cdcore.formats.tensors.kv_base import KVBase
+from cdcore.model.update import FactoredUpdate
 
 __all__ = ["ToolExport", "clear_exports", "export_for_tool", "export_for_tools"]
 
@@ -150,7 +151,7 @@ def _format(concept: Concept, base: KVBase, tool: ToolName) -> Format:
     if tool == "peft":
         return PEFT_LORA
     height, width = concept.update.shape
-    pairs = concept.update.pairs
+    pairs = concept.update.pairs if isinstance(concept.update, FactoredUpdate) else ()
     ranks = [len(right) for _, right in pairs] * (len(base.layout.names) // max(1, len(pairs)))
     factors = sum(
         rank * (own + width) for rank, own in zip(ranks, base.layout.widths, strict=False)

@@ -6,6 +6,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.low_rank import Compressed, compress
 from cdcore.concepts.rank_rule import Rule
 from cdcore.model.seam import KVLayout
+from cdcore.model.update import FactoredUpdate
 
 __all__ = ["DEFAULT_RULE", "factored"]
 
@@ -27,7 +28,7 @@ def factored(
     Returns:
         The concept, and what compression lost; None where nothing was.
     """
-    if rule is None and concept.update.pairs:
+    if rule is None and isinstance(concept.update, FactoredUpdate):
         return concept, None
     made = compress(concept.update.to("cpu"), layout, rule or DEFAULT_RULE)
     return replace(concept, update=made.update), made

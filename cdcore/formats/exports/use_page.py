@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cdcore.concepts.concept import Concept
+from cdcore.errors import one_line
 from cdcore.formats.embedding import embedding_stems
 from cdcore.formats.exports.folder import listed
 from cdcore.formats.exports.tools import ToolFolders
@@ -42,9 +43,9 @@ def use_page(
     )
     return "\n".join(
         [
-            f"# {concept.name} for {places.title}",
+            f"# {one_line(concept.name)} for {places.title}",
             "",
-            f"For bases like {concept.base_name}. {quality}",
+            f"For bases like {one_line(concept.base_name)}. {quality}",
             "",
             "Files:",
             "",

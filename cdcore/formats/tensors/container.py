@@ -16,7 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cdcore.concepts.foreign_kinds import foreign_kind
 from cdcore.errors import ConceptFileError, first_line
+from cdcore.files import readable
 
 __all__ = ["MAX_BYTES", "Content", "open_content", "read_selected"]
 
@@ -54,7 +56,14 @@ def open_content(path: Path) -> Content:
     with path.open("rb") as file:
         is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
     tree, metadata = (_unpickled(path, MAX_BYTES), {}) if is_zip else _safetensors(path)
-    _check_tree(path, tree)
+    try:
+        _check_tree(path, tree)
+    except ConceptFileError as error:
+        # Some tools keep numbers and texts among the tensors.
+        kind = foreign_kind(map(str, tree))
+        if kind is not None:
+            raise ConceptFileError(f"{path}: {kind}") from error
+        raise
     return Content(path=path, tree=tree, metadata=metadata)
 
 
@@ -91,7 +100,7 @@ def _safetensors(
     path: Path, is_wanted: Callable[[str], bool] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with readable(path) as named, safe_open(named, framework="pt") as file:
             names = [name for name in file.keys() if is_wanted is None or is_wanted(name)]  # noqa: SIM118
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, TypeError) as error:
@@ -114,7 +123,8 @@ def _unpickled(path: Path, most: int) -> Mapping[str, Any]:
             f"{most / 2**30:.0f} GB; no tool writes such files"
         )
     try:
-        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with readable(path) as named:
+            tree = torch.load(named, map_location="cpu", weights_only=True, mmap=True)
     # A hostile pickle can make the unpickler raise anything.
     except Exception as error:
         raise ConceptFileError(

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdcore.errors import BaseModelError, ConceptFileError, ConfigError
+from cdcore.errors import BaseModelError, ConceptFileError, ConfigError, first_line
 from cdcore.formats.tensors.container import read_selected
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
@@ -58,15 +58,14 @@ class KVBase:
 
     @classmethod
     def of(cls, base: Base) -> "KVBase":
-        """Describe a base; its weights only where they are held in float32, not of an outline."""
-        layout, stack = base.seam.layout, base.seam.stack
-        has_weights = stack.dtype == torch.float32 and not stack.is_meta
+        """Describe a base; an outline has no weights."""
+        layout, stack = base.seam.layout, base.seam.read_stack
         return cls(
             name=base.name,
             layout=layout,
             encoder_widths=(layout.text_width,),
             is_v_prediction=base.noise_schedule.prediction_type == "v_prediction",
-            stack=stack.cpu() if has_weights else None,
+            stack=None if stack.is_meta else stack.float().cpu(),
         )
 
     @classmethod
@@ -85,7 +84,7 @@ class KVBase:
                 return _of_checkpoint(name, path)
             return _of_folder(name, named_folder(str(path) if name.startswith("~") else name))
         except (ConceptFileError, OSError, ValueError, KeyError) as error:
-            raise BaseModelError(f"base {name!r} cannot be read: {error}") from error
+            raise BaseModelError(f"base {name!r} cannot be read: {first_line(error)}") from error
 
     @property
     def family(self) -> Family | None:

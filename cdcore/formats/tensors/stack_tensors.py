@@ -3,7 +3,7 @@
 D rows of the stack, d text width, n tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from cdcore.errors import ConceptFileError
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Block, Update
+from cdcore.model.update import Block, DenseUpdate, FactoredUpdate, Update
 
 __all__ = [
     "matrix_factors",
@@ -61,7 +61,7 @@ def update_of_weights(path: object, weights: Mapping[str, Any], base: KVBase) ->
     ):
         after = _checked(path, name, weights[name], (width, base.layout.text_width))
         parts.append(after - before)
-    update = Update(weight=torch.cat(parts))
+    update = DenseUpdate(torch.cat(parts))
     share = float(update.dense().norm() / base.weights.norm())
     if share <= _FAR:
         return update, ""
@@ -94,7 +94,7 @@ def update_of_factors(path: object, factors: Mapping[str, Any], layout: KVLayout
         if rank == 0:
             left, right = torch.zeros(width, 1), torch.zeros(1, layout.text_width)
         blocks.append((left, right))
-    return Update(blocks=tuple(blocks))
+    return FactoredUpdate(tuple(blocks))
 
 
 def matrix_factors(update: Update, layout: KVLayout) -> dict[str, Block]:
@@ -159,15 +159,8 @@ def check_names(path: object, given: Mapping[str, Any], layout: KVLayout) -> Non
 
 def _float_matrices(update: Update, layout: KVLayout) -> dict[str, tuple[Tensor, Tensor | None]]:
     """Return each matrix, dense (D_n, d) with None, or as two factors; float32 or better."""
-    wide = update.to("cpu", torch.float32)
-    pairs: Sequence[tuple[Tensor, Tensor | None]]
-    if wide.blocks is not None:
-        pairs = wide.blocks
-    else:
-        whole = wide.weight if wide.left is None else wide.left
-        assert whole is not None
-        pairs = [(part, wide.right) for part in whole.split(list(layout.widths))]
-    return dict(zip(layout.names, pairs, strict=True))
+    parts = update.to("cpu", torch.float32).by_matrix(layout.widths)
+    return dict(zip(layout.names, parts, strict=True))
 
 
 def _flat(row: Any) -> Any:

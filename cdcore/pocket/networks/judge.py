@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from cdcore.files import replacing
+from cdcore.model.device import exact_float32
 from cdcore.model.quiet_loading import quiet_loading
 from cdcore.pocket.networks.architecture import TEXT_WIDTH, text_settings
 from cdcore.pocket.scenes.scene import COLORS, KINDS, PLACES, Scene
@@ -129,6 +130,7 @@ class Judge(nn.Module):
         rows = self.text_tower(input_ids=tokens.input_ids).text_embeds
         return nn.functional.normalize(rows, dim=-1)
 
+    @exact_float32()
     def see(self, pixels: Tensor) -> tuple[Tensor, SceneLogits]:
         """Return embeddings (B, d) and scene logits of (B, 3, 64, 64) pixels in [-1, 1]."""
         pooled = self.picture_tower(pixel_values=pixels.to(self.device)).pooler_output.flatten(1)
@@ -162,6 +164,7 @@ class Judge(nn.Module):
         return (self.see(pixels)[1].kinds[:, wanted] > 0).all(dim=1)
 
     @torch.no_grad()
+    @exact_float32()
     def look(self, pixels: Tensor) -> Tensor:
         """Return what the picture tower sees before any text is thought of, (B, d) of length 1.
 

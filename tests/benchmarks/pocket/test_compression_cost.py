@@ -71,7 +71,7 @@ def test_the_command_shows_and_writes_both_tables(
 ) -> None:
     images = write_pictures(tmp_path / "images")
     file = tmp_path / "figures.json"
-    words = ["--concept", concept_file, "--images", images, "--json", file]
+    words = ["--concept", concept_file, "--images", images, "--json", file, "--quick"]
     monkeypatch.setattr(sys, "argv", ["compression.py", *map(str, words)])
     with pytest.raises(SystemExit) as caught:
         run_command(compression.main)

@@ -8,7 +8,7 @@ from torch import nn
 from benchmarks.recipes.stock import install_processors
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from tests.benchmarks.case import case, noise
 
 PROMPTS = ("photo of a cat", "a dog in the snow")
@@ -32,7 +32,7 @@ def test_its_keys_and_values_get_the_gradient_that_the_update_gets(judged_folder
     features = base.text_encoder.encode(PROMPTS).detach()
     z = noise(2, *base.latent_shape)
     update = nn.Parameter(torch.zeros(base.seam.layout.shape))
-    text_kv = base.seam.project(features, Update(weight=update), first_token_gradient=False)
+    text_kv = base.seam.project(features, DenseUpdate(update), first_token_gradient=False)
     base.seam.predict(z, TIMESTEPS, text_kv).square().mean().backward()
     layers = install_processors(other.seam.unet)
     other.seam.unet(z, TIMESTEPS, features).sample.square().mean().backward()

@@ -12,7 +12,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.storage import load_concept, save_concept
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 
 
 def test_the_difference_of_a_stage_is_relative_to_the_largest_entry_of_the_first(
@@ -23,7 +23,7 @@ def test_the_difference_of_a_stage_is_relative_to_the_largest_entry_of_the_first
     def leave_a_concept(command: Sequence[str]) -> None:
         given = dict(zip(command[2::2], command[3::2], strict=True))
         stage, name = int(given["--zero-stage"]), given["--name"]
-        scaled = Update(weight=taught.update.dense() * (1 + stage / 8))
+        scaled = DenseUpdate(taught.update.dense() * (1 + stage / 8))
         made: Concept = replace(taught, name=name, update=scaled)
         folder = Path(given["--output"]) / name
         folder.mkdir(parents=True)

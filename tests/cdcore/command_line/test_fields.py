@@ -1,6 +1,7 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -31,6 +32,8 @@ class Parent:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job(Parent):
     """A job."""
+
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[str, str]]] = {"sampler": {"dpm": "dpm++"}}
 
     images: Path
     """Folder of pictures;
@@ -206,6 +209,8 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("images: " + "x" * 300, "images: the name xxxx"),
+        ("images: ~no-such-user/x", "images: ~no-such-user/x: there is no user's home"),
         ("step: 3", "unknown key 'step'; did you mean steps?"),
         ("class-noun: cat", "unknown key 'class-noun'; did you mean class_noun?"),
         ("1: cat", "unknown key 1"),
@@ -256,3 +261,13 @@ def test_only_what_cannot_be_unset_is_a_flag_without_a_value() -> None:
     assert SETTINGS["augment"].is_switch
     assert not SETTINGS["flip"].is_switch
     assert not SETTINGS["steps"].is_switch
+
+
+def test_a_value_of_another_name_before_is_refused_with_its_name_of_now(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--sampler is 'dpm', which is called 'dpm\+\+' now$"):
+        SETTINGS["sampler"].converted("dpm", "--sampler")
+    file = tmp_path / "job.yaml"
+    file.write_text("sampler: dpm\n")
+    with pytest.raises(ConfigError, match=r"job\.yaml: sampler is 'dpm', which is called"):
+        read_settings(file, SETTINGS)
+    assert SETTINGS["sampler"].converted("dpm++", "--sampler") == "dpm++"

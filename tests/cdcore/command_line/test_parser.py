@@ -96,6 +96,28 @@ def test_a_file_wins_over_defaults_and_a_flag_over_the_file_wherever_they_stand(
     assert job == Job(images=file.parent / "from-file", class_noun="toad", steps=7)
 
 
+def test_a_file_and_a_path_in_it_may_lie_in_the_home_folder(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(file.parent))
+    file.write_text("images: ~/pictures\nclass_noun: dog\n")
+    for argv in (["--config=~/job.yaml"], ["--config", "${HOME}/job.yaml"]):
+        assert _parse(argv).images == file.parent / "pictures"
+    assert _parse(["--images=~/x", "--class-noun=~/x"]).images == file.parent / "x"
+    assert _parse(["--images=x", "--class-noun=~/x"]).class_noun == "~/x"
+
+
+def test_what_standard_output_cannot_hold_is_written_with_a_backslash() -> None:
+    script = (
+        "import sys; from cdcore.command_line.parser import run_command\n"
+        "run_command(lambda: sys.stdout.write('a\\udcff\\n') and None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"a\\udcff\n", b"")
+
+
 def test_none_unsets_what_the_file_sets(file: Path) -> None:
     assert _parse(["--config", str(file), "--steps", "none"]).steps is None
 
@@ -141,6 +163,9 @@ def test_a_setting_may_stand_in_for_required_ones(file: Path) -> None:
         ((*REQUIRED_FLAGS, "--steps", "0"), "steps is 0, expected 1 or more"),
         (("--config",), "--config needs"),
         (("--config", "missing.yaml"), "missing.yaml: cannot be read"),
+        (("--config=",), "--config is '', expected a path"),
+        (("--config=~no-such-user/x",), "--config: ~no-such-user/x: there is no user's home"),
+        ((*REQUIRED_FLAGS, "--token", "\udcff"), "--token is '\\udcff', expected text in UTF-8"),
     ],
 )
 def test_bad_arguments_are_one_error_that_names_them(
@@ -201,11 +226,22 @@ def _raise(error: BaseException) -> Callable[[], None]:
     ("error", "status", "line"),
     [
         (PictureError("x.png: no picture"), 2, "error: x.png: no picture\n"),
-        (ConfigError("two\n  lines"), 2, "error: two lines\n"),
+        (ConfigError("two\nlines\udcff"), 2, "error: two\\nlines\\udcff\n"),
+        (
+            PermissionError(13, "Permission denied", "/a\nb"),
+            2,
+            "error: /a\\nb: Permission denied\n",
+        ),
         (OSError(28, "No space left on device"), 2, "error: No space left on device\n"),
         (PermissionError(13, "Permission denied", "/x"), 2, "error: /x: Permission denied\n"),
         (OSError("odd"), 2, "error: odd\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (
+            RuntimeError("Could not determine home directory."),
+            2,
+            "error: this user has no home: HOME is not set, and the system knows none; set HOME to "
+            "a folder that the user may write\n",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_an_exit_status(

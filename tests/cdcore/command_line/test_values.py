@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import pytest
 
-from cdcore.command_line.values import converted_value
+from cdcore.command_line.values import Location, converted_value
+from cdcore.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,9 @@ from cdcore.command_line.values import converted_value
         (Path, ("a/b", Path("a/b")), Path("a/b")),
         (Literal[0, 1], (1, "1"), 1),
         (Literal["1", "two"], ("1",), "1"),
+        (Location, ("s3://bucket/x",), "s3://bucket/x"),
+        (Location, ("a\udcff:0.5",), "a\udcff:0.5"),
+        (Path, ("a\udcff",), Path("a\udcff")),
     ],
 )
 def test_a_text_and_what_yaml_makes_of_it_mean_the_same(
@@ -38,8 +42,9 @@ def test_a_text_and_what_yaml_makes_of_it_mean_the_same(
         (bool, ("maybe", "", 2, 0.5, None, [True])),
         (int, (True, 2.5, "2.5", "", "seven", None, [1], float("nan"))),
         (float, (True, "nan", "inf", float("inf"), "", None, [1.0], "1" * 400)),
-        (str, (7, True, None, "a\0b", b"a")),
-        (Path, ("", "a\0b", 7, None, False)),
+        (str, (7, True, None, "a\0b", b"a", "a\udcff")),
+        (Location, (7, True, None, "a\0b", b"a", "a\ud800")),
+        (Path, ("", "a\0b", 7, None, False, "s3://bucket/x", "file:///x")),
         (Literal[0, 1], (True, False, 2, "2", None, [0])),
         (Literal["a"], ("b", "a\0", 1, None)),
     ],
@@ -48,3 +53,16 @@ def test_what_nobody_means_is_refused(kind: Any, values: tuple[Any, ...]) -> Non
     for value in values:
         with pytest.raises((ValueError, OverflowError)):
             converted_value(kind, value)
+
+
+def test_a_path_and_a_text_that_may_be_one_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    for text in ("~/x", "$HOME/x", "${HOME}/x"):
+        assert converted_value(Path, text) == Path("/home/me/x")
+        assert converted_value(Location, text) == "/home/me/x"
+        assert converted_value(str, text) == text
+
+
+def test_a_name_that_no_disk_holds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has 256 bytes, and a name on this disk at most 255"):
+        converted_value(Path, "x" * 256)

@@ -14,7 +14,7 @@ from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from tests.cdcore.concepts.full_concept import full_concept
 from tests.tiny import save_tiny_pipeline
 
@@ -76,7 +76,7 @@ def test_another_base_of_the_same_shape_is_used_only_when_allowed(
 
 def test_another_shape_is_never_used(concept: Concept, tiny_base: Base) -> None:
     rows, width = tiny_base.seam.layout.shape
-    longer = replace(concept, update=Update(weight=torch.zeros(rows + 1, width)))
+    longer = replace(concept, update=DenseUpdate(torch.zeros(rows + 1, width)))
     wider = replace(concept, tokens={"<my0>": torch.zeros(width + 1)})
     for wrong in (longer, wider):
         with pytest.raises(BaseMismatchError, match=r"'mycat'.*base"):

@@ -18,7 +18,7 @@ from cdcore.concepts.storage import save_concept
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, BaseModelError, ConceptFileError, TokenError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from tests.cdcore.concept_case import make_concept
@@ -214,7 +214,7 @@ def test_a_base_in_bfloat16_is_not_known_again(tiny_folder: Path, tiny_base: Bas
 
 
 UNFIT: dict[str, Callable[[Concept], Concept]] = {
-    "update": lambda made: replace(made, update=Update(weight=torch.zeros(8, 32))),
+    "update": lambda made: replace(made, update=DenseUpdate(torch.zeros(8, 32))),
     "token": lambda made: replace(made, tokens={"<mycat>": torch.zeros(8)}),
 }
 

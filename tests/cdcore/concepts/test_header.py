@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from cdcore.concepts.header import read_header
 from cdcore.concepts.storage import load_concept
@@ -41,6 +43,33 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     with pytest.raises(ConceptFileError, match="not a readable safetensors file"):
         read_header(tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["lora_unet_a.lora_up.weight"], "a LoRA, which this project writes but does not read"),
+        (["emb_params"], "an embedding"),
+        (["a.attn2.processor.to_k_custom_diffusion.weight"], "make a concept file of them with"),
+        (["soul"], "a safetensors file, but not a concept file of this project"),
+    ],
+)
+def test_another_tool_s_file_is_called_what_it_is(
+    names: list[str], kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file({name: torch.zeros(1) for name in names}, path)
+    for read in (read_header, load_concept):
+        with pytest.raises(ConceptFileError, match=kind):
+            read(path)
+
+
+def test_a_torch_file_is_sent_to_the_converter(tmp_path: Path) -> None:
+    torch.save({"unet": {}}, tmp_path / "delta.bin")
+    torch.save({"unet": {}}, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
+    for path in tmp_path.iterdir():
+        with pytest.raises(ConceptFileError, match=r"a torch file.*rayjobs/convert\.py"):
+            read_header(path)
 
 
 def test_only_another_shape_is_refused_and_what_is_unknown_is_none(

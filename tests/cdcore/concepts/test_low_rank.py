@@ -11,7 +11,7 @@ from cdcore.concepts.low_rank import BYTES_PER_VALUE, choose_ranks, compress
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.errors import ConfigError, UpdateShapeError
 from cdcore.model.seam import KVLayout
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 from tests.tiny import random_update
 
 WIDTHS = (5, 5, 16, 16)
@@ -65,15 +65,15 @@ def test_all_of_the_energy_is_the_update_itself(form: dict[str, Any], scope: Sco
     made = compress(update, LAYOUT, Rule(name="energy", value=1), scope=scope)
     torch.testing.assert_close(made.update.dense(), update.dense(), rtol=0, atol=4e-3)
     assert made.error < HALF
-    assert made.update.weight is None
+    assert isinstance(made.update, FactoredUpdate)
 
 
 def test_an_update_of_low_rank_is_found_to_be_of_that_rank() -> None:
     update = random_update(SHAPE, rank=3)
     for rule in (Rule(name="energy", value=1), Rule(name="rank", value=9)):
-        whole = compress(Update(weight=update.dense()), LAYOUT, rule, scope="stack")
+        whole = compress(DenseUpdate(update.dense()), LAYOUT, rule, scope="stack")
         assert {line.rank for line in whole.matrices} == {3}
-        each = compress(Update(weight=update.dense()), LAYOUT, rule)
+        each = compress(DenseUpdate(update.dense()), LAYOUT, rule)
         assert {line.rank for line in each.matrices} == {3}
 
 
@@ -94,9 +94,9 @@ def test_the_errors_are_those_of_what_is_stored() -> None:
 def test_each_matrix_keeps_its_share_of_the_energy_and_no_component_more(energy: float) -> None:
     update = random_update(SHAPE)
     made = compress(update, LAYOUT, Rule(name="energy", value=energy))
-    assert made.update.blocks is not None
+    assert isinstance(made.update, FactoredUpdate)
     for part, (left, _), line in zip(
-        matrices(update), made.update.blocks, made.matrices, strict=True
+        matrices(update), made.update.pairs, made.matrices, strict=True
     ):
         squares = torch.linalg.svdvals(part).square()
         share = squares.cumsum(0) / squares.sum()
@@ -157,7 +157,7 @@ def test_no_size_allows_rank_none() -> None:
 def test_matrices_of_nothing_stay_nothing(scope: Scope) -> None:
     weight = random_update(SHAPE).dense()
     weight[: WIDTHS[0]] = 0
-    for update in (Update(weight=weight), Update(weight=torch.zeros(SHAPE))):
+    for update in (DenseUpdate(weight), DenseUpdate(torch.zeros(SHAPE))):
         made = compress(update, LAYOUT, Rule(name="energy", value=0.9), scope=scope)
         assert made.update.dense().isfinite().all()
         assert made.matrices[0].error == 0

@@ -1,16 +1,23 @@
 """Tests of `cdcore.concepts.merge_inputs`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from cdcore.concepts.concept import Concept
-from cdcore.concepts.merge_inputs import TARGET_WEIGHTS, MergeInputs, describe
+from cdcore.concepts.merge_inputs import (
+    TARGET_WEIGHTS,
+    MergeInputs,
+    describe,
+    target_features,
+)
 from cdcore.concepts.prompt_rows import prompt_rows
 from cdcore.concepts.prompt_templates import concept_prompts
 from cdcore.errors import BaseMismatchError
 from cdcore.model.base import Base
+from cdcore.model.loading import load_base
 from tests.cdcore.concept_case import make_concept
 from tests.tiny import random_update
 
@@ -83,3 +90,24 @@ def test_a_concept_of_another_base_has_no_merge_inputs_here(tiny_base: Base) -> 
     foreign = replace(made(tiny_base, "cat"), base_fingerprint="0" * 64)
     with pytest.raises(BaseMismatchError):
         describe(foreign, tiny_base)
+
+
+def test_features_of_bfloat16_are_known_again_and_those_of_float32_are_none(
+    inputs: MergeInputs, tiny_folder: Path
+) -> None:
+    assert not inputs.is_coarse
+    rounded = replace(
+        inputs.constraint, features=inputs.constraint.features.bfloat16().half().float()
+    )
+    assert replace(inputs, constraint=rounded).is_coarse
+    coarse = load_base(str(tiny_folder))
+    coarse.text_encoder.model.bfloat16()
+    assert describe(made(coarse, "cat"), coarse).is_coarse
+
+
+def test_target_features_are_those_of_the_file_before_it_rounds_them(
+    inputs: MergeInputs, tiny_base: Base
+) -> None:
+    exact = target_features(tiny_base.text_encoder, inputs.subjects, inputs.tokens)
+    assert torch.equal(exact.half().float(), inputs.constraint.features)
+    assert not torch.equal(exact, inputs.constraint.features)

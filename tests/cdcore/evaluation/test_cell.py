@@ -5,18 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cdcore.evaluation.cell import Cell, filled
-
-CELL = Cell(
-    section="pair",
-    entry="pot+cat",
-    method="ridge",
-    part="prompts",
-    number=3,
-    nouns=("wooden pot", "cat"),
-    texts=("a {1} in a {0}",) * 2,
-    seeds=(6, 7),
-)
+from cdcore.evaluation.cell import filled
+from tests.cdcore.evaluation.cases import CELL
 
 
 def test_prompts_name_what_was_taught_and_are_scored_in_plain_words() -> None:

@@ -144,3 +144,19 @@ def test_what_is_not_there_is_named_with_its_entry(
 def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"dataset.json: cannot be read"):
         read_concept_set(tmp_path)
+
+
+def test_a_path_may_lie_in_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    single = described("pet_cat1", "cat") | {
+        "instance_data_dir": "~/benchmark_dataset/pet_cat1",
+        "class_data_dir": "$HOME/regularization/cat",
+        "prompt_filename": "~/prompts/cat.txt",
+    }
+    write(folder, [single], [])
+    (folder / "dataset_multiconcept.json").unlink()
+    (entry,) = read_concept_set(folder).singles
+    (concept,) = entry.concepts
+    assert concept.images == folder / "benchmark_dataset" / "pet_cat1"
+    assert concept.class_folder == folder / "regularization" / "cat"
+    assert len(entry.prompts) == 2

@@ -5,19 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.embeddings import CellRows, is_done, load_rows
-
-CELL = Cell(
-    section="pair",
-    entry="pot+cat",
-    method="ridge",
-    part="prompts",
-    number=3,
-    nouns=("wooden pot", "cat"),
-    texts=("a {1} in a {0}",) * 2,
-    seeds=(6, 7),
-)
+from tests.cdcore.evaluation.cases import CELL
 
 
 def rows(count: int = 2, *, present: bool = True) -> CellRows:

@@ -10,6 +10,7 @@ from cdcore.formats.adobe import ADOBE, ADOBE_COMPRESSED
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from tests.cdcore.formats.cases import make_concept, read, write
+from tests.tiny import factors_of
 
 
 def saved(path: Path) -> dict[str, Any]:
@@ -89,9 +90,8 @@ def test_sdxl_keeps_a_row_for_each_encoder(folder: Path) -> None:
     assert [tuple(row.shape) for row in rows] == [(768,), (1280,)]
     back = read(path, base)
     assert torch.equal(back.tokens["<my0>"], concept.tokens["<my0>"])
-    factors = back.update.blocks
-    assert factors is not None
-    torch.testing.assert_close(torch.cat([left for left, _ in factors]), concept.update.pairs[0][0])
+    lefts = torch.cat([left for left, _ in factors_of(back.update)])
+    torch.testing.assert_close(lefts, factors_of(concept.update)[0][0])
 
 
 def test_a_dense_difference_needs_the_base(dense: Concept, kv_base: KVBase, folder: Path) -> None:

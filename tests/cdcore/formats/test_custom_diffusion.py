@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,59 @@ def test_files_of_something_else_beside_it_are_left_alone(
     save_file({"a": torch.zeros(2), "b": torch.zeros(2)}, folder / "other.safetensors")
     torch.save({"a": {}}, folder / "empty.bin")
     assert list(read(paths[0], kv_base).tokens) == ["<my0>"]
+
+
+STRAYS: dict[str, object] = {
+    "scheduler": {"last_epoch": 5, "base_lrs": [1e-5]},
+    "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}},
+    "step": {"step": torch.ones(1)},
+    "emb": {"emb_params": torch.zeros(1, 7)},
+    "matrix": {"weight": torch.zeros(3, 3)},
+    "texts": {"a": "b"},
+}
+
+
+def test_what_scripts_leave_beside_weights_is_passed_over_and_named(
+    dense: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    paths = write(CUSTOM_DIFFUSION, dense, kv_base, folder)
+    for name, content in STRAYS.items():
+        torch.save(content, folder / f"{name}.bin")
+    (folder / "training_args.bin").write_bytes(pickle.dumps(complex(1)))
+    (folder / "cut.safetensors").write_bytes(b"\xff" * 30)
+    save_file({"emb_params": torch.zeros(1, kv_base.layout.text_width)}, folder / "a.safetensors")
+    back = read(paths[0], kv_base)
+    assert list(back.tokens) == ["<my0>"]
+    (note,) = (note for note in back.notes if "not read" in note)
+    assert note.startswith("no token files of this base, and not read: ")
+    for name in (*STRAYS, "training_args"):
+        assert f"{name}.bin" in note
+    assert CUSTOM_DIFFUSION.earlier is not None
+    kept = {folder / f"{name}.bin" for name in ("scheduler", "texts", "emb", "training_args")}
+    assert not kept & set(CUSTOM_DIFFUSION.earlier(folder))
+
+
+def test_a_token_of_another_base_is_refused_by_name(
+    dense: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    paths = write(CUSTOM_DIFFUSION, dense, kv_base, folder)
+    torch.save({"<other>": torch.zeros(kv_base.layout.text_width + 1)}, folder / "other.bin")
+    with pytest.raises(ConceptFileError, match=r"other\.bin: token '<other>' is"):
+        read(paths[0], kv_base)
+
+
+def test_of_a_token_s_several_files_the_last_step_is_read(
+    dense: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    paths = write(CUSTOM_DIFFUSION, dense, kv_base, folder)
+    paths[1].unlink()
+    for name, value in (("<new1>-500", 1.0), ("<new1>-1000", 2.0)):
+        torch.save(
+            {"<new1>": torch.full((kv_base.layout.text_width,), value)}, folder / f"{name}.bin"
+        )
+    assert read(paths[0], kv_base).tokens["<new1>"][0] == 2
+    torch.save({"<new1>": torch.full((kv_base.layout.text_width,), 3.0)}, folder / "<new1>.bin")
+    assert read(paths[0], kv_base).tokens["<new1>"][0] == 3
 
 
 def test_weights_of_more_than_keys_and_values_are_refused(

@@ -18,6 +18,13 @@ READ_BY = {
     "compvis-compressed": "compvis",
     "custom-diffusion": "custom-diffusion",
 }
+KINDS = {
+    "lycoris": "a LyCORIS file",
+    "kohya": "a LoRA",
+    "diffusers-lora": "a LoRA",
+    "peft-lora": "a LoRA",
+    "embedding": r"an embedding \(a textual inversion\)",
+}
 
 
 @pytest.mark.parametrize("name", READ_BY)
@@ -33,8 +40,9 @@ def test_what_is_only_written_says_so(
     name: str, blocks: Concept, kv_base: KVBase, folder: Path
 ) -> None:
     path = write(FORMATS[name], blocks, kv_base, folder)[0]
-    with pytest.raises(ConceptFileError, match="written here but not read"):
+    with pytest.raises(ConceptFileError, match=KINDS[name]) as caught:
         recognise(open_content(path))
+    assert "which this project writes but does not read; give the concept file" in str(caught.value)
 
 
 def test_a_foreign_file_is_told_what_would_be_read(tmp_path: Path) -> None:

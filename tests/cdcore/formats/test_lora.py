@@ -20,7 +20,7 @@ from cdcore.formats.tensors.key_names import lora_modules, module_of
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES
-from cdcore.model.update import Update
+from cdcore.model.update import FactoredUpdate
 from tests.cdcore.formats.cases import (
     make_concept,
     our_prediction,
@@ -43,7 +43,7 @@ def concept(request: pytest.FixtureRequest, dense: Concept, kv_base: KVBase) -> 
             (part.double(), torch.eye(part.shape[1]).double())
             for part in dense.update.dense().split(list(kv_base.layout.widths))
         )
-        return replace(dense, update=Update(blocks=blocks))
+        return replace(dense, update=FactoredUpdate(blocks))
     made: Concept = request.getfixturevalue(request.param)
     return made
 

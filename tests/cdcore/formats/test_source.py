@@ -50,6 +50,35 @@ def test_a_folder_of_a_training_script_is_looked_through(
         read_source(folder, base=kv_base, nouns=["cat"])
 
 
+def test_of_several_checkpoints_the_newest_is_read_and_it_is_said(
+    kv_base: KVBase, folder: Path
+) -> None:
+    made = {step: make_concept(kv_base, nouns=["cat"] * (step // 500)) for step in (500, 1000)}
+    for step, concept in made.items():
+        (path,) = write(FORMATS["adobe"], concept, kv_base, folder)
+        path.rename(folder / f"delta-{step}.bin")
+    source = read_source(folder, base=kv_base, nouns=["cat", "cat"])
+    assert list(source.concept.tokens) == list(made[1000].tokens)
+    assert source.notes[0] == (
+        "delta-1000.bin of this folder is read, the newest; not delta-500.bin"
+    )
+
+
+def test_a_folder_of_an_adapter_is_called_what_it_is(
+    blocks: Concept, kv_base: KVBase, folder: Path
+) -> None:
+    write(FORMATS["peft-lora"], blocks, kv_base, folder)
+    with pytest.raises(ConceptFileError, match=r"adapter_model\.safetensors: a LoRA, which"):
+        read_source(folder, base=kv_base, nouns=["cat"])
+
+
+def test_the_folder_of_a_run_is_its_concept_file(own_file: Path, kv_base: KVBase) -> None:
+    (own_file.parent / "checkpoints").mkdir()
+    source = read_source(own_file.parent, base=kv_base)
+    assert source.title == "a concept file"
+    assert source.notes == ("own.safetensors of this folder is read",)
+
+
 def test_the_family_is_found_by_the_width_of_the_matrices(folder: Path) -> None:
     for family in PUBLISHED_FAMILIES:
         base = KVBase.of_family(family)

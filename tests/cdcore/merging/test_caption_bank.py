@@ -16,6 +16,7 @@ def test_written_captions_are_many_different_and_always_the_same(pocket: bool) -
     assert len(bank.held_out) >= 200
     assert len({*bank.fitted, *bank.held_out}) == len(bank.fitted) + len(bank.held_out)
     assert written_captions(pocket=pocket) == bank
+    assert bank.held_out != CaptionBank.split(bank.fitted).held_out
     assert not any("  " in caption or caption != caption.strip() for caption in bank.fitted)
 
 

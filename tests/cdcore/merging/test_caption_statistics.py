@@ -70,13 +70,6 @@ def test_moments_are_summed_in_double_precision(
     torch.testing.assert_close(statistics.held_out, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_a_base_in_half_precision_has_the_same_energy(
-    tiny_folder: Path, statistics: CaptionStatistics
-) -> None:
-    half = caption_statistics(load_base(str(tiny_folder), dtype=torch.bfloat16), BANK)
-    assert half.base_energy == pytest.approx(statistics.base_energy, rel=0.02)
-
-
 def test_the_statistics_of_rows_are_their_second_moments() -> None:
     fitted, held_out = draw_features(40, 16, 1), draw_features(24, 16, 2)
     made = statistics_of_rows(fitted, held_out, base_energy=3.0, fingerprint="f")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.merging.case import make_statistics
-from cdcore.merging.checks import check_merge
+from cdcore.merging.checks import check_merge, precision_notes
 from cdcore.merging.closed_form import least_energy
 from cdcore.merging.report import ConceptError, MergeReport
 from tests.cdcore.merging_case import made_inputs
@@ -19,7 +19,11 @@ ALL_INPUTS = made_inputs(3, (20, WIDTH), targets=3)
 
 
 def report(
-    method: str, constraint: float = 0.0, held_out: float | None = 0.1, **figures: Any
+    method: str,
+    constraint: float = 0.0,
+    held_out: float | None = 0.1,
+    exact: float | None = None,
+    **figures: Any,
 ) -> MergeReport:
     errors = tuple(
         ConceptError(
@@ -29,6 +33,7 @@ def report(
             constraint=constraint,
             held_out=held_out,
             drift_alone=None,
+            exact=exact,
         )
         for inputs in ALL_INPUTS
     )
@@ -163,3 +168,19 @@ def test_one_concept_alone_is_no_pair() -> None:
     refusal = check_merge(report("constrained", constraint=0.2), ALL_INPUTS[:1], STATISTICS)
     assert refusal is not None
     assert "use the concept itself" in refusal
+
+
+def test_what_the_files_rounding_costs_is_noted_and_not_refused() -> None:
+    for method, exact in (("constrained", None), ("constrained", 0.05), ("ridge", 0.28)):
+        assert precision_notes(report(method, exact=exact, penalty=1.0), ALL_INPUTS) == []
+    bad = report("constrained", exact=0.28)
+    assert check_merge(bad, ALL_INPUTS, STATISTICS) is None
+    (note,) = precision_notes(bad, ALL_INPUTS)
+    assert "the merge misses concept0 by 28 % and concept1 by 28 %" in note
+
+
+def test_a_file_with_features_of_bfloat16_is_named() -> None:
+    first, *others = ALL_INPUTS
+    rounded = replace(first.constraint, features=first.constraint.features.bfloat16().float())
+    (note,) = precision_notes(report("sum"), [replace(first, constraint=rounded), *others])
+    assert note.startswith("concept0 has features in bfloat16")

@@ -100,7 +100,7 @@ def test_the_published_algorithm_agrees_to_five_percent() -> None:
 
 
 @given(seed=st.integers(0, 1000), targets=st.integers(1, 16))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_constraints_are_met_with_the_least_change_on_captions(seed: int, targets: int) -> None:
     features, values, factor = problem(targets, seed)
     solution = solve(whitened(features, factor), factor)
@@ -112,7 +112,7 @@ def test_constraints_are_met_with_the_least_change_on_captions(seed: int, target
 
 
 @given(seed=st.integers(0, 1000), targets=st.integers(1, 30), penalty=st.sampled_from([0.0, 0.1]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_right_factor_is_orthonormal_and_no_larger_than_the_targets(
     seed: int, targets: int, penalty: float
 ) -> None:

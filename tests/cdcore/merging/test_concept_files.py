@@ -11,6 +11,7 @@ from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merging.concept_files import MergedConcepts, find_statistics, merge_files
 from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
+from cdcore.model.loading import load_base
 
 
 def phrases(merged: MergedConcepts) -> list[list[str]]:
@@ -100,3 +101,45 @@ def test_copies_of_a_concept_may_not_have_two_weights(
         merge_files([(concept_file, 1.0), (again, 0.5)], settings, base=tiny_base)
     merged = merge_files([(concept_file, 1.0), (again, 1.0)], settings, base=tiny_base)
     assert phrases(merged) == [["<mycat> cat"], ["<mycat> cat"]]
+
+
+@pytest.fixture
+def coarse_files(
+    files: list[tuple[Path, float]], tiny_folder: Path, tmp_path: Path
+) -> list[tuple[Path, float]]:
+    """The same concepts as earlier versions saved them on a GPU."""
+    base = load_base(str(tiny_folder))
+    base.text_encoder.model.bfloat16()
+    for file, _ in files:
+        save_concept(load_concept(file), tmp_path / file.name, base)
+    return [(tmp_path / file.name, weight) for file, weight in files]
+
+
+def test_features_that_a_gpu_had_rounded_are_computed_again_where_the_base_is_at_hand(
+    files: list[tuple[Path, float]],
+    coarse_files: list[tuple[Path, float]],
+    tiny_base: Base,
+    cache: Path,
+) -> None:
+    settings = MergeSettings(method="constrained", cache=cache, allow_ill_posed=True)
+    assert all(load_merge_inputs(file).is_coarse for file, _ in coarse_files)
+    wanted, mended = (
+        merge_files(given, settings, base=tiny_base) for given in (files, coarse_files)
+    )
+    without = merge_files(coarse_files, settings)
+    assert not any("bfloat16" in remark for remark in [*wanted.remarks, *mended.remarks])
+    assert sum("mycat has features in bfloat16" in remark for remark in without.remarks) == 1
+    assert mended.report == wanted.report
+    assert {error.exact for error in without.report.concepts} == {None}
+
+
+def test_targets_are_checked_by_what_the_base_says_unless_it_is_another(
+    files: list[tuple[Path, float]], tiny_base: Base, cache: Path
+) -> None:
+    settings = MergeSettings(method="constrained", cache=cache, allow_ill_posed=True)
+    found = merge_files(files, settings, base=tiny_base).report.concepts
+    assert all(error.exact is not None and error.exact != error.constraint for error in found)
+    allowed = replace(settings, allow_other_base=True)
+    foreign = replace(tiny_base, fingerprint="e" * 64)
+    for error in merge_files(files, allowed, base=foreign).report.concepts:
+        assert error.exact is None

@@ -8,8 +8,8 @@ import torch
 from benchmarks.merging.case import draw_features, make_statistics, values_of
 from cdcore.concepts.merge_inputs import Rows
 from cdcore.merging.report import ConceptError, MergeReport, drift, residual
-from cdcore.model.update import Update
-from tests.tiny import random_update
+from cdcore.model.update import DenseUpdate, FactoredUpdate
+from tests.tiny import factors_of, random_update
 
 WIDTH = 16
 SHAPE = (30, WIDTH)
@@ -31,7 +31,7 @@ def test_the_residual_is_relative_to_what_is_wanted(rank: int | None) -> None:
 
 def test_forms_of_one_update_have_one_residual_and_one_drift() -> None:
     factored = random_update(SHAPE, rank=3)
-    whole = Update(weight=factored.dense())
+    whole = DenseUpdate(factored.dense())
     rows = values_of(random_update(SHAPE, seed=1), FEATURES)
     statistics = make_statistics(WIDTH)
     assert residual(factored, rows) == pytest.approx(residual(whole, rows), rel=1e-5)
@@ -40,9 +40,8 @@ def test_forms_of_one_update_have_one_residual_and_one_drift() -> None:
 
 def test_an_update_of_each_matrix_is_measured_as_well() -> None:
     halves = [random_update((15, WIDTH), seed=seed, rank=2) for seed in (1, 2)]
-    blocks = tuple((half.left, half.right) for half in halves)
-    update = Update(blocks=blocks)  # type: ignore[arg-type]
-    whole = Update(weight=update.dense())
+    update = FactoredUpdate(tuple(pair for half in halves for pair in factors_of(half)))
+    whole = DenseUpdate(update.dense())
     rows = values_of(random_update(SHAPE, seed=1), FEATURES)
     statistics = make_statistics(WIDTH)
     assert residual(update, rows) == pytest.approx(residual(whole, rows), rel=1e-5)
@@ -51,7 +50,7 @@ def test_an_update_of_each_matrix_is_measured_as_well() -> None:
 
 def test_nothing_wanted_is_met_by_nothing_alone() -> None:
     nothing = Rows(features=FEATURES, values=torch.zeros(5, SHAPE[0]))
-    assert residual(Update(weight=torch.zeros(SHAPE)), nothing) == 0
+    assert residual(DenseUpdate(torch.zeros(SHAPE)), nothing) == 0
     assert residual(random_update(SHAPE), nothing) == 1
     something = values_of(random_update(SHAPE), FEATURES)
     assert residual(random_update(SHAPE), something, 0.0) == pytest.approx(1)

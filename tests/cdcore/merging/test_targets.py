@@ -10,7 +10,7 @@ from cdcore.concepts.merge_inputs import MergeInputs, Rows
 from cdcore.merging.merge import merge
 from cdcore.merging.parts import arrange
 from cdcore.merging.targets import Targets
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from tests.cdcore.merging_case import made_inputs
 
 WIDTH = 24
@@ -86,7 +86,7 @@ def test_amplification_is_a_ratio_whatever_the_weight(weight: float) -> None:
 
 
 def test_concepts_that_want_nothing_miss_nothing_and_change_nothing() -> None:
-    asked = targets_of(made_inputs(2, SHAPE, updates=[Update(weight=torch.zeros(SHAPE))] * 2))
+    asked = targets_of(made_inputs(2, SHAPE, updates=[DenseUpdate(torch.zeros(SHAPE))] * 2))
     assert asked.alone == [0.0, 0.0]
     assert asked.amplification(0.0) == 1.0
     assert asked.missed() == [0.0, 0.0]

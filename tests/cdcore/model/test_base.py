@@ -28,8 +28,7 @@ def test_the_fingerprint_does_not_depend_on_the_dtype(
     tiny_base: Base, tiny_folder: Path, dtype: torch.dtype
 ) -> None:
     other = load_base(str(tiny_folder), dtype=dtype)
-    assert other.seam.dtype == other.text_encoder.embedding_table.dtype == dtype
-    assert next(other.autoencoder.parameters()).dtype == torch.float32
+    assert other.seam.dtype == dtype
     assert other.fingerprint == tiny_base.fingerprint
     assert other.autoencoder_fingerprint == tiny_base.autoencoder_fingerprint
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cdcore.errors import ConfigError
-from cdcore.model.device import chosen_device, compute_dtype
+from cdcore.model.device import chosen_device, compute_dtype, exact_float32
 
 
 def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +20,16 @@ def test_a_gpu_computes_in_half_the_bits() -> None:
         torch.bfloat16,
         torch.bfloat16,
     ]
+
+
+def test_inside_exact_float32_a_gpu_may_not_round_and_afterwards_it_may_again() -> None:
+    before = torch.backends.cudnn.allow_tf32
+
+    @exact_float32()
+    def fail() -> None:
+        assert not torch.backends.cudnn.allow_tf32
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert torch.backends.cudnn.allow_tf32 == before

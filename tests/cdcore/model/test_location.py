@@ -106,6 +106,15 @@ def test_a_folder_is_itself(tiny_folder: Path, cache: Path) -> None:
     assert not cache.exists()
 
 
+def test_a_folder_may_have_any_name_that_is_text(tmp_path: Path) -> None:
+    for name in ("a b%20#c?", "line\nbreak", "猫" * 85):
+        (tmp_path / name).mkdir()
+        assert base_folder(str(tmp_path / name)) == tmp_path / name
+    (tmp_path / "caf\udce9").mkdir()
+    with pytest.raises(FileNotFoundError, match="is not UTF-8"):
+        base_folder(str(tmp_path / "caf\udce9"))
+
+
 def test_a_base_in_the_local_cache_is_used_as_it_is(repository: Path, cache: Path) -> None:
     snapshot = lay_out(repository, cache, HUB_ID)
     before = _names(cache)

@@ -33,7 +33,7 @@ def pair(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> tuple[Te
     extra=st.lists(st.integers(1, 4), max_size=3),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_original_inverts_add_noise_and_target(
     prediction_type: PredictionType, timesteps: list[int], extra: list[int], seed: int
 ) -> None:

@@ -17,9 +17,10 @@ def test_every_setting_can_be_used_as_it_is(profile: Profile) -> None:
     counts = (profile.steps, profile.variants, profile.regularization_images)
     assert all(count > 0 for count in (*counts, profile.sampling_steps))
     assert profile.joint_steps == 2 * profile.steps
+    assert len(set(profile.initializer_tokens)) == len(profile.initializer_tokens)
 
 
-def test_stable_diffusion_is_trained_as_in_the_paper() -> None:
+def test_stable_diffusion_is_trained_at_the_rates_of_the_paper() -> None:
     """Kumari et al. 2023, section 4 and appendix: batch 8, 250 steps (500 joint) at 8e-5, with 200
     regularization pictures, as many regularization rows as target rows; guidance 6.
     """
@@ -31,6 +32,8 @@ def test_stable_diffusion_is_trained_as_in_the_paper() -> None:
     assert profile.flip
     assert (profile.resolution, profile.guidance_scale) == (512, 6.0)
     assert profile.sampling_steps == 50
+    # Kumari et al. start from rare tokens; these three are those of their code.
+    assert profile.initializer_tokens[:3] == ("ktn", "pll@@", "ucd")
 
 
 def test_the_pocket_base_is_trained_as_its_sweep_found() -> None:
@@ -39,6 +42,7 @@ def test_the_pocket_base_is_trained_as_its_sweep_found() -> None:
     assert (pocket.learning_rate, pocket.regularization_ratio, pocket.steps) == (3e-4, 1.0, 600)
     assert (pocket.resolution, pocket.guidance_scale, pocket.sampling_steps) == (64, 4.0, 20)
     assert not pocket.flip
+    assert pocket.initializer_tokens == ()
     for name in ("rows_per_step", "regularization_images", "prior_weight", "variants"):
         assert getattr(pocket, name) == getattr(stable, name)
     assert stable.regularization_images == 5 * stable.variants

@@ -12,7 +12,7 @@ from cdcore.errors import BaseModelError, UpdateShapeError
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
 from cdcore.model.seam import KVLayout, Seam
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from tests.tiny import random_update
 
 PROMPTS = ("a red cat on the grass", "photo of a dog", "", "a moon gate at night")
@@ -80,7 +80,7 @@ def test_gradients_are_those_of_the_plain_weights(tiny_base: Base, tiny_folder: 
     seam = tiny_base.seam
     z, timesteps, features = noisy_batch(tiny_base)
     weight = torch.zeros(seam.layout.shape, requires_grad=True)
-    text_kv = seam.project(features, Update(weight=weight))
+    text_kv = seam.project(features, DenseUpdate(weight))
     seam.predict(z, timesteps, text_kv).square().sum().backward()
     plain = plain_unet(tiny_folder)
     plain(z, timesteps, features).sample.square().sum().backward()
@@ -97,7 +97,7 @@ def test_the_first_token_can_use_the_update_without_teaching_it(
     seam = tiny_base.seam
     z, timesteps, features = noisy_batch(tiny_base)
     weight = random_update(seam.layout.shape).dense().requires_grad_()
-    update = Update(weight=weight)
+    update = DenseUpdate(weight)
     text_kv = seam.project(
         features, [update] * len(features) if by_row else update, first_token_gradient=False
     )
@@ -119,7 +119,7 @@ def test_nothing_ever_changes_the_unet(tiny_base: Base, tiny_folder: Path) -> No
     seam = tiny_base.seam
     z, timesteps, features = noisy_batch(tiny_base)
     weight = random_update(seam.layout.shape).dense().requires_grad_()
-    seam.predict(z, timesteps, seam.project(features, Update(weight=weight))).sum().backward()
+    seam.predict(z, timesteps, seam.project(features, DenseUpdate(weight))).sum().backward()
     theirs, ours = plain_unet(tiny_folder).state_dict(), seam.unet.state_dict()
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_refused(tiny_base: Base) -> None:
     seam = tiny_base.seam
     rows, width = seam.layout.shape
     features = noisy_batch(tiny_base)[2]
-    wrong = Update(weight=torch.zeros(rows - 1, width))
+    wrong = DenseUpdate(torch.zeros(rows - 1, width))
     for updates in (wrong, [None, wrong, None, None]):
         with pytest.raises(UpdateShapeError, match="base that the concept was trained on"):
             seam.project(features, updates)

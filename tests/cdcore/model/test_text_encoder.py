@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from cdcore.errors import TokenError
 from cdcore.model.base import Base
@@ -39,7 +40,7 @@ def test_without_modifier_tokens_features_are_the_plain_model_s(encoder: TextEnc
     assert torch.equal(encoder.encode(PROMPTS, {"<mycat>": torch.zeros(32)}), theirs)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example("\x1f")
 @given(prompt=st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"])))
 def test_ids_of_ordinary_text_are_the_tokenizer_s(encoder: TextEncoder, prompt: str) -> None:
@@ -125,7 +126,86 @@ def test_a_word_has_ids_and_an_initial_row_of_its_own(encoder: TextEncoder) -> N
     assert encoder.embedding_table[pot[-1]].any()
 
 
+class Table(nn.Module):
+    """A text model of which only the token table is asked for."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(words, 4)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.table
+
+
+@pytest.fixture(scope="module")
+def clip_like() -> TextEncoder:
+    """Like CLIP's vocabulary it has ``ktn`` inside of words only, ``pll`` both inside and whole."""
+    letters = "aklnptuwy"
+    merges = [("k", "t"), ("kt", "n"), ("l", "l"), ("p", "ll"), ("l", "l</w>"), ("p", "ll</w>")]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    tokenizer = CLIPTokenizer(
+        vocab={piece: number for number, piece in enumerate([*pieces, "<s>", "<e>"])},
+        merges=merges,
+        unk_token="<e>",
+        bos_token="<s>",
+        eos_token="<e>",
+        pad_token="<e>",
+    )
+    return TextEncoder(tokenizer, Table(len(pieces) + 2))
+
+
+@pytest.mark.parametrize(
+    ("word", "piece"),
+    [
+        *(("ktn", "ktn"), ("KTN", "ktn"), ("ktn@@", "ktn")),
+        *(("pll", "pll</w>"), ("pll@@", "pll"), ("PLL@@", "pll")),
+        # The vocabulary lacks these, as a piece too: the last token of the word stands for it.
+        *(("kta", "a</w>"), ("kta@@", "a</w>"), ("ktn pll", "pll</w>"), ("pll ktn", "n</w>")),
+    ],
+)
+def test_what_a_token_starts_from_is_a_word_or_a_piece_of_words(
+    clip_like: TextEncoder, word: str, piece: str
+) -> None:
+    expected = clip_like.embedding_table[clip_like.tokenizer.get_vocab()[piece]]
+    assert torch.equal(clip_like.initial_embedding(word), expected)
+
+
 @pytest.mark.parametrize("word", ["", "  ", "<mycat>", "cat>", "wolpertingerish"])
 def test_what_is_no_usable_noun_is_refused(encoder: TextEncoder, word: str) -> None:
     with pytest.raises(TokenError, match="give a"):
         encoder.word_ids(word)
+
+
+@settings(max_examples=50)
+@example("a <one> cat " * 12)
+@example("🐈 " * 40)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=90))
+def test_what_is_not_read_changes_nothing_and_what_is_read_does_not_pass_the_end(
+    encoder: TextEncoder, prompt: str
+) -> None:
+    tokens = ["<one>"] if "<one>" in prompt.lower() else []
+    try:
+        ids = encoder.tokenize([prompt], tokens).ids
+    except TokenError:
+        return
+    unread = encoder.unread(prompt)
+    fits = bool((ids[0] == encoder.tokenizer.pad_token_id).sum() > 1)
+    assert unread is None or not fits
+    if unread is not None:
+        assert unread.read + unread.text == prompt
+        assert unread.length > unread.room == encoder.max_tokens - 2
+
+
+def test_prompts_that_differ_only_behind_the_end_are_told_apart_by_what_is_unread(
+    encoder: TextEncoder,
+) -> None:
+    rows = {"<one>": torch.ones(32)}
+    filler = "a red cat on the grass " * 7
+    with_token, without = filler + "near a <one> cat", filler + "near a dog"
+    assert torch.equal(encoder.encode([with_token], rows), encoder.encode([without], rows))
+    unread = encoder.unread(with_token)
+    assert unread is not None
+    assert unread.tokens == ("<one>",)
+    assert unread.text.endswith("near a <one> cat")
+    assert encoder.unread("a <one> cat") is None
+    assert encoder.unread("a cat " * 19) is None

@@ -153,7 +153,7 @@ def test_without_flips_all_else_is_drawn_as_before():
 
 
 @given(drawn(), st.integers(1, 90), st.integers(1, 90))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pixels_and_mask_keep_their_promises(case, width, height):
     variant, resolution, factor = case
     image = Image.new("RGB", (width, height), (255, 255, 255))
@@ -178,7 +178,7 @@ def test_pixels_and_mask_keep_their_promises(case, width, height):
 
 
 @given(drawn())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_far_mask_is_a_rectangle_inside_the_picture(case):
     variant, resolution, factor = case
     if variant.kind != "far":

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cdcore.errors import ConfigError, TokenError, UpdateShapeError
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.sampling import pipeline as sampling
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
@@ -109,7 +109,7 @@ def test_settings_show_in_the_picture(tiny_base: Base) -> None:
     pictures = sample(tiny_base, requests)
     changes = (pictures[1:] - pictures[0]).flatten(1).abs().amax(dim=1)
     assert (changes > 1e-3).all(), changes
-    nothing = replace(SIMPLE, update=Update(weight=torch.zeros(shape)))
+    nothing = replace(SIMPLE, update=DenseUpdate(torch.zeros(shape)))
     torch.testing.assert_close(sample(tiny_base, [nothing])[0], pictures[0], rtol=0, atol=1e-4)
 
 
@@ -124,7 +124,7 @@ def test_the_concept_is_in_both_rows_of_guidance(tiny_base: Base) -> None:
 
 
 def test_what_cannot_be_sampled_is_refused(tiny_base: Base) -> None:
-    small = Update(weight=torch.zeros(2, 2))
+    small = DenseUpdate(torch.zeros(2, 2))
     for request, error in (
         (replace(SIMPLE, prompt="a <hat>"), TokenError),
         (replace(SIMPLE, negative_prompt="a <hat>"), TokenError),

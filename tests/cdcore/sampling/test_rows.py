@@ -42,7 +42,7 @@ def test_the_first_draw_of_a_seed_is_that_of_a_fresh_generator() -> None:
 
 
 @given(seed=st.integers(0, 2**64 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_seed_reproduces_its_stream_and_draws_differ(seed: int) -> None:
     first, second = RowNoise(seed, SHAPE), RowNoise(seed, SHAPE)
     draws = [first.draw() for _ in range(3)]
@@ -68,7 +68,7 @@ def test_a_mixed_batch_of_rows_equals_each_row_alone(prediction_type: Prediction
 
 
 @given(order=st.permutations(range(5)), strangers=st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_rows_bits_depend_on_neither_its_slot_nor_its_neighbours(
     order: list[int], strangers: int
 ) -> None:

@@ -93,7 +93,7 @@ def test_ddim_equals_diffusers_to_float64_accuracy(
 
 
 @given(steps=st.integers(1, 999))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_timesteps_are_those_of_diffusers(steps: int) -> None:
     for sampler, theirs in (("ddim", their_ddim("epsilon")), ("dpm++", their_dpm("epsilon"))):
         theirs.set_timesteps(steps)
@@ -108,7 +108,7 @@ def schedules(draw: st.DrawFn) -> NoiseSchedule:
 
 
 @given(schedule=schedules(), sampler=st.sampled_from(SAMPLERS), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_plan_turns_the_noise_level_of_one_timestep_into_that_of_the_next(
     schedule: NoiseSchedule, sampler: SamplerName, data: st.DataObject
 ) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.subject import Subject
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate, Update
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from cdcore.scoring.before_after import (
@@ -118,7 +118,7 @@ def test_the_alignment_is_scored_against_the_pictures_and_the_plain_prompts(
 
 
 def test_the_drift_is_the_update_s_alone(base: Base, result: Evaluation) -> None:
-    nothing = Update(weight=torch.zeros(base.seam.layout.shape))
+    nothing = DenseUpdate(torch.zeros(base.seam.layout.shape))
     # Another token row, no update: prompts without the token must not move.
     assert evaluated(base, nothing).metrics["prior_drift"] == pytest.approx(0, abs=1e-5)
     assert result.metrics["prior_drift"] > 1e-4

@@ -41,9 +41,9 @@ def test_a_concept_file_is_told_the_words_of_a_subject_only() -> None:
     assert CAT.plain == Subject(class_noun="cat", token="<mycat>")
 
 
-def test_only_the_reference_weighting_lifts_target_rows() -> None:
+def test_only_the_weighting_of_the_diffusers_scripts_lifts_target_rows() -> None:
     assert config().target_weight == 1
-    assert config(prior_weighting="reference").target_weight == 4
+    assert config(prior_weighting="four_to_one").target_weight == 4
 
 
 @pytest.mark.parametrize(

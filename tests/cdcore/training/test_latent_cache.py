@@ -1,6 +1,5 @@
 import multiprocessing
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,44 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdcore.errors import BaseModelError, RunError
-from cdcore.training.latent_cache import (
-    SCHEMA_VERSION,
-    LatentCache,
-    UnusableCacheError,
-    build_latent_cache,
-    cache_key,
-    open_or_build,
-)
-from cdcore.training.latent_rows import LatentRow
+from cdcore.errors import RunError
+from cdcore.training.latent_cache import LatentCache, build_latent_cache, cache_key, open_or_build
+from cdcore.training.latent_file import SCHEMA_VERSION, UnusableCacheError
+from tests.cdcore.training.latent_case import SHAPE, holds, rows_of
 
-SHAPE = (4, 3, 5)
 KEY = "k" * 64
-
-
-def rows_of(count, shape=SHAPE, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        LatentRow(
-            picture=number // 3,
-            prefix=("", "very small ", "close up ", "größer ")[number % 4],
-            mean=torch.randn(shape, generator=generator),
-            std=torch.rand(shape, generator=generator),
-            valid_mask=torch.randint(0, 2, shape[1:], generator=generator, dtype=torch.uint8),
-        )
-        for number in range(count)
-    ]
-
-
-def holds(cache, rows):
-    return len(cache) == len(rows) and all(
-        torch.equal(cache[number].mean, row.mean.half().float())
-        and torch.equal(cache[number].std, row.std.half().float())
-        and torch.equal(cache[number].valid_mask, row.valid_mask.float())
-        and cache[number].prefix == row.prefix
-        and cache[number].picture == row.picture
-        for number, row in enumerate(rows)
-    )
 
 
 def build_slowly(folder, barrier):
@@ -75,7 +42,7 @@ def test_what_was_built_is_read_back_in_float16(tmp_path, count):
 
 
 @given(st.lists(st.integers(-130, 129), max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_gathering_is_stacking_single_rows(built, indices):
     gathered = built.gather(indices)
     count = len(indices)
@@ -121,35 +88,6 @@ def test_sampling_is_mean_plus_std_times_noise_scaled(built):
     noise = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(1))
     assert torch.equal(rows.sample(noise, 0.5), 0.5 * (rows.mean + rows.std * noise))
     assert torch.equal(rows.sample(torch.zeros_like(noise), 1.0), rows.mean)
-
-
-def test_a_row_of_another_shape_is_refused_and_leaves_nothing_behind(tmp_path):
-    rows = [*rows_of(70), *rows_of(1, shape=(4, 3, 6))]
-    with pytest.raises(ValueError, match="row has shapes"):
-        build_latent_cache(tmp_path / "a.arrow", rows, SHAPE)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e6])
-def test_a_posterior_that_is_not_finite_names_its_picture(tmp_path, bad):
-    rows = rows_of(10)
-    rows[7].mean[0, 0, 0] = bad
-    with pytest.raises(BaseModelError, match=r"picture number 2 .*float32"):
-        build_latent_cache(tmp_path / "a.arrow", rows, SHAPE)
-
-
-def test_an_interrupted_build_keeps_the_former_file(tmp_path):
-    path = tmp_path / "a.arrow"
-    build_latent_cache(path, rows_of(5), SHAPE)
-
-    def interrupted():
-        yield from rows_of(100, seed=1)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build_latent_cache(path, interrupted(), SHAPE)
-    assert holds(LatentCache(path), rows_of(5))
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_missing_cache_is_built_once_and_then_opened(tmp_path):
@@ -253,40 +191,3 @@ def test_a_key_names_its_content():
 def test_a_key_refuses_what_json_cannot_hold(part, error):
     with pytest.raises(error):
         cache_key(part=part)
-
-
-def test_any_mask_of_noughts_and_ones_and_any_posterior_will_do(tmp_path):
-    rows = [
-        replace(row, mean=row.mean.requires_grad_(), valid_mask=row.valid_mask.to(dtype))
-        for row, dtype in zip(rows_of(3), (torch.bool, torch.float32, torch.int64), strict=True)
-    ]
-    assert holds(build_latent_cache(tmp_path / "a.arrow", rows, SHAPE), rows)
-
-
-def test_a_file_names_its_schema_so_that_older_versions_can_refuse_it(tmp_path):
-    build_latent_cache(tmp_path / "a.arrow", rows_of(2), SHAPE)
-    metadata = pa.ipc.open_file(str(tmp_path / "a.arrow")).schema.metadata
-    assert metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
-
-
-def test_a_file_with_other_columns_is_no_cache_of_its_shape(tmp_path):
-    path = tmp_path / "a.arrow"
-    build_latent_cache(path, rows_of(2), SHAPE)
-    table = pa.ipc.open_file(str(path)).read_all()
-    fewer = table.drop_columns(["std"])
-    with pa.ipc.new_file(str(tmp_path / "b.arrow"), fewer.schema) as writer:
-        writer.write_table(fewer)
-    with pytest.raises(UnusableCacheError, match="columns differ"):
-        LatentCache(tmp_path / "b.arrow")
-
-
-def test_a_text_that_points_out_of_the_file_is_damage(tmp_path):
-    path = tmp_path / "a.arrow"
-    rows = [replace(row, prefix="prefix!") for row in rows_of(3)]
-    build_latent_cache(path, rows, SHAPE)
-    offsets = b"".join(number.to_bytes(4, "little") for number in (0, 7, 14, 21))
-    whole = path.read_bytes()
-    assert whole.count(offsets) == 1
-    path.write_bytes(whole.replace(offsets, offsets[:12] + (2**30).to_bytes(4, "little")))
-    with pytest.raises(UnusableCacheError):
-        LatentCache(path)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cdcore.model.base import Base
 from cdcore.pictures.picture_folder import Picture
+from cdcore.training.captioned_pictures import CaptionedPicture
 from cdcore.training.preparation import prepare
 from cdcore.training.trainer import TrainingData
 from tests.cdcore.training_case import CAT, CHAIR, config
@@ -174,3 +175,50 @@ def test_slow_work_is_told_about(base: Base, tmp_path: Path) -> None:
         ("encoding pictures", 32, 40),
         ("regularization images", 3, 3),
     ]
+
+
+def captioned(count: int) -> list[CaptionedPicture]:
+    return [
+        CaptionedPicture(picture=one, caption=f"cat {number}")
+        for number, one in enumerate(pictures(count))
+    ]
+
+
+def test_pictures_that_are_brought_are_encoded_and_none_is_generated(
+    base: Base, tmp_path: Path, encoder: Encoder
+) -> None:
+    calls: list[tuple[str, int, int]] = []
+    own, generated = prepare(
+        base,
+        config(subjects=(CAT, CHAIR), regularization_images=3),
+        [pictures(1), pictures(2)[1:]],
+        tmp_path,
+        lambda *call: calls.append(call),
+        [captioned(5), ()],
+    )
+    assert own.captions == ["cat 0", "cat 1", "cat 2"], "further ones are left out"
+    assert generated.captions == []
+    assert own.regularization is not None
+    assert generated.regularization is not None
+    assert own.regularization.pictures == generated.regularization.pictures == (0, 0, 1, 1, 2, 2)
+    assert own.regularization.path != generated.regularization.path
+    assert encoder.seen == 2 + 2 + 2 * (2 * 3)
+    assert calls == [("regularization images", 3, 3)], "those of the chair"
+    assert len(list((tmp_path / "regularization").iterdir())) == 1
+
+
+def test_without_a_row_for_them_they_are_not_encoded(base: Base, tmp_path: Path) -> None:
+    made = config(regularization_ratio=0.0)
+    (data,) = prepare(base, made, [pictures(2)], tmp_path, lambda *_: None, [captioned(3)])
+    assert (data.regularization, data.captions) == (None, ())
+
+
+def test_other_pictures_of_the_class_are_other_latents(base: Base, tmp_path: Path) -> None:
+    def path(brought: list[CaptionedPicture]) -> Path:
+        (data,) = prepare(base, config(), [pictures(2)], tmp_path, lambda *_: None, [brought])
+        assert data.regularization is not None
+        return data.regularization.path
+
+    one = captioned(3)
+    assert path(one) == path([replace(brought, caption="a cat") for brought in one])
+    assert path(one) != path(one[::-1])

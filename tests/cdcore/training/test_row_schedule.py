@@ -55,7 +55,7 @@ def test_without_regularization_there_are_only_target_rows() -> None:
 
 
 def test_the_reference_weighting_counts_targets_four_times() -> None:
-    settings = config(prior_weighting="reference", prior_weight=1.0)
+    settings = config(prior_weighting="four_to_one", prior_weight=1.0)
     assert {(row.is_target, row.weight) for row in draw(settings)} == {(True, 0.8), (False, 0.2)}
 
 

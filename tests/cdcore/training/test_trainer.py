@@ -117,6 +117,8 @@ class Reference:
         noisy = alpha.sqrt() * z + (1 - alpha).sqrt() * drawn[1]
         named = f"{subject.token} {subject.class_noun}" if row.is_target else subject.class_noun
         prompt = f"{sample.prefix}photo of a {named}"
+        if not row.is_target and of_subject.captions:
+            prompt = of_subject.captions[sample.picture]
         tokens = [str(one.token) for one in settings.subjects]
         encoded = self.base.text_encoder.tokenize([prompt], tokens)
         ids = torch.where(encoded.modifiers >= 0, self.known + encoded.modifiers, encoded.ids)
@@ -161,6 +163,41 @@ def test_a_step_s_gradient_is_the_reference_s(
     assert metrics.loss == pytest.approx(loss.item(), rel=1e-5)
     torch.testing.assert_close(driven.update.grad, update, rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(driven.tokens.grad, tokens, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("subjects", [(CAT,), (CAT, CHAIR)])
+def test_a_regularization_picture_with_a_caption_is_shown_with_it(
+    tiny_base: Base,
+    tiny_folder: Path,
+    latents: TrainingData,
+    other_latents: TrainingData,
+    subjects: tuple[SubjectConfig, ...],
+) -> None:
+    """Of two subjects the first has captions and the second the class prompt alone."""
+    captions = ("a red cat", "a cat on the beach", "a photo of a dog", "a red cat")
+    settings = config(steps=1, rows_per_step=9, subjects=subjects)
+    data_of_each = (replace(latents, captions=captions), other_latents)[: len(subjects)]
+    driven, (metrics,) = gradients(tiny_base, settings, data_of_each)
+    reference = Reference(tiny_folder, tiny_base, parameters(tiny_base, settings=settings))
+    reference.cut_first_token()
+    loss = reference.loss(settings, data_of_each)
+    loss.backward()
+    assert metrics.loss == pytest.approx(loss.item(), rel=1e-5)
+    torch.testing.assert_close(driven.update.grad, reference.gradients()[0], rtol=1e-3, atol=1e-7)
+    _, (generated,) = gradients(tiny_base, settings, (latents, other_latents)[: len(subjects)])
+    assert metrics.target_loss == generated.target_loss
+    assert metrics.prior_loss != pytest.approx(generated.prior_loss, rel=1e-4)
+
+
+def test_captions_that_all_say_the_class_prompt_are_as_good_as_none(
+    tiny_base: Base, latents: TrainingData
+) -> None:
+    named = replace(latents, captions=(CAT.class_prompt,) * 4)
+    trained = [parameters(tiny_base) for _ in range(2)]
+    for one, driven in zip((latents, named), trained, strict=True):
+        run(tiny_base, config(), one, driven)
+    torch.testing.assert_close(trained[0].update, trained[1].update, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(trained[0].tokens, trained[1].tokens, rtol=1e-4, atol=1e-6)
 
 
 def test_latents_are_scaled_by_the_autoencoder_s_own_factor(

@@ -55,3 +55,15 @@ def test_a_folder_that_cannot_be_written_is_refused(
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ConfigError, match=f"{tmp_path.name} is not writable"):
         check(tmp_path / "made")
+
+
+@pytest.mark.parametrize("check", [file, folder, check_place])
+def test_a_name_that_no_disk_holds_is_refused(check: Check, tmp_path: Path) -> None:
+    for path in (
+        tmp_path / ("x" * 256),
+        tmp_path / ("x" * 256) / "below",
+        tmp_path / "a" / ("猫" * 86),
+    ):
+        with pytest.raises(ConfigError, match="bytes, and a name on this disk at most 255"):
+            check(path)
+    assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ def test_only_the_named_warning_is_silenced() -> None:
         warnings.warn("TensorFloat32 tensor cores for float32 are not enabled", stacklevel=1)
         with pytest.raises(UserWarning, match="another"):
             warnings.warn("another", stacklevel=1)
-    assert logging.getLogger("matplotlib.font_manager").level == logging.ERROR
+    assert logging.getLogger("matplotlib.font_manager").getEffectiveLevel() == logging.ERROR
 
 
 def test_deepspeed_is_not_told_twice_that_there_is_no_gpu() -> None:

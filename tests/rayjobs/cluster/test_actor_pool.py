@@ -56,12 +56,15 @@ def test_a_defect_is_raised_as_it_is() -> None:
 
 @pytest.mark.ray
 def test_a_cluster_does_every_item_once_on_all_workers_and_brings_an_error_home() -> None:
-    from rayjobs.cluster.connection import connected, scaling
+    from rich.console import Console
+
+    from rayjobs.cluster.connection import connected
+    from rayjobs.cluster.scaling import scaling
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")
         with connected():
-            shared: dict[str, Any] = {"scaling": scaling(2), "at_once": 2}
+            shared: dict[str, Any] = {"scaling": scaling(2, Console()), "at_once": 2}
             lines = list(results(range(24), Doubler, {"limit": 99}, **shared))
             assert sorted(int(line.split()[0]) for line in lines) == list(range(0, 48, 2))
             with pytest.raises(ConfigError, match="7 is too much"):

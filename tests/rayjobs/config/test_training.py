@@ -3,38 +3,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from cdcore.command_line.fields import settings_of
 from cdcore.command_line.parser import parse
 from cdcore.errors import ConfigError, RunError, TokenError
 from cdcore.model.base import Base
-from cdcore.pictures.picture_folder import Picture, picture_warnings, read_pictures
+from cdcore.model.profiles import PROFILES
+from cdcore.pictures.picture_folder import picture_warnings, read_pictures
 from cdcore.training.config import SubjectConfig
-from rayjobs.config.concept_source import ConceptSource
-from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob, resolve
-from rayjobs.training.identity import differences, identity
-from tests.rayjobs.train_case import job
+from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob, configured, resolve
+from rayjobs.training.identity import differences
+from tests.rayjobs.train_case import CONCEPTS, described
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
-
-
-@pytest.fixture
-def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
-    return job(tmp_path, tiny_folder)
-
-
-def pictures(*colours: str) -> list[Picture]:
-    return [
-        Picture.from_image(Image.new("RGB", (8, 8), colour), Path(f"{number}.png"))
-        for number, colour in enumerate(colours)
-    ]
-
-
-def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
-    config = resolve(made, base)
-    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
-    return identity(made, config, base, shown)
 
 
 def test_what_is_not_set_comes_from_the_base(plain: TrainJob, tiny_base: Base) -> None:
@@ -59,19 +40,9 @@ def test_the_token_is_the_name_s_unless_another_or_none_is_asked_for(
     assert subject(name="MyCat").token == "<mycat>"
     assert subject(modifier_token="<x>").token == "<x>"
     assert subject(modifier_token="none").token is None
-    assert subject().initializer_token == "cat"
+    assert subject().initializer_token == "cat", "on a pocket base"
+    assert subject(initializer_token="pot").initializer_token == "pot"
     assert subject(class_noun=" cat ").class_noun == "cat"
-
-
-CONCEPTS = (
-    ConceptSource(images=Path("mycat"), class_noun="cat"),
-    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
-)
-
-
-@pytest.fixture
-def joint(plain: TrainJob) -> TrainJob:
-    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
 
 
 def test_each_concept_of_a_joint_job_is_a_subject(joint: TrainJob, tiny_base: Base) -> None:
@@ -101,6 +72,7 @@ def test_two_concepts_of_one_name_are_refused(joint: TrainJob, tiny_base: Base) 
         ({"concepts": ()}, "joint training needs concepts"),
         ({"images": Path("x")}, "images cannot stand beside concepts"),
         ({"class_noun": "x", "modifier_token": "<x>"}, "class_noun and modifier_token cannot"),
+        ({"regularization": Path("x")}, "regularization cannot stand beside concepts"),
         ({"train": "single", "concepts": ()}, "images and class_noun must be given, or concepts"),
         (
             {"train": "single", "concepts": (), "class_noun": "cat"},
@@ -188,3 +160,32 @@ def test_the_command_line_takes_a_list_of_concepts_in_place_of_one() -> None:
     argv = ["--name", "both", "--train", "joint", "--concepts", *map(str, CONCEPTS)]
     made = parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)
     assert made.sources == CONCEPTS
+
+
+def test_on_stable_diffusion_tokens_start_from_rare_words_unless_others_are_asked_for(
+    joint: TrainJob, plain: TrainJob
+) -> None:
+    def words(made: TrainJob) -> list[str]:
+        subjects = configured(made, PROFILES["sd1"], lambda _: None).subjects
+        return [subject.initializer_token for subject in subjects]
+
+    assert words(plain) == ["ktn"]
+    assert words(replace(plain, initializer_token="cat")) == ["cat"]
+    assert words(joint) == ["ktn", "table"]
+    free = replace(joint, concepts=(CONCEPTS[0], replace(CONCEPTS[1], initializer_token=None)))
+    assert words(free) == ["ktn", "pll@@"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("reference", "--prior-weighting is 'reference', which is called 'four_to_one' now"),
+        ("median", "one of mean, four_to_one"),
+    ],
+)
+def test_the_former_name_of_a_weighting_is_answered_with_that_of_now(
+    flag: str, message: str
+) -> None:
+    argv = ["--images", "x", "--class-noun", "cat", "--name", "x", "--prior-weighting", flag]
+    with pytest.raises(ConfigError, match=message):
+        parse(TrainJob, argv, prog="train.py", description="", stand_ins=STAND_INS)

@@ -92,3 +92,15 @@ def test_a_user_s_concept_is_found_as_a_file_or_in_its_run(
     assert training_for(given, tiny_base, pair[:1], tmp_path) == (path, None)
     with pytest.raises(ConfigError, match=r"no concept decoritems_woodenpot1.safetensors"):
         training_for(given, tiny_base, pair[1:], tmp_path)
+
+
+def test_tokens_start_as_those_of_a_training_job_do(
+    plain: EvaluateJob, tiny_base: Base, pair: tuple[SetConcept, ...], tmp_path: Path
+) -> None:
+    profile = replace(tiny_base.profile, initializer_tokens=("ktn", "pll@@"))
+    for base, words in (
+        (tiny_base, ["cat", "wooden pot"]),
+        (replace(tiny_base, profile=profile), ["ktn", "pll@@"]),
+    ):
+        made = training(plain, base, pair, tmp_path)
+        assert [subject.initializer_token for subject in made.config.subjects] == words

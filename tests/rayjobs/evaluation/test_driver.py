@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_as_one_that_was_not(
     evaluate(whole)
     done = keys(pool)
     assert len(done) == 3
+    assert "KID" not in figures(whole)["made_with"], "none was computed"
     killed = replace(whole, output=tmp_path / "killed")
     pool.calls, pool.lives = [], 2
     with pytest.raises(KeyboardInterrupt):
@@ -87,6 +89,7 @@ def test_all_of_a_table_is_measured_and_a_second_run_does_nothing(
         assert (one["drift"] is None) == (method == "base")
         assert (one["present"] is None) == (section == "single")
         assert (one["kid"] is None) == (section == "pair")
+    assert "KID" in figures(fresh)["made_with"]
     assert all(Path(file).is_file() for file in result["files"])
     taught = [items for name, items in pool.calls if name == "ConceptTrainer"]
     assert [training.config.name for training in taught[0]] == ["decoritems_woodenpot1"]
@@ -122,3 +125,20 @@ def test_a_user_s_concept_of_another_thing_is_refused(
     with pytest.raises(ConfigError, match="teaches wooden pot, the data set has cat"):
         evaluate(given)
     assert pool.calls == []
+
+
+def test_prompts_that_are_longer_than_the_base_reads_are_told(
+    plain: EvaluateJob, pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(plain.dataset, tmp_path / "set")
+    for entry in json.loads((tmp_path / "set" / "dataset.json").read_text()):
+        file = tmp_path / "set" / entry["prompt_filename"]
+        file.write_text(f"{'a red cat on the grass ' * 7}near a {{}}\n")
+    few: dict[str, Any] = {"sections": ("single",), "methods": ("single",), "limit": 1}
+    evaluate(
+        replace(plain, dataset=tmp_path / "set", output=tmp_path / "out", kid_pictures=0, **few)
+    )
+    out = capsys.readouterr().out
+    notes = [line for line in out.splitlines() if "is cut off" in line]
+    assert len(notes) == 2
+    assert sum("and with it <pet_cat1>" in note for note in notes) == 1

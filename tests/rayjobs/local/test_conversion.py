@@ -1,5 +1,7 @@
 """Tests of `rayjobs.local.conversion`."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ from safetensors.torch import load_file
 from cdcore.concepts.storage import load_concept
 from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.formats.known_formats import FORMATS
+from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES
 from rayjobs import convert
+from tests.cdcore.formats.cases import make_concept, write
 from tests.rayjobs.command import command
 
 READABLE = ["adobe", "compvis", "custom-diffusion"]
@@ -58,6 +62,48 @@ def test_everything_else_is_written(
     assert files
     assert all(path.stat().st_size > 100 for path in files)
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_the_newest_checkpoint_of_a_folder_is_converted_and_named(
+    concept_file: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for step in (500, 1000):
+        assert (
+            command(monkeypatch, convert, concept_file, logs / f"delta-{step}.bin", "--to", "adobe")
+            == 0
+        )
+    (logs / "delta-500.bin").write_bytes(b"old")
+    (logs / "optimizer.bin").write_bytes(b"stray")
+    argv = (logs, tmp_path / "back.safetensors", "--to", "concept", "--class-noun", "cat")
+    assert command(monkeypatch, convert, *argv, "--base", tiny_folder) == 0
+    said = "delta-1000.bin of this folder is read, the newest; not delta-500.bin"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("kohya", "a LoRA"), ("lycoris", "a LyCORIS file"), ("embedding", "an embedding")],
+)
+def test_what_is_only_written_is_called_what_it_is_in_one_line(
+    name: str,
+    kind: str,
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = tmp_path / ("made" if name == "embedding" else "made.safetensors")
+    assert command(monkeypatch, convert, concept_file, made, "--to", name) == 0
+    capsys.readouterr()
+    assert command(monkeypatch, convert, made, tmp_path / "x.bin", "--to", "adobe") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{kind}{'' if name != 'embedding' else ' (a textual inversion)'}, which this" in line
 
 
 def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(
@@ -151,3 +197,60 @@ def test_weights_can_be_put_onto_another_base(
     argv = ("--to", "adobe", "--base", tmp_path / "other")
     assert command(monkeypatch, convert, concept_file, tmp_path / "delta.bin", *argv) == 0
     assert "is used" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("nouns", [("cat",), ("cat", "wooden pot")])
+@pytest.mark.parametrize("name", READABLE)
+def test_the_tokens_of_another_tool_s_file_can_be_named(
+    name: str,
+    nouns: tuple[str, ...],
+    tiny_folder: Path,
+    tiny_base: Base,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = make_concept(KVBase.of(tiny_base), nouns=nouns)
+    source = write(FORMATS[name], made, KVBase.of(tiny_base), tmp_path / "there")[0]
+    names = ["<tom>", "<my-pot>"][: len(nouns)]
+    output = tmp_path / "mine.safetensors"
+    argv = (source, output, "--to", "concept", "--base", tiny_folder, "--class-noun", *nouns)
+    assert command(monkeypatch, convert, *argv, "--modifier-token", *names) == 0
+    read = load_concept(output)
+    assert list(read.tokens) == names
+    assert [subject.token for subject in read.subjects] == names
+    for row, before in zip(read.tokens.values(), made.tokens.values(), strict=True):
+        assert torch.equal(row, before.half().float())
+    out = capsys.readouterr().out
+    assert f"it teaches '<tom> {nouns[0]}'" in out
+    assert "is called <tom> here" in out
+
+
+def test_the_tokens_of_a_concept_file_can_be_named_too(
+    concept_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "mine.safetensors"
+    argv = (concept_file, output, "--to", "concept", "--modifier-token", "<tom>")
+    assert command(monkeypatch, convert, *argv) == 0
+    before, after = load_concept(concept_file), load_concept(output)
+    assert after.phrases == ("<tom> cat",)
+    assert torch.equal(after.tokens["<tom>"], before.tokens["<mycat>"])
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9 \n%20#?"), "x" * 243])
+def test_files_may_have_any_name(
+    name: str,
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = tmp_path / f"{name}.safetensors"
+    shutil.copy(concept_file, source)
+    outputs = {"concept": "c.safetensors", "kohya": "k.safetensors", "adobe": "a.bin", "peft": "p"}
+    for to, ending in outputs.items():
+        output = tmp_path / f"{name[: 255 - len(ending.encode()) - 1]}{ending}"
+        assert command(monkeypatch, convert, source, output, "--to", to) == 0, to
+        assert output.exists()
+    lines = capsys.readouterr().out.splitlines()
+    assert all(str(tmp_path) in line for line in lines if "%20" in line)

@@ -1,6 +1,7 @@
 """Tests of `rayjobs.local.merge_table`."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -59,3 +60,10 @@ def test_what_a_method_does_not_know_is_not_said() -> None:
     assert "held-out captions change by 0.00%\n" in text
     assert "condition" not in text
     assert "rank" not in text
+
+
+def test_targets_are_shown_as_the_base_sees_them_where_it_was_at_hand() -> None:
+    report = MergeReport(method="constrained", concepts=(replace(ERROR, exact=0.28),), drift=0.0)
+    text = printed(report)
+    assert "28.00%" in text
+    assert "0.04%" not in text

@@ -11,7 +11,9 @@ from cdcore.concepts.storage import load_concept, load_merge_inputs
 from cdcore.formats.exports.tool_names import TOOLS
 from cdcore.merging.caption_bank import written_captions
 from cdcore.model.base import Base
+from cdcore.model.loading import load_base
 from rayjobs import merge
+from tests.cdcore.concept_case import write_concept
 from tests.cdcore.concepts.test_stored_tensors import changed_copy, with_value
 from tests.rayjobs.command import command
 
@@ -53,6 +55,25 @@ def test_without_pictures_the_base_is_read_only_once_for_all_merges(
     assert command(monkeypatch, merge, *argv, *other) == 0
     report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
     assert report["method"] == "constrained"
+
+
+def test_features_that_a_gpu_had_rounded_are_computed_again_whatever_the_cache_has(
+    argv: tuple[object, ...],
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(monkeypatch, merge, *argv, "--pictures", 0) == 0
+    coarse = load_base(str(tiny_folder))
+    coarse.text_encoder.model.bfloat16()
+    file = write_concept(coarse, tmp_path / "coarse")
+    capsys.readouterr()
+    more = ("--concepts", file, *argv[2:], "--pictures", 0, "--overwrite")
+    assert command(monkeypatch, merge, *more) == 0
+    report = load_concept(tmp_path / "pair.safetensors").metrics["merge"]
+    assert None not in [one["exact"] for one in report["concepts"]], "the base was at hand"
+    assert "bfloat16" not in capsys.readouterr().out
 
 
 def test_pictures_that_are_there_are_not_replaced_without_a_word(
@@ -202,3 +223,31 @@ def test_an_ill_posed_merge_is_refused_in_one_line(
     assert "ill-posed merge" in err
     assert "a penalty below" in err
     assert not (tmp_path / "pair.safetensors").exists()
+
+
+def test_a_prompt_of_all_concepts_that_is_too_long_for_the_base_is_told(
+    tiny_base: Base,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = [write_concept(tiny_base, tmp_path, name=f"cat{n}", seed=n) for n in range(9)]
+    argv = ("--output", tmp_path / "all.safetensors", "--cache", tmp_path / "cache", "--steps", 1)
+    settings = ("--allow-ill-posed", "--method", "sum", "--export", "none")
+    assert command(monkeypatch, merge, "--concepts", *files, *argv, *settings) == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if "is cut off" in line]
+    assert "and with it <cat8>" in note
+
+
+def test_captions_that_are_longer_than_the_base_reads_are_counted(
+    argv: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    captions = [*written_captions(pocket=True).fitted[:200], *(f"a cat {n} " * 30 for n in "123")]
+    (tmp_path / "captions.txt").write_text("\n".join(captions))
+    base = load_concept(Path(str(argv[1]))).base_name
+    own = ("--captions", tmp_path / "captions.txt", "--pictures", 0, "--base", base)
+    assert command(monkeypatch, merge, *argv, *own) == 0
+    assert "note: 3 of 203 captions are longer than this base reads" in capsys.readouterr().out

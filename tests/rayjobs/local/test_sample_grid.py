@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcore.sampling.request import Request
@@ -13,17 +13,17 @@ FIRST = Request(prompt="", seed=5, steps=2, guidance_scale=1.0)
 
 
 def _save(folder: Path, sheet: Sheet) -> tuple[Path, tuple[Path, ...]]:
-    return sheet.save(torch.zeros(len(sheet.requests), 3, 8, 8), folder, "mycat", {"base": "tiny"})
+    own = {"a cat": {"unread": {"prompt": "t"}}}
+    pixels = torch.zeros(len(sheet.requests), 3, 8, 8)
+    return sheet.save(pixels, folder, "mycat", {"base": "tiny"}, own)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=40), st.integers(1, 70))
 def test_every_prompt_gets_every_seed_once_and_in_order(prompts: list[str], count: int) -> None:
     dealt = [(r.prompt, r.seed) for sheet in sheets(prompts, count, FIRST) for r in sheet.requests]
     assert dealt == [(prompt, 5 + number) for prompt in prompts for number in range(count)]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 70))
 def test_no_sheet_is_empty_or_larger_than_can_be_sampled_at_once(prompts: int, count: int) -> None:
     for sheet in sheets(["a cat"] * prompts, count, FIRST):
@@ -57,6 +57,9 @@ def test_the_files_carry_their_own_settings_and_the_grid_all(tmp_path: Path) -> 
     pictures = png_settings(grid)["pictures"]
     assert isinstance(pictures, list)
     assert [picture["file"] for picture in pictures] == [path.name for path in singles]
+    for path, picture in zip(singles, pictures, strict=True):
+        is_cat = picture["prompt"] == "a cat"
+        assert ("unread" in picture) is ("unread" in png_settings(path)) is is_cat
 
 
 @pytest.mark.parametrize("taken", ["mycat-0007.png", "mycat-12345.png"])

@@ -1,5 +1,7 @@
 """Tests of `rayjobs.local.sampling`."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,88 @@ def test_renamed_tokens_are_told_and_bad_prompts_refused(
     assert "note: mycat: <mycat> is now <mycat-2>" in capsys.readouterr().err
     assert command(monkeypatch, sample, *argv, "--prompt", "a <mycat-3> cat") == 2
     assert "names <mycat-3>" in capsys.readouterr().err
+
+
+FILLER = "a red cat on the grass " * 7
+
+
+def test_the_end_of_a_prompt_that_is_not_read_is_said_and_written_into_its_pictures(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text(f"{FILLER}near a <mycat> cat\na <mycat> cat\n{FILLER}near\n")
+    argv = ("--concepts", concept_file, "--output", tmp_path / "out", *QUICK)
+    assert command(monkeypatch, sample, *argv, "--prompts", prompts) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "of which this base reads 38: " in told[0]
+    assert "and with it <mycat>: name the concept earlier" in told[0]
+    assert "with it" not in told[1]
+    files = [tmp_path / "out" / f"mycat-000{number}.png" for number in (1, 2, 3)]
+    cut, named, never = map(png_settings, files)
+    # Two equal pictures: only what is written into them tells that one names the concept.
+    assert (_pixels(files[0]) == _pixels(files[2])).all()
+    assert [one["concepts"][0].get("unread") for one in (cut, named, never)] == [True, None, False]
+    assert cut["unread"]["prompt"].endswith("near a <mycat> cat")
+    assert "unread" not in named
+    of_grid = png_settings(tmp_path / "out" / "grid-0001.png")["pictures"]
+    assert [one.get("unread") for one in of_grid] == [cut["unread"], None, never["unread"]]
+    negative = ("--prompt", "a <mycat> cat", "--negative-prompt", FILLER)
+    assert command(monkeypatch, sample, *argv, *negative) == 0
+    assert capsys.readouterr().err.count("is cut off") == 1
+    last = png_settings(tmp_path / "out" / "mycat-0004.png")
+    assert last["unread"].keys() == {"negative_prompt"}
+    assert last["concepts"][0]["unread"] is False
+
+
+def test_what_other_programs_read_in_a_prompt_is_pointed_out(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ("--concepts", concept_file, "--output", tmp_path, *QUICK)
+    for found in ("(<mycat>:1.3)", "<lora:mycat:1>", "[<mycat>]", "<mycat:0.8>", "((<mycat>))"):
+        assert command(monkeypatch, sample, *argv, "--prompt", f"a <mycat> cat {found}") == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"note: {found!r} is ")
+        assert line.endswith("give a concept and its weight as --concepts mycat.safetensors:0.8")
+
+
+ODD = os.fsdecode(b"caf\xe9 \n%20#?")
+
+
+def test_files_may_have_any_name(
+    concept_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in (ODD, "x" * 243):
+        concept, out = tmp_path / f"{name}.safetensors", tmp_path / "out" / name
+        shutil.copy(concept_file, concept)
+        argv = ("--concepts", concept, "--output", out, "--prompt", "a <mycat> cat", *QUICK)
+        assert command(monkeypatch, sample, *argv) == 0
+        shown, err = capsys.readouterr()
+        assert err == ""
+        assert len(shown.splitlines()) == 2
+        shown.encode()
+        assert png_settings(out / f"{name}-0001.png")["concepts"] == [
+            {"file": concept.name, "name": "mycat", "weight": 1.0}
+        ]
+
+
+def test_names_that_together_are_too_long_are_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{letter * 130}.safetensors" for letter in "ab"]
+    argv = ("--concepts", *files, "--output", tmp_path / "out", "--prompt", "a cat")
+    assert command(monkeypatch, sample, *argv) == 2
+    assert "has 271 bytes, and a name on this disk at most 255" in capsys.readouterr().err
+    assert command(monkeypatch, sample, "--concepts", "x" * 300, "--prompt", "a cat") == 2
+    assert "has 310 bytes, and a name on this disk at most 255" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

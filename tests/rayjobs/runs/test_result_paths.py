@@ -79,3 +79,19 @@ def test_a_root_takes_what_is_relative(folder: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(ROOT_VARIABLE, bad)
         with pytest.raises(ConfigError, match="absolute"):
             result_folder(Path("runs"), "--output")
+
+
+def test_a_folder_that_ray_cannot_be_told_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (folder / "caf\udce9", folder / "caf\udce9" / "runs"):
+        with pytest.raises(ConfigError, match=r"--output is .*caf\\udce9.* is not UTF-8"):
+            result_folder(path, "--output")
+        with pytest.raises(ConfigError, match="--registry is "):
+            registry_location(str(path))
+    with pytest.raises(ConfigError, match="has 300 bytes"):
+        registry_location("x" * 300)
+    (folder / "caf\udce9").mkdir()
+    monkeypatch.chdir(folder / "caf\udce9")
+    with pytest.raises(ConfigError, match=r"^the working directory is .*caf\\udce9, a name"):
+        result_folder(folder / "runs", "--output")

@@ -198,3 +198,12 @@ def test_a_phase_that_is_not_told_in_full_is_none(tmp_path: Path, text: str | No
     assert run.read_phase() is None
     run.write_phase("training", 3, 7)
     assert run.read_phase() == {"phase": "training", "done": 3, "total": 7}
+
+
+def test_the_configuration_of_an_earlier_version_is_read_by_the_names_of_now(
+    tmp_path: Path,
+) -> None:
+    run = RunDirectory(tmp_path / "mycat")
+    run.path.mkdir()
+    run.config_file.write_text("schema_version: 1\nprior_weighting: reference\nseed: 3\n")
+    assert run.read_config() == {"prior_weighting": "four_to_one", "seed": 3}

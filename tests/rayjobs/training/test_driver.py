@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_used_is_refused(
     [
         ({"images": Path("/no/such/folder")}, "no such folder"),
         ({"images": Path(__file__)}, "not a folder"),
-        ({"images": Path("~nobody-has-this-name/x")}, "home directory"),
+        ({"images": Path("~nobody-has-this-name/x")}, "user.s home"),
         ({"class_noun": ""}, "is no word"),
         ({"class_noun": "  "}, "is no word"),
         ({"class_noun": "<cat>"}, "is no word"),
@@ -101,6 +101,12 @@ def test_a_folder_that_cannot_be_used_is_refused(
         ({"steps": 0}, "steps is 0"),
         ({"export": "comfyui,photoshop"}, "expected some of comfyui,a1111,diffusers,peft"),
         ({"regularization_images": 0}, "regularization_images is 0"),
+        ({"regularization": Path("/no/such/folder")}, "/no/such/folder: no such folder"),
+        ({"regularization": Path(__file__).parent}, "no pictures in it"),
+        (
+            {"regularization": Path("cats"), "regularization_ratio": 0.0},
+            "no step has a row for its pictures at regularization_ratio 0",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused(
@@ -244,10 +250,12 @@ def test_paths_and_notes_are_printed_as_they_are_in_whole_lines(
 ) -> None:
     output = plain.output / ("[bold]" + "long" * 30)
     (folder_of(plain) / "1.png").unlink()
+    (folder_of(plain) / "[red]:cat:.txt").touch()
     train(replace(plain, output=output))
     out, err = capsys.readouterr()
     assert err == ""
-    assert len(out.splitlines()) == 4
+    assert len(out.splitlines()) == 5
+    assert "note: images: not read as pictures: [red]:cat:.txt" in out
     assert "note: only 2 picture(s)" in out
     assert f"concept:  {output}/mycat/mycat.safetensors" in out
     assert len(cluster.tasks) == 1
@@ -347,3 +355,34 @@ def test_a_relative_output_in_a_job_s_copy_is_refused_before_the_start(
         with pytest.raises(ConfigError, match="CUSTOMDIFFUSION_ROOT"):
             train(replace(plain, **elsewhere | changes))
     assert not cluster.tasks
+
+
+def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
+    plain: TrainJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tiny_base: Base
+) -> None:
+    """It says so in its configuration; what tokens start from by default has changed since."""
+    train(replace(plain, prior_weighting="four_to_one"))
+    run = RunDirectory(plain.output / plain.name)
+    text = run.config_file.read_text()
+    assert "initializer_token: cat" in text
+    # As the versions before called it.
+    run.config_file.write_text(text.replace("four_to_one", "reference"))
+    rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
+    monkeypatch.setattr(train_driver, "load_base", lambda _: rare)
+    longer = replace(plain, prior_weighting="four_to_one", steps=9)
+    train(longer)
+    train(replace(longer, overwrite=True))
+    before, on, afresh = cluster.tasks
+    words = [task.config.subjects[0].initializer_token for task in cluster.tasks]
+    assert words == ["cat", "cat", "ktn"]
+    assert on.identity == before.identity, "its checkpoints are its own"
+    assert afresh.identity != before.identity
+    with pytest.raises(RunError, match="initializer_token was 'ktn', now 'cat'"):
+        train(replace(longer, initializer_token="cat"))
+
+
+def test_the_total_counts_what_earlier_starts_have_done(plain: TrainJob, cluster: Cluster) -> None:
+    cluster.earlier_s = 500.0
+    seconds = train(plain)["seconds"]
+    assert seconds["earlier"] == 500
+    assert 500 < seconds["total"] < 600

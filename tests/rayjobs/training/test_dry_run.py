@@ -12,7 +12,7 @@ from rayjobs.config.training import TrainJob
 from rayjobs.training.driver import train
 from rayjobs.training.dry_run import dry_run, measured_rate
 from tests.rayjobs.stand_in import Cluster
-from tests.rayjobs.train_case import job, write_pictures
+from tests.rayjobs.train_case import job, write_captioned, write_pictures
 
 
 @pytest.fixture
@@ -40,6 +40,12 @@ def test_it_prints_the_resolved_settings_and_what_they_cost(plain: TrainJob) -> 
     assert "a matrix product's on this" in measured[-2]
 
 
+def test_what_is_no_picture_is_named(plain: TrainJob) -> None:
+    assert plain.images is not None
+    (plain.images / "notes.txt").write_text("a cat")
+    assert printed(plain)[-2] == "note: images: not read as pictures: notes.txt"
+
+
 def test_it_starts_nothing_and_writes_nothing(plain: TrainJob, cluster: Cluster) -> None:
     before = sorted(plain.output.parent.rglob("*"))
     found = train(plain)
@@ -50,6 +56,30 @@ def test_it_starts_nothing_and_writes_nothing(plain: TrainJob, cluster: Cluster)
     assert shared["seconds"] < found["seconds"]
     assert not cluster.tasks
     assert sorted(plain.output.parent.rglob("*")) == before
+
+
+def test_pictures_of_the_class_that_are_brought_are_counted_and_not_generated(
+    plain: TrainJob, tmp_path: Path, cluster: Cluster
+) -> None:
+    generated = train(plain)
+    brought = train(replace(plain, regularization=write_captioned(tmp_path / "cats")))
+    assert brought["settings"]["subjects"][0]["captioned_pictures"] == 2
+    assert "captioned_pictures" not in generated["settings"]["subjects"][0]
+    costs = [one["estimate"] for one in (brought, generated)]
+    assert 0 < costs[0]["preparation_flops"] < costs[1]["preparation_flops"]
+    assert costs[0]["training_flops"] == costs[1]["training_flops"]
+    (tmp_path / "cats" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"1\.png: not a picture"):
+        printed(replace(plain, regularization=tmp_path / "cats"))
+
+
+def test_of_a_run_that_has_begun_it_says_what_the_run_began_with(
+    plain: TrainJob, cluster: Cluster
+) -> None:
+    train(replace(plain, dry_run=False, initializer_token="barn"))
+    assert train(plain)["settings"]["subjects"][0]["initializer_token"] == "barn"
+    afresh = train(replace(plain, overwrite=True))
+    assert afresh["settings"]["subjects"][0]["initializer_token"] == "cat"
 
 
 def test_what_could_not_be_started_is_refused(plain: TrainJob, tmp_path: Path) -> None:

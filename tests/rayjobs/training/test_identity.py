@@ -6,44 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from PIL import Image
 
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.pictures.picture_folder import Picture
-from rayjobs.config.concept_source import ConceptSource
+from cdcore.training.captioned_pictures import CaptionedPicture
 from rayjobs.config.training import TrainJob, resolve
-from rayjobs.training.identity import differences, digest, identity
-from tests.rayjobs.train_case import job
-
-
-@pytest.fixture
-def plain(tmp_path: Path, tiny_folder: Path) -> TrainJob:
-    return job(tmp_path, tiny_folder)
-
-
-def pictures(*colours: str) -> list[Picture]:
-    return [
-        Picture.from_image(Image.new("RGB", (8, 8), colour), Path(f"{number}.png"))
-        for number, colour in enumerate(colours)
-    ]
-
-
-def described(made: TrainJob, base: Base, *colours: str) -> dict[str, Any]:
-    config = resolve(made, base)
-    shown = [pictures(*colours or ("red",)) for _ in config.subjects]
-    return identity(made, config, base, shown)
-
-
-CONCEPTS = (
-    ConceptSource(images=Path("mycat"), class_noun="cat"),
-    ConceptSource(images=Path("seat"), class_noun=" chair ", initializer_token="table"),
-)
-
-
-@pytest.fixture
-def joint(plain: TrainJob) -> TrainJob:
-    return replace(plain, images=None, class_noun=None, train="joint", concepts=CONCEPTS)
+from rayjobs.training.identity import as_begun, differences, digest, identity
+from tests.rayjobs.train_case import described, pictures
 
 
 def test_a_run_is_the_same_after_a_way_through_its_file(
@@ -81,7 +50,7 @@ def test_what_does_not_change_the_result_so_far_may_change(
         {"learning_rate": 0.5},
         {"regularization_ratio": 0.0},
         {"prior_weight": 0.5},
-        {"prior_weighting": "reference"},
+        {"prior_weighting": "four_to_one"},
         {"variants": 3},
         {"augment": False},
         {"flip": True},
@@ -121,3 +90,75 @@ def test_under_zero_the_number_of_workers_must_stay(plain: TrainJob, tiny_base: 
         differences(
             described(partitioned, tiny_base), described(replace(partitioned, workers=2), tiny_base)
         )
+
+
+def captioned(*captions: str, colour: str = "red") -> list[CaptionedPicture]:
+    (picture,) = pictures(colour)
+    return [CaptionedPicture(picture=picture, caption=caption) for caption in captions]
+
+
+def test_pictures_of_the_class_and_their_captions_are_part_of_it(
+    joint: TrainJob, tiny_base: Base
+) -> None:
+    config = resolve(joint, tiny_base)
+    shown = [pictures("red")] * 2
+
+    def asked(*brought: list[CaptionedPicture]) -> dict[str, Any]:
+        return identity(joint, config, tiny_base, shown, brought)
+
+    assert asked() == asked([], []), "with generated ones as it was before there were others"
+    first = asked(captioned("a cat", "cats"), [])
+    differences(first, asked(captioned("a cat", "cats"), []))
+    others: list[list[CaptionedPicture]] = [
+        *([], captioned("cats", "a cat"), captioned("a cat"), captioned("a cat", "dogs")),
+        captioned("a cat", "cats", colour="blue"),
+    ]
+    for other in others:
+        now = asked(other, [])
+        assert digest(now) != digest(first)
+        with pytest.raises(RunError, match="regularization of concept 1 was '2 captioned pict"):
+            differences(first, now)
+    with pytest.raises(RunError, match=r"regularization of concept 2 was None, now '1 captioned"):
+        differences(first, asked(captioned("a cat", "cats"), captioned("a chair")))
+
+
+def test_a_run_keeps_the_words_that_its_tokens_started_from(
+    plain: TrainJob, joint: TrainJob, tiny_base: Base
+) -> None:
+    """Runs of earlier versions began at the class noun on every base."""
+    profile = replace(tiny_base.profile, initializer_tokens=("ktn", "ucd"))
+    base = replace(tiny_base, profile=profile)
+    for made in (plain, joint):
+        before, now = described(made, tiny_base), described(made, base)
+        assert before != now
+        assert described(as_begun(made, before), base) == before
+        differences(before, described(as_begun(made, before), base))
+        assert described(as_begun(made, None), base) == now
+
+
+def test_what_the_user_says_of_them_stands(plain: TrainJob, joint: TrainJob) -> None:
+    stored = {"concepts": [{"initializer_token": "pot"}, {"initializer_token": "barn"}]}
+    words = [source.initializer_token for source in as_begun(joint, stored).sources]
+    assert words == ["pot", "table"]
+    asked = replace(plain, initializer_token="ktn")
+    assert as_begun(asked, {"concepts": [{"initializer_token": "cat"}]}) == asked
+
+
+@pytest.mark.parametrize(
+    "stored", [None, {}, {"concepts": None}, {"concepts": []}, {"concepts": ["damaged"]}]
+)
+def test_a_run_that_does_not_say_them_leaves_the_job_as_it_is(
+    plain: TrainJob, stored: dict[str, Any] | None
+) -> None:
+    assert as_begun(plain, stored) == plain
+
+
+def test_checkpoints_of_earlier_versions_are_those_of_the_same_run(
+    plain: TrainJob, tiny_base: Base
+) -> None:
+    """What was called reference is called four_to_one; the digest is in every checkpoint."""
+    now = described(replace(plain, prior_weighting="four_to_one"), tiny_base)
+    assert digest(now) == digest(now | {"prior_weighting": "reference"})
+    assert digest(now) != digest(now | {"prior_weighting": "mean"})
+    fixed = {"name": "mycat", "prior_weighting": "reference", "seed": 0, "steps": 9}
+    assert digest(fixed) == digest(fixed | {"prior_weighting": "four_to_one"}) == "1c510c1787e95707"

@@ -9,11 +9,8 @@ from torch import distributed as dist
 from cdcore.errors import RunError
 from cdcore.training.trainer import StepMetrics
 from rayjobs.runs.checkpoints import finish_checkpoint, writing_folder
-from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training import worker as train_worker
 from rayjobs.training.task import ScorePlan, TrainTask
-from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import train_task
 
 
 class Engine:
@@ -38,17 +35,6 @@ class Trainer:
     def run(self, start: int, on_step: Any) -> None:
         for step in range(start + 1, self.steps + 1):
             on_step(StepMetrics(step=step, loss=1, target_loss=1, prior_loss=None, seconds=0.1))
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> TrainTask:
-    return train_task(
-        tmp_path,
-        config=config(steps=7),
-        base="pocket",
-        run=RunDirectory(tmp_path / "runs" / "mycat"),
-        sample_seeds=(0,),
-    )
 
 
 @pytest.fixture
@@ -91,6 +77,15 @@ def test_steps_that_are_done_again_are_written_once(task: TrainTask) -> None:
     train(task, 5)
     train(task, 7, 3)
     assert [line["step"] for line in task.run.read_metrics()] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.usefixtures("reported")
+def test_a_run_that_goes_on_counts_the_steps_of_its_earlier_starts(task: TrainTask) -> None:
+    train(task, 5)
+    train(task, 7, 3)
+    # Steps 4 and 5 were done twice; what was done before the last start are three.
+    assert train_worker._seconds_of_steps(task, 3) == pytest.approx(0.3)
+    assert train_worker._seconds_of_steps(task, 0) == 0
 
 
 @pytest.mark.usefixtures("reported")

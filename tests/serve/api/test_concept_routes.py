@@ -62,7 +62,9 @@ def test_an_upload_is_drawn_at_once_replaced_rolled_back_and_deleted(
     assert client.get("/v1/concepts/pet").json()["versions"] == [first, second]
     pinned = {**body, "model": "pet@1"}
     provenance = client.post("/v1/images/generations", json=pinned).json()["provenance"]
-    assert provenance["concepts"] == [{"name": "pet", "version": first, "weight": 1.0}]
+    assert provenance["concepts"] == [
+        {"name": "pet", "version": first, "weight": 1.0, "unread": False}
+    ]
     refused = client.delete("/v1/concepts/pet", params={"version": "2"})
     assert refused.status_code == 400
     assert "is current" in refused.json()["error"]["message"]

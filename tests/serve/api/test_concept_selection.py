@@ -47,7 +47,8 @@ def catalogue(
 
 def chosen(facts: ServiceFacts, catalogue: Catalogue, **body: Any) -> dict[str, float]:
     request = ImageRequest.model_validate({"prompt": "a cat", **body})
-    mix = choose(request, facts, catalogue, ANYONE)
+    mix, listed = choose(request, facts, catalogue, ANYONE)
+    assert {concept.name for concept in listed} == {ref.name for ref, _ in mix.parts}
     assert (mix.method != "") == (len(mix.parts) > 1)
     return {reference.name: weight for reference, weight in mix.parts}
 

@@ -204,3 +204,41 @@ def test_what_was_refused_costs_nothing_of_an_allowance(
         status, error = refused(client, **{**too_much, "n": 4})
         assert "this key has 3000 per minute" in error["message"]
         drawn(client, **CAT)
+
+
+FILLER = "a red cat on the grass " * 7
+
+
+def test_what_is_not_read_of_a_prompt_is_warned_of_and_told_in_the_picture(
+    client: TestClient,
+) -> None:
+    plain = drawn(client, **CAT)
+    assert plain["warnings"] == []
+    assert plain["provenance"]["unread"] == {}
+    assert [used["unread"] for used in plain["provenance"]["concepts"]] == [False]
+    body = {**BOTH, "prompt": f"a <mycat> cat {FILLER} near a <mychair> chair"}
+    cut = drawn(client, **body)
+    (warning,) = cut["warnings"]
+    assert "of which this base reads 38" in warning
+    assert "and with it <mychair>" in warning
+    told = cut["provenance"]
+    assert {used["name"]: used["unread"] for used in told["concepts"]} == {
+        "mycat": False,
+        "mychair": True,
+    }
+    assert told["unread"]["prompt"].endswith("near a <mychair> chair")
+    inside = json.loads(image_of(cut["data"][0]["b64_json"]).info["parameters"])
+    assert (inside["concepts"], inside["unread"]) == (told["concepts"], told["unread"])
+    answer = client.post("/v1/images/generations", json={**body, "stream": True})
+    ((_, completed),) = events(answer.text)
+    assert completed["warnings"] == [warning]
+    assert completed["provenance"]["unread"] == told["unread"]
+
+
+@pytest.mark.parametrize("found", ["(<mycat>:1.3)", "<lora:mycat:1>", "embedding:mycat"])
+def test_what_other_programs_read_in_a_prompt_is_warned_of(client: TestClient, found: str) -> None:
+    body = {**CAT, "prompt": f"a <mycat> cat {found}", "negative_prompt": "(fog:1.2)"}
+    first, second = drawn(client, **body)["warnings"]
+    assert first.startswith(f"{found!r} is ")
+    assert second.startswith("'(fog:1.2)' is a weight")
+    assert first.endswith('in concepts, as [{"name": "mycat", "weight": 0.8}]')

@@ -1,9 +1,10 @@
 """Tests of `serve.concepts.preparation`."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -114,6 +115,30 @@ def test_a_merge_is_made_once_and_lets_its_concepts_go(case: Case) -> None:
     assert len(case.preparer.merge_s) == 1
     case.done(mix(ALICE, BORIS, method="other"))
     assert case.merges == 2
+
+
+class _AtOnce(ThreadPoolExecutor):
+    """Runs each task inside the call that submits it: a merge ends before the next lease comes."""
+
+    def submit(self, task: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(task(*args, **named))
+        return done
+
+
+def test_concepts_that_come_after_their_merge_are_not_merged_again(
+    case: Case, source: FolderSource
+) -> None:
+    case.preparer = Preparer(case.store, case.merge, _AtOnce(), merge_bytes=10**9)
+    source.gate.clear()
+    started = [case.start(mix(ALICE, BORIS)) for _ in range(3)]
+    source.gate.set()
+    for preparation, settled in started:
+        assert settled.wait(PATIENCE_S)
+        assert preparation.merged is not None
+        case.preparer.release(preparation)
+    assert case.merges == 1
+    assert case.store.leases == 0
 
 
 def test_whatever_goes_wrong_is_told(case: Case, tiny_base: Base) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cdcore.model.base import Base
-from cdcore.model.update import Update
+from cdcore.model.update import DenseUpdate
 from cdcore.sampling.pipeline import condition, sample
 from cdcore.sampling.request import Request
 from cdcore.sampling.rows import Row
@@ -123,7 +123,7 @@ def test_a_deterministic_row_depends_on_neither_slot_nor_neighbours(tiny_base: B
 
 
 def test_numbers_that_are_none_stay_in_their_row(tiny_base: Base) -> None:
-    broken = replace(REQUEST, update=Update(weight=torch.full(tiny_base.seam.layout.shape, 1e38)))
+    broken = replace(REQUEST, update=DenseUpdate(torch.full(tiny_base.seam.layout.shape, 1e38)))
     batch = Batch(tiny_base, SLOTS)
     ours, theirs = row_of(tiny_base, REQUEST), row_of(tiny_base, broken)
     batch.join(("theirs", 0), theirs)

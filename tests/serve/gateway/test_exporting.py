@@ -9,7 +9,7 @@ from safetensors.torch import load
 from cdcore.errors import ConfigError
 from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.model.base import Base
-from serve.gateway.exporting import CONCEPT, EXPORTS, check_format, export, needs_weights
+from serve.gateway.exporting import CONCEPT, EXPORTS, check_format, export
 from tests.serve.service_case import make_concept
 
 
@@ -30,13 +30,6 @@ def test_every_format_is_one_download_named_after_concept_and_format(
     elif download.file_name.endswith(".safetensors"):
         assert not is_archive
         assert load(download.data)
-
-
-def test_only_whole_weights_need_the_base() -> None:
-    assert needs_weights("adobe")
-    assert not needs_weights("lycoris")
-    assert not needs_weights("comfyui")
-    assert not needs_weights(CONCEPT)
 
 
 def test_an_unknown_format_is_refused() -> None:

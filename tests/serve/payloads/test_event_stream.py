@@ -99,11 +99,12 @@ async def test_refusals_and_failures_are_raised() -> None:
     with pytest.raises(OverloadedError, match="full"):
         await admitted(Client().request, full, SIMPLE)  # type: ignore[arg-type]
     broken = Scripted(Accepted(), Failed(ServingError("broken")))
-    events = await admitted(Client().request, broken, SIMPLE)  # type: ignore[arg-type]
+    _, events = await admitted(Client().request, broken, SIMPLE)  # type: ignore[arg-type]
     with pytest.raises(ServingError, match="broken"):
         await anext(events)
 
 
 async def test_an_admitted_request_is_drawn(host: EngineHost) -> None:
-    events = await admitted(Client().request, host, SIMPLE)
+    accepted, events = await admitted(Client().request, host, SIMPLE)
+    assert accepted.unread == {}
     assert [type(event) async for event in events] == [Picture, Done]

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.header import METADATA_KEY
 from cdcore.concepts.storage import save_concept
 from cdcore.errors import BaseMismatchError, ConceptFileError
 from cdcore.model.base import Base
+from cdcore.model.update import DenseUpdate
 from serve.engine.config import EngineConfig
 from serve.gateway.facts import ServiceFacts
 from serve.payloads.upload_checks import check_upload, max_upload_bytes
@@ -104,10 +106,16 @@ def test_what_no_prompt_could_say_is_refused_without_the_place_where_it_lies(
     assert "/" not in str(caught.value)
 
 
+def test_another_tool_s_file_is_called_what_it_is(facts: ServiceFacts) -> None:
+    data = save({"lora_unet_mid_block.lora_up.weight": torch.zeros(2, 2)})
+    with pytest.raises(ConceptFileError, match="a LoRA, which this project writes but does not"):
+        check_upload(data, facts)
+
+
 def test_values_must_be_numbers(tiny_base: Base, facts: ServiceFacts, tmp_path: Path) -> None:
     concept = make_concept(tiny_base, "mycat")
     update = random_update(tiny_base.seam.layout.shape)
-    assert update.weight is not None
+    assert isinstance(update, DenseUpdate)
     update.weight[3, 5] = torch.inf
     with pytest.raises(ConceptFileError, match="no numbers"):
         check_upload(written(tiny_base, replace(concept, update=update), tmp_path), facts)

@@ -1,10 +1,18 @@
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdcore.errors import RunError
 from tests.tune.trials import scores, write_trial
-from tune.plan.folder import SweepFolder
+from tune.plan.folder import SweepFolder, TrialFolder
+
+
+def noted(trial: TrialFolder) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((trial.path / "trial.json").read_text())
+    return found
 
 
 @pytest.fixture
@@ -38,6 +46,37 @@ def test_a_trial_whose_end_nobody_noted_is_finished_when_its_run_is(folder: Swee
     record = trial.record()
     assert record is not None
     assert record.status == "finished"
+    assert noted(trial)["status"] == "finished"
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize("says_when", [True, False])
+def test_a_finished_trial_has_taken_as_long_as_its_run_did(
+    folder: SweepFolder, is_noted: bool, says_when: bool
+) -> None:
+    """A kill between a run's end and its note leaves the note to a start that comes much later."""
+    trial = folder.trial(0)
+    trial.begin({"seed": 0})
+    ended_s = noted(trial)["started_s"] + 90
+    trial.run.write_summary({"status": "finished", **({"ended_s": ended_s} if says_when else {})})
+    # Runs of earlier versions wrote their summary last, and do not say when.
+    os.utime(trial.run.summary_file, (ended_s, ended_s))
+    if is_noted:
+        trial.end("stopped")
+        assert noted(trial)["ended_s"] == pytest.approx(ended_s)
+    record = trial.record()
+    assert record is not None
+    assert record.seconds == pytest.approx(90)
+
+
+def test_a_finished_run_has_not_failed_whatever_became_of_its_driver(folder: SweepFolder) -> None:
+    trial = folder.trial(0)
+    trial.begin({"seed": 0})
+    trial.end("failed", "it was lost")
+    trial.run.write_summary({"status": "finished"})
+    record = trial.record()
+    assert record is not None
+    assert (record.status, record.error) == ("finished", "")
 
 
 def test_a_trial_goes_on_with_its_own_settings_alone(folder: SweepFolder) -> None:
@@ -103,3 +142,12 @@ def test_trials_whose_ids_have_no_number_are_numbered_as_they_start(folder: Swee
     given = {one: folder.assign(one, settings, known).number for one, settings in asked.items()}
     assert given == {"faeba0f6": 1, "12345678": 0, "0badcafe": 2}
     assert folder.assigned("0badcafe") == folder.trial(2)
+
+
+def test_the_settings_of_a_trial_of_an_earlier_version_are_read_by_the_names_of_now(
+    folder: SweepFolder,
+) -> None:
+    write_trial(folder, 0, {"prior_weighting": "reference"}, {5: scores(0.5)}, "stopped")
+    (record,) = folder.records()
+    assert record.settings == {"prior_weighting": "four_to_one"}
+    folder.trial(0).begin({"prior_weighting": "four_to_one"})

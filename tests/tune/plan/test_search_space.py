@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from cdcore.errors import ConfigError
 from tests.cdcore.training_case import config
-from tune.plan.search_space import SEARCHABLE, Dimension, check_space, grid_size, parse_space
+from tune.plan.search_space import (
+    SEARCHABLE,
+    Dimension,
+    by_present_value,
+    check_space,
+    grid_size,
+    most_of,
+    parse_space,
+)
 
 
 def one(text: str) -> Dimension:
@@ -24,8 +32,8 @@ def one(text: str) -> Dimension:
         ),
         ("steps = 50,100", Dimension(field="steps", choices=(50, 100))),
         (
-            "prior_weighting=mean,reference",
-            Dimension(field="prior_weighting", choices=("mean", "reference")),
+            "prior_weighting=mean,four_to_one",
+            Dimension(field="prior_weighting", choices=("mean", "four_to_one")),
         ),
         ("augment=true,false", Dimension(field="augment", choices=(True, False))),
         ("flip=true,false", Dimension(field="flip", choices=(True, False))),
@@ -63,7 +71,8 @@ def test_a_dimension_is_read_in_the_type_of_its_setting(text: str, expected: Dim
         ("learning_rate=nan", "is 'nan', expected a number"),
         ("steps=1.5,2", "is '1.5', expected a whole number"),
         ("steps=10..20.5", "is '20.5', expected a whole number"),
-        ("prior_weighting=mean,median", "one of mean, reference"),
+        ("prior_weighting=mean,median", "one of mean, four_to_one"),
+        ("prior_weighting=mean,reference", "'reference', which is called 'four_to_one' now"),
         ("augment=maybe", "true or false"),
         ("augment=false..true", "list of values"),
         ("steps=none", "expected a whole number"),
@@ -138,3 +147,26 @@ def test_spread_values_rise_evenly_from_end_to_end(
     assert values[-1] == pytest.approx(high)
     steps = [math.log(b / a) if log else b - a for a, b in itertools.pairwise(values)]
     assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("prior_weighting=mean,reference", "prior_weighting=mean,four_to_one"),
+        ("prior_weighting = reference , mean", "prior_weighting =four_to_one, mean"),
+        ("learning_rate=log:5e-4..2e-2", "learning_rate=log:5e-4..2e-2"),
+        ("no_such_setting=reference", "no_such_setting=reference"),
+    ],
+)
+def test_the_text_of_an_earlier_version_is_read_with_the_values_of_now(
+    before: str, now: str
+) -> None:
+    assert by_present_value(before) == now
+    assert by_present_value(now) == now
+
+
+def test_the_most_of_a_setting_is_its_largest_value_or_the_one_it_has() -> None:
+    space = parse_space(["steps=20..90", "regularization_images=40,200,80"])
+    assert most_of(space, "steps", 7) == 90
+    assert most_of(space, "regularization_images", 7) == 200
+    assert most_of(space, "seed", 7) == 7

@@ -45,3 +45,16 @@ def test_a_sweep_of_which_nothing_is_known_has_a_picture(tmp_path: Path) -> None
     plot_trials(path, [], parse_space(["seed=0,1"]), GOAL)
     with Image.open(path) as image:
         image.load()
+
+
+def test_the_floor_is_that_of_finished_trials(tmp_path: Path) -> None:
+    """A trial that was stopped knows the base's text alignment on fewer prompts."""
+    space, pictures = parse_space(["seed=0,1"]), []
+    for base_text in (0.5, 0.3):
+        folder = SweepFolder(tmp_path / str(base_text), "mycat")
+        early = {**scores(0.4), "base_text_alignment": base_text}
+        write_trial(folder, 0, {"seed": 0}, {2: early}, "stopped")
+        write_trial(folder, 1, {"seed": 1}, {4: scores(0.5)})
+        plot_trials(tmp_path / "trials.png", folder.records(), space, GOAL)
+        pictures.append((tmp_path / "trials.png").read_bytes())
+    assert pictures[0] == pictures[1]

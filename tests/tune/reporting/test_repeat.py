@@ -1,3 +1,4 @@
+import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,20 @@ def test_the_command_trains_what_the_trial_was(
     )
     assert all(source.images.is_absolute() for source in made.sources)
     assert (made.holdout, made.registry) == (1, None)
+
+
+def test_the_command_is_one_line_that_a_shell_reads_whatever_the_folder_is_called(
+    tiny_base: Base, tiny_folder: Path, tmp_path: Path
+) -> None:
+    given = job(tmp_path, tiny_folder)
+    for name in ("line\nbreak", "a 'b' \\n\x1b[31m\n%20#?"):
+        path = tmp_path / name / "best.yaml"
+        write_repeat(path, given, asdict(resolve(given, tiny_base)))
+        command = repeat_command(path)
+        assert command.isprintable()
+        assert path.read_text().splitlines()[0] == f"# {command}"
+        words = command.removeprefix("python rayjobs/train.py --config ")
+        shown = subprocess.run(
+            ["bash", "-c", f"printf %s {words}"], capture_output=True, check=True, text=True
+        )
+        assert shown.stdout == str(path)

@@ -45,6 +45,8 @@ def test_parquet_has_full_precision(records: list[TrialRecord]) -> None:
     assert [row["in_bounds"] for row in rows] == [True, True, False, None, None]
     assert rows[1]["goal"] == 0.75
     assert rows[3]["error"] == "loss | is\nnan"
+    has_file = [row["concept_file"] is not None for row in rows]
+    assert has_file == [one.status == "finished" for one in records]
 
 
 def test_the_terminal_shows_what_open_trials_are_doing(records: list[TrialRecord]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cdcore.concepts.storage import save_concept
 from cdcore.errors import ConfigError, RunError
@@ -14,7 +15,7 @@ from cdcore.training.engine import ConceptParameters
 from cdcore.training.trainer import trained_concept
 from rayjobs.config.training import TrainJob
 from rayjobs.runs.run_directory import RunDirectory
-from tests.rayjobs.train_case import job, write_pictures
+from tests.rayjobs.train_case import job, write_captioned, write_pictures
 from tests.tune.trials import scores
 from tune.plan.job import SweepJob
 from tune.plan.slots import Slots
@@ -69,7 +70,7 @@ def cluster(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster(tiny_base)
     slots = Slots(concurrent=2, workers=1, cpus=1, uses_gpu=False)
     monkeypatch.setattr(sweep_driver, "connected", made.connected)
-    monkeypatch.setattr(sweep_driver, "cluster_slots", lambda job: slots)
+    monkeypatch.setattr(sweep_driver, "cluster_slots", lambda job, console, is_small: slots)
     monkeypatch.setattr(sweep_driver, "check_shared", lambda folder, kind: None)
     monkeypatch.setattr(sweep_driver, "prepare_all", made.prepare)
     monkeypatch.setattr(sweep_driver, "run_trials", made.run)
@@ -182,3 +183,41 @@ def test_a_sweep_of_which_every_trial_fails_says_why_and_is_not_finished(
     folder = plain.output / "mycat-sweep"
     assert RunDirectory(folder).read_summary()["status"] == "failed"
     assert not (folder / "report.md").exists()
+
+
+def test_a_sweep_of_an_earlier_version_goes_on_by_the_names_of_now(
+    plain: SweepJob, cluster: Cluster
+) -> None:
+    weighed = replace(plain, search=(*plain.search, "prior_weighting=mean,four_to_one"))
+    sweep(replace(weighed, prior_weighting="four_to_one"))
+    files = [path for path in plain.output.rglob("config.yaml") if path.is_file()]
+    assert len(files) == 1 + 3
+    for path in files:
+        path.write_text(path.read_text().replace("four_to_one", "reference"))
+    sweep(replace(weighed, prior_weighting="four_to_one", trials=4))
+    assert cluster.trained == [0, 1, 2, 3]
+    best = yaml.safe_load((plain.output / "mycat-sweep" / "best.yaml").read_text())
+    assert best["prior_weighting"] == "four_to_one"
+
+
+def test_pictures_of_the_class_are_read_for_the_trial_that_shows_most(
+    plain: SweepJob, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[TrialPlan] = []
+
+    def run(job: SweepJob, plan: TrialPlan, slots: Slots, steps: int) -> None:
+        plans.append(plan)
+        cluster.run(job, plan, slots, steps)
+
+    monkeypatch.setattr(sweep_driver, "run_trials", run)
+    folder = write_captioned(tmp_path / "cats", 4)
+    search = ("regularization_ratio=0,0.5,1", "regularization_images=2,4")
+    made = replace(plain, search=search, regularization=folder)
+    sweep(made)
+    (brought,) = plans[0].task.regularization
+    assert len(brought) == 4
+    assert plans[0].task.config.regularization_images == 2
+    best = yaml.safe_load((plain.output / "mycat-sweep" / "best.yaml").read_text())
+    assert best["regularization"] == str(folder)
+    with pytest.raises(ConfigError, match=r"has 4 pictures, .* 5 or more"):
+        sweep(replace(made, search=(search[0], "regularization_images=2,5"), overwrite=True))

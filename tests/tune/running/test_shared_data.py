@@ -7,10 +7,11 @@ from cdcore.model.base import Base
 from cdcore.pocket.networks.judge_embedders import embedder_of
 from cdcore.scoring.base_pictures import load_base_pictures
 from cdcore.training import preparation as cached
+from cdcore.training.captioned_pictures import read_captioned_pictures
 from rayjobs.runs.run_directory import RunDirectory
 from rayjobs.training.task import ScorePlan
 from tests.cdcore.training_case import config
-from tests.rayjobs.train_case import train_task
+from tests.rayjobs.train_case import train_task, write_captioned
 from tune.plan.search_space import parse_space
 from tune.running import shared_data as preparation
 from tune.running.shared_data import distinct_data, prepare_shared
@@ -64,3 +65,23 @@ def test_what_is_shared_is_made_once(
     )
     assert sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file()) == made
     assert [path.stat().st_mtime_ns for path in made] == times
+
+
+def test_pictures_that_are_brought_are_shared_and_none_is_generated(
+    tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = embedder_of(tiny_base)
+    monkeypatch.setattr(preparation, "load_local_base", lambda _: tiny_base)
+    monkeypatch.setattr("rayjobs.training.validation.embedder_of", lambda _: embedder)
+    brought = read_captioned_pictures(write_captioned(tmp_path / "cats", 4), 4, 64)
+    task = train_task(
+        tmp_path,
+        regularization=[brought],
+        run=RunDirectory(tmp_path / "mycat-sweep"),
+        scoring=ScorePlan(every=2, prompts=1, seeds=1, base_pictures=tmp_path / "base.safetensors"),
+    )
+    task.run.path.mkdir()
+    (tmp_path / "base.safetensors").write_bytes(b"there already")
+    prepare_shared(task, distinct_data(task.config, parse_space(["regularization_images=2,4"])))
+    made = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert sorted(path.suffix for path in made) == [".arrow"] * 3

@@ -142,6 +142,8 @@ def test_a_trial_that_fails_says_why_and_is_tried_again_by_another_start(
     with pytest.raises(RunError):
         run_trial({"seed": 7}, plan)
     assert (record(plan).status, record(plan).error) == ("failed", "the loss is nan")
+    summary = {"name": "mycat", "status": "failed", "error": "the loss is nan"}
+    assert record(plan).run.read_summary() == summary
     cluster.error = None
     run_trial({"seed": 7}, again(plan))
     assert record(plan).status == "finished"
@@ -165,6 +167,18 @@ def test_a_trial_that_is_stopped_lets_its_workers_end_and_has_not_failed(
     driver.join(PATIENCE_S)
     assert not driver.is_alive()
     assert (record(plan).status, record(plan).error) == ("stopped", "")
+    assert record(plan).run.read_summary() == {"name": "mycat", "status": "stopped"}
+
+
+def test_a_run_that_has_finished_is_not_said_to_have_failed_with_its_driver(
+    plan: TrialPlan, cluster: Cluster
+) -> None:
+    cluster.waits_for = lambda task: task.run.write_summary({"status": "finished"})
+    cluster.error = RunError("a worker was lost while it ended")
+    with pytest.raises(RunError):
+        run_trial({"seed": 7}, plan)
+    assert (record(plan).status, record(plan).error) == ("finished", "")
+    assert record(plan).run.read_summary() == {"status": "finished"}
 
 
 def test_ending_a_trial_that_has_ended_changes_nothing(plan: TrialPlan, cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.rank_rule import Rule
 from cdcore.formats.exports.factored import DEFAULT_RULE, factored
 from cdcore.formats.tensors.kv_base import KVBase
+from tests.tiny import factors_of
 
 
 @pytest.mark.parametrize("which", ["low_rank", "blocks"])
@@ -14,7 +15,7 @@ def test_factors_are_left_alone_unless_a_rule_is_given(
     assert factored(concept, kv_base.layout) == (concept, None)
     made, lost = factored(concept, kv_base.layout, Rule(name="rank", value=1))
     assert lost is not None
-    assert {len(right) for _, right in made.update.pairs} == {1}
+    assert {len(right) for _, right in factors_of(made.update)} == {1}
 
 
 def test_a_dense_update_is_compressed(dense: Concept, kv_base: KVBase) -> None:

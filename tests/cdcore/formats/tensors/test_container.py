@@ -137,3 +137,15 @@ def test_of_a_model_only_what_is_wanted_is_read(tmp_path: Path) -> None:
     torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "model.ckpt")
     for name in ("model.safetensors", "model.ckpt"):
         assert set(read_selected(tmp_path / name, lambda key: "attn2" in key)) == {"a.attn2"}
+
+
+def test_an_embedding_with_texts_and_numbers_is_called_what_it_is(tmp_path: Path) -> None:
+    # As A1111 writes it.
+    made = {
+        "string_to_token": {"*": 265},
+        "string_to_param": {"*": torch.nn.Parameter(torch.zeros(2, 768))},
+        "name": "mycat",
+        "step": 500,
+    }
+    torch.save(made, tmp_path / "mycat.pt")
+    refused(tmp_path / "mycat.pt", r"mycat\.pt: an embedding \(a textual inversion\), which this")

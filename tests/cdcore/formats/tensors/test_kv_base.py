@@ -85,10 +85,12 @@ def test_a_checkpoint_of_one_file_has_other_names(tmp_path: Path, suffix: str) -
         assert (part == number).all()
 
 
-def test_a_base_in_half_precision_does_not_pass_for_its_weights(tiny_folder: Path) -> None:
+def test_a_base_that_computes_in_half_precision_has_its_weights_as_they_were_read(
+    tiny_folder: Path, tiny_base: Base
+) -> None:
     rounded = KVBase.of(load_base(str(tiny_folder), dtype=torch.bfloat16))
-    with pytest.raises(ConfigError, match="give --base"):
-        _ = rounded.weights
+    assert rounded.weights.dtype == torch.float32
+    assert same(rounded, KVBase.of(tiny_base))
 
 
 def test_a_family_has_a_layout_and_no_weights(family: Family) -> None:

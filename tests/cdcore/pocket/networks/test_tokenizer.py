@@ -40,19 +40,17 @@ def test_a_caption_takes_one_token_a_word_and_always_fits(tokenizer: Any) -> Non
         assert len(ids_of(tokenizer, text)) == len(text.split()) <= MAX_TOKENS - 2
 
 
-@settings(deadline=None)
 @given(text=st.lists(LETTERS, min_size=1, max_size=6).map(" ".join))
 def test_any_lower_case_words_can_be_spelled_and_read_back(tokenizer: Any, text: str) -> None:
     assert tokenizer.decode(ids_of(tokenizer, text)).strip() == text
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_text_at_all_has_known_ids(tokenizer: Any, text: str) -> None:
     assert all(0 <= id_ < len(tokenizer) for id_ in ids_of(tokenizer, text))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(vocabulary=st.lists(LETTERS, min_size=1, max_size=12))
 def test_whatever_the_words_are_each_is_one_token(vocabulary: list[str]) -> None:
     tokenizer = build_tokenizer(vocabulary)

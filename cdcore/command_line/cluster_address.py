@@ -1,0 +1,130 @@
+"""The Ray cluster that a user points a command at by ``RAY_ADDRESS``: read, and tried, without Ray.
+
+Ray would start another kind of client for an address with a scheme, fail with a trace on one
+without a port, and try for twenty seconds to reach a host where nobody listens.
+"""
+
+import os
+import re
+import socket
+from urllib.parse import urlsplit
+
+from cdcore.errors import ConfigError
+
+__all__ = [
+    "HERE",
+    "VARIABLE",
+    "check_cluster",
+    "check_listening",
+    "cluster_address",
+    "no_cluster",
+]
+
+VARIABLE = "RAY_ADDRESS"
+"""Environment variable: the address of a running cluster."""
+HERE = "auto"
+"""The address of whatever cluster runs on this machine."""
+
+_NONE = "local"
+"""What Ray calls a cluster of one's own."""
+_PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/:@?#\[\]]+):([0-9]{1,5})", re.ASCII)
+_PORT = 6379
+_CLIENT_SCHEME = "ray"
+_JOB_SCHEMES = ("http", "https")
+_LAST_PORT = 65535
+_PATIENCE_S = 5.0
+
+
+def cluster_address() -> str | None:
+    """Return the address of the cluster to join, ``HOST:PORT`` or `HERE`.
+
+    Returns:
+        None where the environment names none: then a command starts a cluster of its own.
+
+    Raises:
+        ConfigError: No program can join a cluster by what is given.
+    """
+    given = os.environ.get(VARIABLE, "")
+    address = given.strip()
+    if not given or address == _NONE:
+        return None
+    if address == HERE:
+        return address
+    place = _PLACE.fullmatch(address)
+    if place and 0 < int(place[2]) <= _LAST_PORT:
+        return address
+    raise ConfigError(f"{VARIABLE} is {given!r}, {_expected(address)}")
+
+
+def _expected(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    host = _host(rest if separator else address)
+    if separator and scheme in _JOB_SCHEMES:
+        return (
+            f"the address that jobs are submitted to; submit this one with ray job submit "
+            f"--address {address} -- COMMAND, or set {VARIABLE} to the HOST:PORT of the head, such "
+            f"as {host}:{_PORT}"
+        )
+    if separator and scheme == _CLIENT_SCHEME:
+        return (
+            f"the address of Ray Client, which can neither train nor serve; on a machine of the "
+            f"cluster set {VARIABLE} to the HOST:PORT of the head, such as {host}:{_PORT}, or from "
+            f"elsewhere use ray job submit --address http://{host}:8265 -- COMMAND"
+        )
+    return (
+        f"expected the HOST:PORT of a Ray head, such as {host}:{_PORT}, or {HERE} for the cluster "
+        "on this machine; unset it to work without one"
+    )
+
+
+def _host(text: str) -> str:
+    """Return the host of an address as far as there is one, else an example."""
+    try:
+        host = urlsplit(f"//{text}").hostname or ""
+    except ValueError:
+        host = ""
+    return host if re.fullmatch(r"[a-z0-9._-]+", host) else "10.0.0.1"
+
+
+def check_cluster() -> None:
+    """Refuse a cluster where nobody listens; where `HERE` is, only Ray knows.
+
+    Raises:
+        ConfigError: Nobody listens at the address, or `cluster_address` refuses it.
+    """
+    address = cluster_address()
+    if address is not None and address != HERE:
+        check_listening(address)
+
+
+def check_listening(address: str) -> None:
+    """Refuse a place where nobody listens, within seconds.
+
+    Args:
+        address: ``HOST:PORT``.
+
+    Raises:
+        ConfigError: Nobody listens there.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S):
+            return
+    except TimeoutError:
+        reason = f"no answer within {_PATIENCE_S:g} s"
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    raise no_cluster(reason)
+
+
+def no_cluster(reason: str) -> ConfigError:
+    """Return the error of a cluster that is not where the environment says.
+
+    Args:
+        reason: What has been found instead.
+    """
+    return ConfigError(
+        f"{VARIABLE} is {os.environ.get(VARIABLE, '')!r}, where no Ray head can be reached "
+        f"({reason}); start one with ray start --head, give the HOST:PORT of one that runs, or "
+        f"unset {VARIABLE} to work without one"
+    )

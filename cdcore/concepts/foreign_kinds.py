@@ -1,0 +1,55 @@
+"""What a file is that is no concept, told by the names of its tensors: other tools' files.
+
+Kohya's, diffusers' and PEFT's LoRA, LyCORIS and textual inversions are written by this project and
+not read; whole models are bases. A refusal calls each what it is.
+"""
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["foreign_kind", "no_concept"]
+
+_MADE_OF = "give the concept file or the delta that it was made from, or train on its pictures"
+_LORA = re.compile(r"[._]lora[._](up|down|mid|a|b)\b|lora_linear_layer", re.IGNORECASE)
+_LYCORIS = re.compile(
+    r"\.(diff|diff_b|hada_w[12]_[ab]|hada_t[12]|lokr_(w[12](_[ab])?|t2)|oft_(blocks|diag)|[wb]_norm)$"
+)
+_EMBEDDING = re.compile(r"emb_params|emp_params|clip_[lg]|string_to_(param|token)|<[^<>]+>|\*")
+_MODEL = re.compile(
+    r"(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner\.embedders"
+    r"|(down_blocks|up_blocks|mid_block)[.\d]*\.(resnets|conv_norm))\."
+)
+_DELTA = "_custom_diffusion."
+
+
+def foreign_kind(names: Iterable[str]) -> str | None:
+    """Return what kind of another tool's file has tensors of these names, and what to do with it.
+
+    Returns:
+        Such as "a LoRA, which this project writes but does not read; give ...", or None.
+    """
+    given = list(names)
+    if any(map(_LORA.search, given)):
+        return f"a LoRA, which this project writes but does not read; {_MADE_OF}"
+    if any(map(_LYCORIS.search, given)):
+        return f"a LyCORIS file, which this project writes but does not read; {_MADE_OF}"
+    if any(_DELTA in name for name in given):
+        return (
+            "diffusers' Custom Diffusion weights; make a concept file of them with "
+            "rayjobs/convert.py --to concept"
+        )
+    if any(map(_MODEL.match, given)):
+        return "a whole model or its U-Net, not a concept; a base is given as --base"
+    # A stray name of this kind among others says nothing.
+    if given and any(map(_EMBEDDING.fullmatch, given[:2])):
+        return (
+            "an embedding (a textual inversion), which this project writes but does not read; "
+            f"{_MADE_OF}"
+        )
+    return None
+
+
+def no_concept(names: Iterable[str]) -> str:
+    """Return what a safetensors file is that has no metadata of a concept, for a refusal."""
+    kind = foreign_kind(names)
+    return kind or "a safetensors file, but not a concept file of this project"

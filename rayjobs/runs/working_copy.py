@@ -1,0 +1,110 @@
+"""What a submitted job lacks: ``ray job submit`` copies a folder without what its ignore files name.
+
+The driver runs in that copy, or on a node that never saw the submitter's disk, so a path that is
+right in the submitter's shell may be missing there.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from cdcore.errors import CustomDiffusionError
+
+__all__ = ["explained", "is_in_a_copy", "is_submitted_job"]
+
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+_IGNORE_FILES = (".gitignore", ".rayignore")
+_EXAMPLES = ("", "/", *(f"/1{suffix}" for suffix in (".jpg", ".jpeg", ".png", ".webp", ".heic")))
+"""What may follow a path: a pattern may name a folder alone, or only the pictures in it."""
+
+
+def is_submitted_job() -> bool:
+    """Whether this process was started by ``ray job submit``."""
+    return _JOB_VARIABLE in os.environ
+
+
+def is_in_a_copy() -> bool:
+    """Whether the working directory is Ray's copy of the submitter's."""
+    try:
+        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
+        return bool(job["runtime_env"]["working_dir"])
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Add to what is raised inside why a submitted job may lack a path that its user has.
+
+    Args:
+        path: What the block reads, as the user gave it.
+
+    Raises:
+        CustomDiffusionError: What the block has raised, of the same type.
+    """
+    try:
+        yield
+    except CustomDiffusionError as error:
+        reason = _reason(path) if is_submitted_job() else ""
+        if not reason:
+            raise
+        raise type(error)(f"{error}; {reason}") from error
+
+
+def _reason(path: Path) -> str:
+    if path.is_absolute():
+        if path.exists():
+            return ""
+        return f"the job runs on {socket.gethostname()}, which has no {path}"
+    if not is_in_a_copy():
+        return "" if path.exists() else f"the job runs in {Path.cwd()} on {socket.gethostname()}"
+    rule = _rule(Path.cwd(), Path(os.path.normpath(path)))
+    if rule:
+        return (
+            f"ray job submit leaves out what ignore files name, and {rule}; take the line out, "
+            "submit with RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1 where it is .gitignore's, or give an "
+            "absolute path that every node has"
+        )
+    if path.exists():
+        return ""
+    return (
+        f"the job runs in a copy of its working directory, which has no {path}; put it there, or "
+        "give an absolute path that every node has"
+    )
+
+
+def _rule(root: Path, path: Path) -> str:
+    """Return which line of which ignore file names a relative path, or nothing."""
+    if path.parts[:1] == (os.pardir,):
+        return ""
+    for folder in (Path(), *reversed(path.parents[:-1])):
+        for name in _IGNORE_FILES:
+            file = root / folder / name
+            try:
+                text = file.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            rest = path.relative_to(folder).as_posix()
+            line = _naming_line(text, rest)
+            if line:
+                return f"{folder / name} names {rest} by {line!r}"
+    return ""
+
+
+def _naming_line(text: str, path: str) -> str:
+    # As pathspec counts them.
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        spec = GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        return ""
+    for example in _EXAMPLES:
+        found = spec.check_file(f"{path}{example}")
+        if found.include and found.index is not None:
+            return lines[found.index].strip()
+    return ""

@@ -1,0 +1,70 @@
+"""Ray Train for one run: start the workers, and say what went wrong as the user can mend it.
+
+Each trial of a sweep is a process that does this and nothing else, so the model's libraries are
+imported by the workers alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from rayjobs.cluster.failures import mendable
+from rayjobs.training.task import TrainTask
+
+__all__ = ["fit"]
+
+_PATIENCE_S = 4 * 3600
+"""How long the other workers wait while the first of their node prepares."""
+
+
+def fit(
+    task: TrainTask,
+    resources: ScalingConfig,
+    notes: Path,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, Any]:
+    """Train on a cluster that is connected.
+
+    Args:
+        task: For every worker; its run is claimed for this start.
+        resources: The resources of the workers.
+        notes: Folder for what Ray notes of this start.
+        callbacks: Told of every report; `UserCallback` of Ray Train.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        CustomDiffusionError: Something that the user can mend.
+        OSError: A folder cannot be written.
+        KeyboardInterrupt: Ray was told to end.
+    """
+    # Ray 2.60 runs functions that return something, which its annotations do not know yet.
+    work: Any = _work
+    trainer = TorchTrainer(
+        work,
+        train_loop_config={"task": task},
+        torch_config=TorchConfig(timeout_s=_PATIENCE_S),
+        scaling_config=resources,
+        # What Ray keeps of a run, and rewrites in place, is of no use to another start.
+        run_config=RunConfig(name=task.session, storage_path=str(notes), callbacks=list(callbacks)),
+    )
+    try:
+        result: Any = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise mendable(error, task.run) from error
+    except SystemExit as exit_:
+        # What Ray's own handlers of SIGINT and SIGTERM end with.
+        raise KeyboardInterrupt from exit_
+    summary: dict[str, Any] = result.return_value
+    return summary
+
+
+def _work(loop_config: dict[str, Any]) -> dict[str, Any] | None:
+    from rayjobs.training.worker import train_worker
+
+    return train_worker(loop_config)

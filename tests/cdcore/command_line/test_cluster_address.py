@@ -1,0 +1,98 @@
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cdcore.command_line.cluster_address import HERE, VARIABLE, check_cluster, cluster_address
+from cdcore.errors import ConfigError
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("given", ["", "local", None])
+def test_without_an_address_there_is_no_cluster_to_join(
+    given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if given is not None:
+        monkeypatch.setenv(VARIABLE, given)
+    assert cluster_address() is None
+    check_cluster()
+
+
+@pytest.mark.parametrize(
+    "given", [HERE, "10.0.0.1:6379", "head:1", "my_head.internal:65535", "[::1]:6379"]
+)
+@pytest.mark.parametrize("around", ["{}", " {}", "{}\n"])
+def test_what_ray_can_join_is_taken_without_the_space_around_it(
+    given: str, around: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, around.format(given))
+    assert cluster_address() == given
+
+
+@pytest.mark.parametrize(
+    ("given", "remedies"),
+    [
+        ("http://head:8265", ["ray job submit --address http://head:8265 --", "head:6379"]),
+        ("https://head.example/ray", ["ray job submit --address https://head.example/ray", "head"]),
+        ("http://", ["ray job submit", "10.0.0.1:6379"]),
+        ("ray://head:10001", ["ray job submit --address http://head:8265 --", "head:6379"]),
+        ("grpc://head:6379", ["expected the HOST:PORT of a Ray head, such as head:6379"]),
+        ("anyscale://cluster", ["such as cluster:6379", "auto", "unset it"]),
+        ("10.0.0.7", ["such as 10.0.0.7:6379", "auto", "unset it"]),
+        ("head:", ["such as head:6379"]),
+        (":6379", ["such as 10.0.0.1:6379"]),
+        ("::1", ["such as 10.0.0.1:6379"]),
+        ("head:port", ["such as head:6379"]),
+        ("head:0", ["such as head:6379"]),
+        ("head:65536", ["such as head:6379"]),
+        ("head:6379:1", ["such as"]),
+        ("a head:6379", ["such as 10.0.0.1:6379"]),
+        ("user@head:6379", ["such as head:6379"]),
+        ("head:٦٣٧٩", ["such as head:6379"]),
+        ("none", ["such as none:6379", "unset it"]),
+        (" ", ["such as 10.0.0.1:6379", "unset it"]),
+        ("\n", ["unset it"]),
+        ("[", ["such as 10.0.0.1:6379"]),
+    ],
+)
+def test_what_no_program_can_join_by_is_refused_with_what_was_given_and_what_to_do(
+    given: str, remedies: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    for refuse in (cluster_address, check_cluster):
+        with pytest.raises(ConfigError) as caught:
+            refuse()
+        message = str(caught.value)
+        assert message.startswith(f"{VARIABLE} is {given!r}, ")
+        assert all(remedy in message for remedy in remedies), message
+        assert "\n" not in message
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host in ("127.0.0.1", "localhost", "no-such-host.invalid", f"{'a' * 64}.example"):
+        monkeypatch.setenv(VARIABLE, f"{host}:{port}")
+        started = time.monotonic()
+        with pytest.raises(ConfigError, match=f"{host}:{port}', where no Ray head") as caught:
+            check_cluster()
+        assert time.monotonic() - started < 20
+        assert "ray start --head" in str(caught.value)
+        assert "unset" in str(caught.value)
+
+
+def test_where_somebody_listens_ray_is_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv(VARIABLE, f"127.0.0.1:{server.getsockname()[1]}")
+        check_cluster()
+    monkeypatch.setenv(VARIABLE, HERE)
+    check_cluster()
