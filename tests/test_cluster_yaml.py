@@ -45,7 +45,6 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[st
             iam.create_instance_profile(InstanceProfileName=role)
             iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
         ec2 = boto3.client("ec2", region_name=REGION)
-        ec2.create_placement_group(GroupName="customdiffusion", Strategy="cluster")
         (vpc,) = ec2.describe_vpcs()["Vpcs"]
         public, private, *_ = ec2.describe_subnets()["Subnets"]
         ec2.modify_subnet_attribute(
@@ -200,9 +199,9 @@ def test_the_head_s_policy_allows_every_call_that_the_autoscaler_makes(
     tags = {TAG_RAY_NODE_KIND: "worker", TAG_RAY_NODE_NAME: "p4d"}
     node_config = config["available_node_types"]["p4d"]["node_config"]
     (name,) = provider.create_node(node_config, tags, 1)
+    provider.non_terminated_nodes({})
     provider.set_node_tags(name, {"status": "ready"})
     provider.internal_ip(name)
-    provider.non_terminated_nodes({})
     provider.terminate_nodes([name])
     policy = json.loads((ROOT / "deploy" / "aws" / "head-policy.json").read_text())
     allowed = {action for rule in policy["Statement"] for action in rule["Action"]}

@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 
-from tests.simulated_cloud.place import CLOUD, EXCHANGE, GATEWAY, IMAGE, LAPTOP, MACHINES
+from tests.simulated_cloud.place import CLOUD, EXCHANGE, GATEWAY, IMAGE, LAPTOP, MACHINES, NODES
 
 _BOOT = """
 set -e
@@ -25,8 +25,13 @@ mount --bind {root}/home /home
 mount --bind {root}/mnt /mnt
 mount --bind {root}/opt /opt
 mount --bind {root}/etc /etc
+mount --bind {root}/var /var
 mount --bind {root}/image {image}
 mount -t tmpfs run /run
+echo ubuntu:x:0:0::/home/ubuntu:/bin/bash >> /etc/passwd
+# Debian's sets a PATH of its own, Ubuntu's does not.
+echo > /etc/profile
+touch /home/ubuntu/.bashrc /home/ray/.bashrc
 touch /run/docker.sock {root}/ready
 exec sleep infinity
 """
@@ -48,9 +53,12 @@ class Machine:
     def __init__(self, address: str, number: int) -> None:
         """Boot, and wait until it is up."""
         self.root = MACHINES / address
-        for name in ("tmp", "home/ubuntu", "home/ray", "mnt", "opt"):
+        for name in ("home/ubuntu", "home/ray", "mnt", "opt", "var/lib", "var/cache"):
             (self.root / name).mkdir(parents=True)
-        (self.root / "tmp").chmod(0o1777)
+        for name in ("tmp", "var/tmp"):
+            (self.root / name).mkdir()
+            (self.root / name).chmod(0o1777)
+        (self.root / "var" / "run").symlink_to("/run")
         subprocess.run(["cp", "-a", "/etc", str(self.root / "etc")], check=True)
         subprocess.run(["cp", "-a", str(IMAGE), str(self.root / "image")], check=True)
         script = _BOOT.format(root=self.root, image=IMAGE)
@@ -140,13 +148,16 @@ class Hypervisor:
 
     def _machine(self, host: str) -> Machine:
         with self._lock:
-            for instance in self._instances():
-                address = instance["PrivateIpAddress"]
-                if host not in (address, instance.get("PublicIpAddress")):
-                    continue
-                if address not in self._machines:
-                    self._machines[address] = Machine(address, len(self._machines))
-                return self._machines[address]
+            address = host if host.startswith(NODES) else self._private(host)
+            if address not in self._machines:
+                self._machines[address] = Machine(address, len(self._machines))
+            return self._machines[address]
+
+    def _private(self, host: str) -> str:
+        for instance in self._instances():
+            address = str(instance["PrivateIpAddress"])
+            if host in (address, instance.get("PublicIpAddress")):
+                return address
         raise ConnectionError(f"no machine has the address {host}")
 
     def _end_terminated(self) -> None:
@@ -155,7 +166,8 @@ class Hypervisor:
             with self._lock:
                 running = {instance["PrivateIpAddress"] for instance in self._instances()}
                 for address in set(self._machines) - running:
-                    self._machines.pop(address).end()
+                    if not address.startswith(NODES):
+                        self._machines.pop(address).end()
 
     def _instances(self) -> list[dict[str, Any]]:
         running = [{"Name": "instance-state-name", "Values": ["running"]}]

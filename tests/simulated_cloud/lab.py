@@ -39,9 +39,8 @@ mount --bind "$2" {CLOUD}/python
 mount --bind "$3" {CLOUD}/libraries
 mount -o remount,ro,bind {CLOUD}/libraries
 mount --bind {LAPTOP}/tmp /tmp
-{_PYTHON} -m venv --without-pip {IMAGE}.new
-cp {CLOUD}/image-bin/* {IMAGE}.new/bin
-mv {IMAGE}.new {IMAGE}
+{_PYTHON} -m venv --without-pip {IMAGE}
+cp {CLOUD}/image-bin/* {IMAGE}/bin
 cd {CLOUD}/tools
 exec {_PYTHON} -c 'from tests.simulated_cloud.hypervisor import main; main()'
 """
@@ -55,6 +54,15 @@ _SCRIPTS = {
     "sudo": '#!/bin/sh\nexec "$@"\n',
     # Nothing is installed on a machine of the cloud.
     "apt-get": "#!/bin/sh\nexit 0\n",
+    # On every node of a list at once, with the caller's variables and folder.
+    "srun": f"""#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+for node in ${{SLURM_JOB_NODELIST//,/ }}; do
+    {CLOUD}/bin/ssh slurm@$node "$(export -p); cd $PWD; $(printf '%q ' "$@")" & started+=($!)
+done
+for one in "${{started[@]}}"; do wait $one || status=$?; done
+exit ${{status:-0}}
+""",
     "exportfs": "#!/bin/sh\ngrep -q '^/mnt/shared ' /etc/exports\n",
     "mount": f"""#!/bin/sh
 case "$1 $2" in
@@ -67,12 +75,15 @@ _COMMANDS = {
     "pip": "-m pip",
     "ray": '-c "from ray.scripts.scripts import main; main()"',
     "serve": '-c "from ray.serve.scripts import cli; cli()"',
+    "aws": f"""-c "import sys; sys.path.insert(0, '{CLOUD}/tools')
+from tests.simulated_cloud.aws_cli import main; main()\"""",
 }
 """What an image has in its bin folder beside Python."""
 _LIBRARIES = {
     "PYTHONPATH": f"{CLOUD}/libraries",
     "PYTHONDONTWRITEBYTECODE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ENDPOINT_URL": f"http://{GATEWAY}:5000",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -93,6 +104,8 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         """Start it in an empty folder, with a checkout on the laptop."""
         self._folder = folder
+        # Users of the machines look into it.
+        folder.chmod(0o755)
         for name in ("bin", "image-bin", "tools", "python", "libraries", "machines"):
             (folder / name).mkdir()
         self.laptop = folder / LAPTOP.relative_to(CLOUD)
@@ -122,9 +135,9 @@ class Lab:
             printed.seek(0)
             return subprocess.CompletedProcess(command, status, printed.read().decode())
 
-    def start(self, command: str) -> None:
+    def start(self, command: str, host: str = "laptop") -> None:
         """Run a command in the background, until the cloud ends."""
-        threading.Thread(target=self.run, args=(command,), daemon=True).start()
+        threading.Thread(target=self.run, args=(command, host), daemon=True).start()
 
     def machines(self) -> dict[str, Path]:
         """Return the folder of each machine by its private address."""

@@ -5,7 +5,7 @@ Standard library only: machines run these files without this project.
 
 from pathlib import Path
 
-__all__ = ["CLOUD", "EXCHANGE", "GATEWAY", "IMAGE", "LAPTOP", "MACHINES", "SEEN"]
+__all__ = ["CLOUD", "EXCHANGE", "GATEWAY", "IMAGE", "LAPTOP", "MACHINES", "NODES", "SEEN"]
 
 CLOUD = Path("/srv")
 EXCHANGE = CLOUD / "exchange"
@@ -19,3 +19,5 @@ SEEN = CLOUD / "seen"
 """What was asked of ssh and docker, a line each."""
 GATEWAY = "172.31.0.1"
 """The address of the cloud's API in moto's default network, and of every machine's router."""
+NODES = "172.31.200."
+"""How the addresses begin of machines that nobody has to ask EC2 for."""
