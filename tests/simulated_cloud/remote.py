@@ -33,7 +33,8 @@ def run(
         message = json.dumps({"host": host, "command": command}).encode() + b"\n"
         socket.send_fds(exchange, [message[: 1 << 16]], streams)
         exchange.sendall(message[1 << 16 :])
-        return int(exchange.makefile().readline())
+        # Nothing comes where the whole cloud has ended.
+        return int(exchange.makefile().readline() or 255)
 
 
 def ssh(words: list[str]) -> int:
@@ -59,7 +60,10 @@ def ssh(words: list[str]) -> int:
 
 
 def rsync(words: list[str]) -> int:
-    """Copy to a machine (`--rsh`), or into the container of this one (`-e 'docker exec -i'`)."""
+    """Copy to or from a machine (`--rsh`), or the container of this one (`-e 'docker exec -i'`).
+
+    A folder's content is meant where its name ends with a slash or a dot, as the launcher's do.
+    """
     options, places = [], []
     while words:
         word = words.pop(0)
@@ -67,14 +71,22 @@ def rsync(words: list[str]) -> int:
             options.append((word, words.pop(0)))
         elif not word.startswith("-"):
             places.append(word)
-    source, (host, _, target) = places[0], places[1].partition(":")
+    source, target = places
     if ("-e", "docker exec -i") in options:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        source, target = (place.rpartition(":")[2] for place in (source, target))
+        is_folder = Path(source).is_dir()
+        (Path(target) if is_folder else Path(target).parent).mkdir(parents=True, exist_ok=True)
+        source = f"{source.rstrip('/.')}/." if is_folder else source
         return subprocess.run(["cp", "-r", source, target], check=False).returncode
+    if "@" in source.partition(":")[0]:
+        return _download(source, target)
     excluded = [f"--exclude=./{value}" for name, value in options if name == "--exclude"]
     files = [value.removeprefix("dir-merge,- ") for name, value in options if name == "--filter"]
-    excluded += [f"--exclude-ignore={name}" for name in files]
-    host, place = host.rpartition("@")[2], shlex.quote(target.rstrip("/"))
+    return _upload(source, target, [*excluded, *(f"--exclude-ignore={name}" for name in files)])
+
+
+def _upload(source: str, target: str, excluded: list[str]) -> int:
+    host, place = _remote(target)
     if Path(source).is_dir():
         pack = ["tar", "-C", source, *excluded, "-cf", "-", "."]
         unpack = f"mkdir -p {place} && tar -C {place} -xf -"
@@ -83,6 +95,21 @@ def rsync(words: list[str]) -> int:
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:
         assert packing.stdout is not None
         return run(host, unpack, (packing.stdout.fileno(), 1, 2))
+
+
+def _download(source: str, target: str) -> int:
+    host, place = _remote(source)
+    Path(target).mkdir(parents=True, exist_ok=True)
+    unpack = ["tar", "-C", target, "-xf", "-"]
+    with subprocess.Popen(unpack, stdin=subprocess.PIPE) as unpacking:
+        assert unpacking.stdin is not None
+        return run(host, f"tar -C {place} -cf - .", (0, unpacking.stdin.fileno(), 2))
+
+
+def _remote(place: str) -> tuple[str, str]:
+    """Return the host and the quoted path of ``USER@HOST:PATH``."""
+    host, _, path = place.partition(":")
+    return host.rpartition("@")[2], shlex.quote(path.removesuffix(".").rstrip("/"))
 
 
 def _forward(here: int, host: str, there: int) -> None:
