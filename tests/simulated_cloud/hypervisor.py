@@ -33,7 +33,8 @@ echo ubuntu:x:0:0::/home/ubuntu:/bin/bash >> /etc/passwd
 echo > /etc/profile
 touch /home/ubuntu/.bashrc /home/ray/.bashrc
 touch /run/docker.sock {root}/ready
-exec sleep infinity
+# As the first process it must take in what others leave, or Ray waits for the dead.
+while :; do sleep 3600 & wait $!; done
 """
 _NEW = (
     "unshare",

@@ -118,7 +118,19 @@ class Lab:
         environment = os.environ | _LIBRARIES
         self._log = (folder / "log").open("wb")
         self._held = subprocess.Popen(
-            [*_NEW, "--kill-child", "bash", "-c", _BOOT, "boot", *paths],
+            # It ends with this process, whatever ends that.
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                *_NEW,
+                "--kill-child",
+                "bash",
+                "-c",
+                _BOOT,
+                "boot",
+                *paths,
+            ],
             env=environment,
             stdout=self._log,
             stderr=self._log,
