@@ -69,7 +69,8 @@ def bootstrapped(option: str, names: dict[str, str]) -> dict[str, Any]:
     config = prepare_config(yaml.safe_load(text))
     config = AWSNodeProvider.fillout_available_node_types_resources(config)
     validate_config(config)
-    return bootstrap_aws(config)
+    ready: dict[str, Any] = bootstrap_aws(config)
+    return ready
 
 
 def launched(config: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def _inspected(words: list[str]) -> str:
         return "\n"
     if template == "json .Mounts":
         return json.dumps([{"Destination": there} for there in state["mounts"]]) + "\n"
-    return {".State.Running": "true", ".Config.Image": state["image"]}[template] + "\n"
+    answers: dict[str, str] = {".State.Running": "true", ".Config.Image": state["image"]}
+    return answers[template] + "\n"
 
 
 def _start(words: list[str]) -> None:
