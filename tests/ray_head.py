@@ -8,10 +8,12 @@ import sys
 import sysconfig
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 __all__ = ["TOKEN", "Head", "bare_python", "environment", "free_port"]
 
@@ -48,20 +50,39 @@ def environment(python: Path, **changes: str) -> dict[str, str]:
 
 
 class Head:
-    """One node with two CPUs; more nodes can join it."""
+    """One node with two CPUs; more nodes can join it, or an autoscaler adds them."""
 
-    def __init__(self, python: Path, folder: Path, sessions: Path) -> None:
+    def __init__(
+        self,
+        python: Path,
+        folder: Path,
+        sessions: Path,
+        *,
+        cpus: int = 2,
+        adds: Mapping[str, float] | None = None,
+        is_new: bool = True,
+    ) -> None:
         """Start a head.
 
         Args:
             python: Of all its processes.
             folder: Its working directory.
             sessions: Folder for Ray's own files; a short path, because sockets lie there.
+            cpus: Of the head.
+            adds: The resources of one node that an autoscaler can add; None has no autoscaler.
+            is_new: Whether it is the second generation of Ray's autoscaler.
         """
         self._python = python
+        self._cpus = cpus
         self._processes: list[subprocess.Popen[bytes]] = []
         port, dashboard = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
+        scaling, self._settings = [], dict[str, str]()
+        if adds is not None:
+            file = sessions / "autoscaling.yaml"
+            file.write_text(yaml.safe_dump(_autoscaling(self.address, adds)))
+            scaling = [f"--autoscaling-config={file}"]
+            self._settings = _FAKE | (_NEW if is_new else {})
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         self._start(
@@ -69,6 +90,7 @@ class Head:
             folder,
             *("--head", "--node-ip-address=127.0.0.1", f"--port={port}"),
             *(f"--dashboard-port={dashboard}", f"--temp-dir={sessions}"),
+            *scaling,
         )
         self._wait_until_it_answers()
 
@@ -113,7 +135,8 @@ class Head:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             process.wait(PATIENCE_S)
-        for child in psutil.wait_procs(left, timeout=120)[1]:
+        # Nodes that an autoscaler has added end with nobody.
+        for child in psutil.wait_procs(left, timeout=5 if self._settings else 120)[1]:
             child.kill()
 
     def _ray(
@@ -144,13 +167,13 @@ class Head:
         self._processes.append(
             subprocess.Popen(
                 [
-                    *(*map(str, command), "--num-cpus=2", "--num-gpus=0", "--block"),
+                    *(*map(str, command), f"--num-cpus={self._cpus}", "--num-gpus=0", "--block"),
                     # Another cluster on this machine has the usual one.
                     f"--dashboard-agent-listen-port={free_port()}",
                     *("--object-store-memory=100000000", "--disable-usage-stats"),
                 ],
                 cwd=folder,
-                env=environment(self._python, **self.token),
+                env=environment(self._python, **self.token, **self._settings),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -173,6 +196,47 @@ class Head:
     def _nodes(self) -> str:
         listed = self._ray("list", "nodes", "--format=json", folder=self._python.parent)
         return str(listed.stdout.count('"node_id"'))
+
+
+_FAKE = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+_HEAD_ID = "fffffffffffffffffffffffffffffffffffffffffffffffffff00000"
+_NEW = {
+    "RAY_enable_autoscaler_v2": "1",
+    "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
+}
+
+
+def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
+    """Describe a cluster whose nodes are processes of this machine, as Ray's own tests have it."""
+    head = {"resources": {}, "node_config": {}, "max_workers": 0}
+    node = {"resources": dict(adds), "node_config": {}, "min_workers": 0, "max_workers": 1}
+    commands = ("setup", "head_setup", "worker_setup", "initialization")
+    commands += ("head_start_ray", "worker_start_ray")
+    # What Ray fills in for the providers that it knows by name.
+    nothing: dict[str, Any] = {f"{one}_commands": [] for one in commands}
+    nothing |= {"auth": {}, "docker": {}, "file_mounts": {}, "file_mounts_sync_continuously": False}
+    nothing |= {"cluster_synced_files": [], "rsync_exclude": [], "rsync_filter": []}
+    return nothing | {
+        "cluster_name": "growing",
+        "max_workers": 1,
+        "provider": {
+            # By its path: the defaults that Ray would read for its name are not in its wheel.
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "gcs_address": address,
+            "head_node_id": _HEAD_ID,
+            "launch_multiple": True,
+            # Nodes are up when they are started: nothing is to be set up by a shell.
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "use_node_id_as_ip": True,
+        },
+        "available_node_types": {"ray.head.default": head, "node": node},
+        "head_node_type": "ray.head.default",
+        "upscaling_speed": 1.0,
+        "idle_timeout_minutes": 5,
+    }
 
 
 def free_port() -> int:
