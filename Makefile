@@ -30,10 +30,10 @@ BASE ?= pocket
 REGISTRY ?= concepts
 PORT ?= 8000
 
-.PHONY: help demo serve test test-unit test-ray test-gpu mutants bench-gpu check format install clean
+.PHONY: help demo serve test test-unit test-ray test-failed test-gpu mutants bench-gpu check format install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## teach the example concept to the pocket base
 	$(BIN)/python rayjobs/train.py
@@ -42,17 +42,18 @@ serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at 
 	$(BIN)/python -m serve --base "$(BASE)" --registry "$(REGISTRY)" --port $(PORT)
 
 # Two processes of two threads each on two processors would take many times as long.
-test test-unit test-ray: export OMP_NUM_THREADS = 1
+test test-unit test-ray test-failed: export OMP_NUM_THREADS = 1
 
-test: $(STAMP) ## all tests that need no GPU
+test: test-unit test-ray ## all tests that need no GPU
+
+test-unit: $(STAMP) ## tests without Ray
 	$(PYTEST) $(PARALLEL) -m "not ray and not gpu"
-	$(PYTEST) $(CLUSTERS) -m "ray and not gpu" $(ON_CLUSTERS)
-
-test-unit: $(STAMP) ## tests without Ray, seconds
-	$(PYTEST) $(PARALLEL) -m "not ray and not gpu and not slow"
 
 test-ray: $(STAMP) ## tests on a local Ray cluster
 	$(PYTEST) $(CLUSTERS) -m "ray and not gpu" $(ON_CLUSTERS)
+
+test-failed: $(STAMP) ## the tests that failed last, once more and one by one
+	$(PYTEST) --last-failed --last-failed-no-failures none -m "not gpu"
 
 test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu

@@ -140,7 +140,8 @@ class Head:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             process.wait(PATIENCE_S)
-        for child in psutil.wait_procs(left, timeout=120)[1]:
+        # Nodes that an autoscaler has added end with nobody.
+        for child in psutil.wait_procs(left, timeout=5 if self._settings else 120)[1]:
             child.kill()
 
     def _ray(
@@ -215,7 +216,13 @@ def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
     """Describe a cluster whose nodes are processes of this machine, as Ray's own tests have it."""
     head = {"resources": {}, "node_config": {}, "max_workers": 0}
     node = {"resources": dict(adds), "node_config": {}, "min_workers": 0, "max_workers": 1}
-    return {
+    commands = ("setup", "head_setup", "worker_setup", "initialization")
+    commands += ("head_start_ray", "worker_start_ray")
+    # What Ray fills in for the providers that it knows by name.
+    nothing: dict[str, Any] = {f"{one}_commands": [] for one in commands}
+    nothing |= {"auth": {}, "docker": {}, "file_mounts": {}, "file_mounts_sync_continuously": False}
+    nothing |= {"cluster_synced_files": [], "rsync_exclude": [], "rsync_filter": []}
+    return nothing | {
         "cluster_name": "growing",
         "max_workers": 1,
         "provider": {
@@ -225,6 +232,10 @@ def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
             "gcs_address": address,
             "head_node_id": _HEAD_ID,
             "launch_multiple": True,
+            # Nodes are up when they are started: nothing is to be set up by a shell.
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "use_node_id_as_ip": True,
         },
         "available_node_types": {"ray.head.default": head, "node": node},
         "head_node_type": "ray.head.default",

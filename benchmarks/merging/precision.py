@@ -18,7 +18,6 @@ from rayjobs.cli.quiet_start import silence
 
 silence()
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -28,13 +27,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.common.figures import save_figures
 from benchmarks.common.machine import describe_machine
 from cdcore.command_line.parser import parse, run_command
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.merge_inputs import MergeInputs, describe
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
-from cdcore.files import write_text
 from cdcore.merging.caption_bank import CaptionBank, written_captions
 from cdcore.merging.caption_statistics import CaptionStatistics, caption_statistics
 from cdcore.merging.merge import Merge, merge
@@ -227,13 +226,11 @@ def main() -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     departures = measure(job)
     console.print(table(departures))
-    if job.json is not None:
-        figures = {
-            "machine": describe_machine(chosen_device(job.device)),
-            "departures": [asdict(one) for one in departures],
-        }
-        write_text(job.json, json.dumps(figures, indent=2) + "\n")
-        console.print(str(job.json), soft_wrap=True)
+    figures = {
+        "machine": describe_machine(chosen_device(job.device)),
+        "departures": [asdict(one) for one in departures],
+    }
+    save_figures(job.json, figures, console)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ file beside its picture: ``cat-07.txt`` beside ``cat-07.jpg``.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def read_captions(folder: Path, pictures: Sequence[Path]) -> list[str]:
         )
     if list_ is not None:
         return _listed(list_, pictures)
+    twice = sorted(
+        stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1
+    )
+    if any(own) and twice:
+        raise PictureError(
+            f"{folder}: it is not clear which picture {twice[0]}.txt is of, for several are called "
+            f"{twice[0]}; rename all but one"
+        )
     missing = [path.name for path, file in zip(pictures, own, strict=True) if file is None]
     if len(missing) == len(pictures):
         raise PictureError(f"{folder}: has pictures but no captions; {_HOW}")
@@ -97,9 +106,9 @@ def _check_order(file: Path, pictures: Sequence[Path]) -> None:
     Raises:
         PictureError: Such as ``10.jpg`` and ``2.jpg``.
     """
-    if len({_NUMBER.sub("0", path.name) for path in pictures}) > 1:
+    if len({_NUMBER.sub("0", path.stem) for path in pictures}) > 1:
         return
-    counted = sorted(pictures, key=lambda path: [int(part) for part in _NUMBER.findall(path.name)])
+    counted = sorted(pictures, key=lambda path: [int(part) for part in _NUMBER.findall(path.stem)])
     for named, other in zip(pictures, counted, strict=True):
         if named != other:
             raise PictureError(
@@ -117,6 +126,8 @@ def _own(file: Path) -> str:
 
 
 def _text(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        raise PictureError(f"{file}: cannot be read (it is no file); remove it")
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -48,7 +48,8 @@ def check_training(job: TrainJob, *, most_regularization: int = 0) -> "TrainingC
     for source in job.sources:
         if source.regularization is not None:
             count = max(config.regularization_images, most_regularization)
-            captioned_paths(absolute(source.regularization), count)
+            with explained(source.regularization):
+                captioned_paths(absolute(source.regularization), count)
     output = result_folder(job.output, "--output")
     check_length(output / job.name / f"{job.name}.safetensors")
     check_place(output, "--output")

@@ -113,9 +113,10 @@ class RunDirectory:
                         self.path.rmdir()
 
     def claim(self, session: str) -> None:
-        """Make this start of the run the one that writes to it, and sweep up after killed ones.
+        """Make this start of the run the one that writes to it.
 
-        Workers of a killed driver live on for seconds; they find out by `check_claim`.
+        Workers of a killed driver live on for seconds; they find out by `check_claim`. What
+        another is writing at this moment stays whole: it may be the note of how a run ended.
 
         Args:
             session: The name of this start alone.
@@ -124,10 +125,17 @@ class RunDirectory:
             OSError: The folder cannot be written.
         """
         write_text(self._claim_file, session)
+
+    def sweep_up(self) -> None:
+        """Delete the half-written files of killed starts; only for the start that has the claim.
+
+        Raises:
+            OSError: Something cannot be deleted.
+        """
         for folder in (self.path, self.samples):
             for path in folder.glob(".*-*"):
                 if path.is_file():
-                    path.unlink()
+                    path.unlink(missing_ok=True)
 
     def check_claim(self, session: str) -> None:
         """Refuse to write for a start of the run that is over.

@@ -14,12 +14,16 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from cdcore.errors import CustomDiffusionError
+from cdcore.pictures.file_kinds import PICTURE_SUFFIXES
 
 __all__ = ["explained", "is_in_a_copy", "is_submitted_job"]
 
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _IGNORE_FILES = (".gitignore", ".rayignore")
-_EXAMPLES = ("", "/", *(f"/1{suffix}" for suffix in (".jpg", ".jpeg", ".png", ".webp", ".heic")))
+_EXAMPLES = (
+    *("", "/", "/1.txt"),
+    *(f"/1{one}" for suffix in sorted(PICTURE_SUFFIXES) for one in (suffix, suffix.upper())),
+)
 """What may follow a path: a pattern may name a folder alone, or only the pictures in it."""
 
 

@@ -175,6 +175,7 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console
     if job.overwrite:
         run.clear()
     run.claim(task.session)
+    run.sweep_up()
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     # A killed driver's Ray may write for seconds more, so each start has a folder of its own.

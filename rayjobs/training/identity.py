@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cdcore.errors import RunError
 from cdcore.pictures.picture_folder import Picture
@@ -19,15 +19,17 @@ from rayjobs.runs.former_names import by_first_names
 
 __all__ = ["as_begun", "differences", "digest", "identity"]
 
+Job = TypeVar("Job", bound=TrainJob)
 
-def as_begun(job: TrainJob, stored: Mapping[str, Any] | None) -> TrainJob:
-    """Let a run that goes on keep the words that its modifier tokens started from.
+
+def as_begun(job: Job, stored: Mapping[str, Any] | None) -> Job:
+    """Let a run or a sweep that goes on keep the words that its modifier tokens started from.
 
     What they start from by default has changed, and may again.
 
     Args:
         job: As the user wrote it; what it says stands.
-        stored: The identity of the run so far; None for a new one.
+        stored: The identity of the run or sweep so far; None for a new one.
     """
     concepts = (stored or {}).get("concepts")
     if not isinstance(concepts, list) or len(concepts) != len(job.sources):

@@ -55,6 +55,7 @@ MODULES = (
     "serve.policies.scheduler",
 )
 SHARED = {
+    "cdcore.merging.caption_statistics": ("tests/test_precision.py",),
     "cdcore.sampling.guidance": ("tests/cdcore/sampling/test_rows.py",),
     "cdcore.sampling.solvers": ("tests/cdcore/sampling/test_rows.py",),
 }

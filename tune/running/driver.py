@@ -17,7 +17,7 @@ from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import base_name, result_folder
 from rayjobs.training.driver import checked
 from rayjobs.training.dry_run import dry_run
-from rayjobs.training.identity import differences
+from rayjobs.training.identity import as_begun, differences
 from rayjobs.training.task import ScorePlan
 from tune.plan.folder import SweepFolder
 from tune.plan.job import SweepJob
@@ -61,6 +61,9 @@ def sweep(job: SweepJob) -> dict[str, Any]:
         KeyboardInterrupt: The user, or a signal, has ended it; the same command goes on from there.
     """
     console = plain_console(file_width=_FILE_WIDTH)
+    begun = SweepFolder(result_folder(job.output, "--output") / job.folder.name, job.name)
+    if not job.overwrite:
+        job = as_begun(job, begun.run.read_config())
     if job.dry_run:
         config = resolve(job.training, outline_base(base_name(job.base)))
         check_space(job.space, config, job.workers)

@@ -186,6 +186,7 @@ def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) ->
     asked.pop("subjects")
     session = uuid.uuid4().hex[:12]
     run.claim(session)
+    run.sweep_up()
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     made = replace(

@@ -1,5 +1,6 @@
 """Tests of `cdcore.pictures.captions`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,7 +104,27 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_captions(tmp_path, pictures(tmp_path))
 
 
-@pytest.mark.parametrize("names", [("1.jpg", "2.jpg", "10.jpg"), ("cat-9.png", "cat-10.png")])
+def test_a_list_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "caption.txt")
+    with pytest.raises(PictureError, match=r"caption\.txt: cannot be read \(it is no file\)"):
+        read_captions(tmp_path, pictures(tmp_path))
+
+
+def test_a_caption_for_one_of_two_pictures_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, _01="a cat", _02="cats")
+    with pytest.raises(PictureError, match=r"not clear which picture 01\.txt is of"):
+        read_captions(tmp_path, pictures(tmp_path, ("01.jpg", "01.png", "02.jpg")))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1.jpg", "2.jpg", "10.jpg"),
+        ("cat-9.png", "cat-10.png"),
+        ("1.jpg", "2.jpg", "10.jpg", "11.png"),
+        ("0.jpg", "5.png", "10.jpg"),
+    ],
+)
 def test_a_list_for_names_of_two_orders_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
     write(tmp_path, caption="\n".join(names))
     with pytest.raises(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cdcore.errors import RunError
+from cdcore.files import replacing
 from rayjobs.runs.run_directory import RunDirectory, SCHEMA_VERSION
 from cdcore.training.trainer import StepMetrics
 
@@ -119,6 +120,7 @@ def test_the_last_start_of_a_run_is_the_one_that_writes(run: RunDirectory) -> No
     (run.samples / ".before-cut.png").write_bytes(b"")
     with run.locked():
         run.claim("two")
+        run.sweep_up()
         assert {path.name for path in run.path.iterdir()} == {
             *(".lock", ".session", "run.json", "samples")
         }
@@ -126,6 +128,13 @@ def test_the_last_start_of_a_run_is_the_one_that_writes(run: RunDirectory) -> No
     run.check_claim("two")
     with pytest.raises(RunError, match="started again"):
         run.check_claim("one")
+
+
+def test_taking_a_run_over_leaves_whole_what_another_is_writing(run: RunDirectory) -> None:
+    with replacing(run.summary_file) as temporary:
+        temporary.write_text('{"status": "stopped"}')
+        run.claim("stopped")
+    assert run.read_summary() == {"status": "stopped"}
 
 
 def test_a_summary_is_read_back_and_a_damaged_one_is_none(run: RunDirectory) -> None:

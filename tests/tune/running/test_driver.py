@@ -200,6 +200,19 @@ def test_a_sweep_of_an_earlier_version_goes_on_by_the_names_of_now(
     assert best["prior_weighting"] == "four_to_one"
 
 
+def test_a_sweep_keeps_the_word_that_its_tokens_started_from(
+    plain: SweepJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tiny_base: Base
+) -> None:
+    """What tokens start from by default has changed since it began."""
+    sweep(plain)
+    rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
+    monkeypatch.setattr("rayjobs.training.driver.load_base", lambda _: rare)
+    sweep(replace(plain, trials=4))
+    assert cluster.trained == [0, 1, 2, 3]
+    with pytest.raises(RunError, match="initializer_token was 'cat', now 'dog'"):
+        sweep(replace(plain, trials=5, initializer_token="dog"))
+
+
 def test_pictures_of_the_class_are_read_for_the_trial_that_shows_most(
     plain: SweepJob, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
