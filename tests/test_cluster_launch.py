@@ -18,12 +18,9 @@ from PIL import Image
 
 from tests.cluster_document import commands
 from tests.cluster_file import read_cluster
-from tests.simulated_cloud.lab import Lab, can_simulate, lab
+from tests.simulated_cloud.lab import Lab, lab
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(not can_simulate(), reason="needs root, for namespaces"),
-]
+pytestmark = pytest.mark.cloud
 
 ABSENT = ("venv", "pip install", "aws ec2", "#efa", "FROM ", "RUN ")
 """What the cloud here has already, or has not."""

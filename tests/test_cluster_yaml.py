@@ -1,11 +1,14 @@
 """The files for Ray's cluster launcher, by Ray's own code: schema, EC2 (moto), autoscaler.
 
-`tests/test_cluster_launch.py` starts a cluster by them.
+What can be run of their commands without a machine of its own is run here;
+`tests/test_cluster_launch.py` runs all of them, and starts a cluster by them.
 """
 
 import fnmatch
 import json
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,11 @@ from ray.autoscaler.tags import TAG_RAY_NODE_KIND, TAG_RAY_NODE_NAME
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
+from ray.scripts.scripts import cli
 
+from tests.checkout import copy_checkout
 from tests.cluster_file import CLUSTER_FILES, OPTIONS, read_cluster, switched_on
+from tests.pip_environment import python_with_libraries
 
 ROOT = Path(__file__).resolve().parent.parent
 AWS = ["", "spot", "efa"]
@@ -86,6 +92,12 @@ def launched(config: dict[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
+def ray_commands(line: str) -> list[list[str]]:
+    """Return the words after each ``ray`` of a line of shell."""
+    parts = [shlex.split(part) for part in re.split(r"&&|;", line)]
+    return [words[1:] for words in parts if words[:1] == ["ray"]]
+
+
 @pytest.mark.parametrize(("name", "option"), [*((name, "") for name in CLUSTER_FILES), *OPTIONS])
 def test_a_cluster_file_fits_ray_s_schema(name: str, option: str) -> None:
     config = prepare_config(read_cluster(name, option))
@@ -129,6 +141,36 @@ def test_other_clouds_set_up_and_start_as_aws_does() -> None:
     ]
     there = [word for line in other["initialization_commands"][1:] for word in line.split()]
     assert here == there
+
+
+@pytest.mark.parametrize("name", CLUSTER_FILES)
+def test_every_command_is_one_that_a_shell_and_ray_understand(name: str) -> None:
+    config = read_cluster(name)
+    lines = [line for key, value in config.items() if key.endswith("_commands") for line in value]
+    for line in lines:
+        subprocess.run(["bash", "-nc", line], check=True)
+    started = [words for line in lines for words in ray_commands(line)]
+    assert [words[0] for words in started] == ["stop", "start", "stop", "start"]
+    for verb, *options in started:
+        command = cli.commands[verb]
+        assert command.make_context(verb, options)
+
+
+def test_the_setup_commands_install_the_checkout_with_its_head(tmp_path: Path) -> None:
+    config = read_cluster("cluster.yaml")
+    home = python_with_libraries(tmp_path)
+    copy_checkout(tmp_path / "customdiffusion")
+    for line in config["setup_commands"] + config["head_setup_commands"]:
+        subprocess.run(["bash", "-ec", line], env=home, cwd="/", check=True, timeout=300)
+    found = subprocess.run(
+        ["python", "-c", "import rayjobs; print(rayjobs.__file__)"],
+        env=home,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()).parent == tmp_path / "customdiffusion" / "rayjobs"
 
 
 @pytest.mark.parametrize("option", AWS)

@@ -20,7 +20,7 @@ from ray.serve.schema import ServeDeploySchema
 from serve.settings import ServiceSettings
 from tests.cluster_document import commands
 from tests.rayjobs.train_case import flags, job
-from tests.simulated_cloud.lab import Lab, can_simulate, lab
+from tests.simulated_cloud.lab import Lab, lab
 from tests.simulated_cloud.place import CLOUD, IMAGE, LAPTOP, NODES
 from tests.simulated_cloud.unit import command_line, read_unit
 
@@ -76,8 +76,6 @@ def test_a_service_file_is_what_serve_and_the_service_read(name: str) -> None:
 
 @pytest.fixture
 def machine() -> Iterator[Lab]:
-    if not can_simulate():
-        pytest.skip("needs root, for namespaces")
     with lab() as running:
         (running.checkout / ".venv").symlink_to(IMAGE)
         yield running
@@ -94,7 +92,7 @@ def until(running: Lab, question: str) -> str:
         time.sleep(1)
 
 
-@pytest.mark.ray
+@pytest.mark.cloud
 def test_the_recipe_teaches_a_concept_and_serves_a_picture(machine: Lab) -> None:
     for line in commands(
         "One machine", leaving_out=("git clone", "make", "systemctl", "job submit")

@@ -13,16 +13,11 @@ import pytest
 from cdcore.concepts.storage import load_concept
 from rayjobs.runs.run_directory import RunDirectory
 from tests.rayjobs.train_case import flags, job
-from tests.simulated_cloud.lab import Lab, can_simulate, lab
+from tests.simulated_cloud.lab import Lab, lab
 from tests.simulated_cloud.place import CLOUD, IMAGE, LAPTOP, NODES
 
 SCRIPT = Path(__file__).resolve().parent.parent / "deploy" / "slurm" / "train.sbatch"
 HERE = LAPTOP / "customdiffusion"
-
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(not can_simulate(), reason="needs root, for namespaces"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +43,7 @@ def submitted(slurm: Lab, nodes: list[str], *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.cloud
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_script_trains_on_all_nodes_of_its_allocation(slurm: Lab, count: int) -> None:
     nodes = [f"{NODES}{10 * count + number}" for number in range(count)]
@@ -66,6 +62,7 @@ def test_the_script_trains_on_all_nodes_of_its_allocation(slurm: Lab, count: int
     assert f"on {count} worker" in printed or f"each of {count} workers" in printed
 
 
+@pytest.mark.cloud
 def test_what_the_job_ends_with_is_the_script_s_status(slurm: Lab) -> None:
     status, printed = submitted(slurm, [f"{NODES}10"], "--images", "nowhere", "--name", "none")
     assert status == 2, printed

@@ -1,17 +1,17 @@
 """What a manifest may say: JSON schemas of Kubernetes' own kinds and of the operators' kinds.
 
-Pods and whatever else is Kubernetes' own are checked by Kubernetes' schemas, which the package
-kubernetes-validate brings. The fields of KubeRay 1.7 and of the Prometheus operator are stated
-here, as far as manifests of this project could want them; everything else is refused, since
-Kubernetes drops silently what it does not know. With ``OPERATOR_CRDS`` set to a folder of the
-operators' own custom resource definitions, `own_schema` reads those instead.
+Pods and whatever else is Kubernetes' own are checked by Kubernetes' schemas, of which
+``kubernetes.schema.json`` keeps those that a manifest reaches. The fields of KubeRay 1.7 and of
+the Prometheus operator are stated here, as far as manifests of this project could want them;
+everything else is refused, since Kubernetes drops silently what it does not know. With
+``OPERATOR_CRDS`` set to a folder of the operators' own custom resource definitions, `own_schema`
+reads those instead.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,9 @@ __all__ = [
 ]
 
 VARIABLE = "OPERATOR_CRDS"
-KUBERNETES = "1.37.0"
-
 Schema = dict[str, Any]
 
-_PACKAGED = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{KUBERNETES}-local-strict"
-_DEFINITIONS = "https://kubernetes.io/api/_definitions.json"
+_DEFINITIONS = "https://kubernetes.io/"
 
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
@@ -167,8 +164,7 @@ STATED_KINDS = tuple(_SPECS)
 def stated_schema(manifest: Mapping[str, Any]) -> Schema:
     """Return the schema of a manifest's kind, as this file states it or Kubernetes does.
 
-    Raises:
-        FileNotFoundError: Nothing is known of that kind.
+    Of a kind that nothing is known of, the schema refers to nothing, which `errors` refuses.
     """
     kind = manifest["kind"]
     if kind in _SPECS:
@@ -180,8 +176,9 @@ def stated_schema(manifest: Mapping[str, Any]) -> Schema:
             metadata=_kubernetes("apimachinery.pkg.apis.meta.v1.ObjectMeta"),
             spec=spec,
         )
-    version = manifest["apiVersion"].replace("/", "-")
-    return _packaged(f"{kind.lower()}-{version}.json")
+    version = manifest["apiVersion"].replace("/", ".")
+    group = version if "." in version else f"core.{version}"
+    return {"allOf": [_kubernetes(f"api.{group}.{kind}")], "required": ["apiVersion", "kind"]}
 
 
 def own_schema(kind: str, folder: Path) -> Schema | None:
@@ -225,12 +222,8 @@ def _definition(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
-def _packaged(name: str) -> Schema:
-    schema: Schema = json.loads((_PACKAGED / name).read_text(encoding="utf-8"))
-    return schema
-
-
 @cache
 def _registry() -> Any:
-    resource: Any = Resource.from_contents(_packaged("_definitions.json"))
+    text = Path(__file__).with_name("kubernetes.schema.json").read_text(encoding="utf-8")
+    resource: Any = Resource.from_contents(json.loads(text))
     return Registry().with_resource(_DEFINITIONS, resource)

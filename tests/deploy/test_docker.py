@@ -7,18 +7,17 @@ tried.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from tests.pip_environment import python_with_libraries
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
@@ -68,31 +67,6 @@ class Image:
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
-
-
-def python_with_libraries(folder: Path) -> dict[str, str]:
-    """Make an environment that has all libraries of this one, and not this project."""
-    environment = folder / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
-    libraries = folder / "libraries"
-    libraries.mkdir()
-    for path in Path(sysconfig.get_paths()["purelib"]).iterdir():
-        if "customdiffusion" not in path.name:
-            (libraries / path.name).symlink_to(path)
-    pip = environment / "bin" / "pip"
-    pip.write_text('#!/bin/sh\nexec python -m pip "$@"\n')
-    pip.chmod(0o755)
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {
-        "PATH": f"{pip.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(libraries), *others]),
-        "HOME": str(folder),
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_DEPS": "1",
-        # Sets the option --no-build-isolation, whose name says the opposite.
-        "PIP_NO_BUILD_ISOLATION": "0",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
 
 
 def copy(rest: str, image: Image, stages: dict[str, Image]) -> None:

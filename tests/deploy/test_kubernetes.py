@@ -218,6 +218,15 @@ def test_workers_have_a_gpu_each_and_the_head_has_none(cluster: Mapping[str, Any
     assert [one["resources"]["limits"]["nvidia.com/gpu"] for (one,) in workers] == [1]
 
 
+def test_a_team_s_cluster_has_no_gpu_until_a_job_asks_for_one() -> None:
+    (group,) = CLUSTERS["raycluster"]["workerGroupSpecs"]
+    assert CLUSTERS["raycluster"]["enableInTreeAutoscaling"]
+    assert group["minReplicas"] == 0
+    submitted = re.findall(r"ray job submit .*", (FOLDER / "README.md").read_text(encoding="utf-8"))
+    assert submitted
+    assert all("--gpus" in line.split() for line in submitted)
+
+
 @of_each_cluster
 def test_results_lie_on_the_volume_of_all_pods(cluster: Mapping[str, Any]) -> None:
     for container in containers(cluster):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ def lab() -> Iterator[Lab]:
             running.end()
 
 
+@cache
 def can_simulate() -> bool:
     """Whether this process may make machines: it must be root, with namespaces and `ip`."""
     test = f"mount -t tmpfs test {CLOUD} && ip link add switch type bridge"
