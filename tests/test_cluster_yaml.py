@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import botocore.client  # type: ignore[import-untyped]
 import pytest
 import yaml
 from moto import mock_aws
+from ray.autoscaler._private.aws import node_provider
 from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -35,6 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 AWS = ["", "spot", "efa"]
 GPU_MACHINES = {"p4d": "p4d.24xlarge", "p4de": "p4de.24xlarge"}
 REGION = "us-west-2"
+# All types of machines, for which moto needs seconds each time.
+TYPES = cache(node_provider.list_ec2_instances)
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[st
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
+    monkeypatch.setattr(node_provider, "list_ec2_instances", TYPES)
     with mock_aws():
         iam = boto3.client("iam", region_name=REGION)
         for role in ("customdiffusion-head", "customdiffusion-worker"):

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from cdcore.command_line.parser import parse
 from rayjobs.config.training import FIELD_GROUPS, STAND_INS, TrainJob
 from serve.settings import ServiceSettings
+from tests.cluster_document import commands
 from tests.deploy.operator_schemas import (
     STATED_KINDS,
     VARIABLE,
@@ -354,6 +355,13 @@ def test_every_port_that_prometheus_reads_is_one_of_the_pods() -> None:
         assert wanted <= {port["name"] for port in head["ports"]}
         for (worker,) in workers:
             assert "metrics" in {port["name"] for port in worker["ports"]}
+
+
+def test_the_page_of_all_clusters_has_no_command_that_the_readme_lacks() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    asked = commands("Kubernetes")
+    assert asked
+    assert set(asked) <= {line.strip() for line in text.splitlines()}
 
 
 def test_the_readme_applies_files_that_exist() -> None:
