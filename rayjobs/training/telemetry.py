@@ -4,9 +4,13 @@ Ray exports them for Prometheus as `docs/monitoring.md` says. Setting one takes 
 microseconds and touches neither the device nor a file.
 """
 
+from typing import TYPE_CHECKING
+
 from ray.util.metrics import Counter, Gauge
 
-from cdcore.training.trainer import StepMetrics
+if TYPE_CHECKING:
+    # It brings torch, which the maker of the dashboard does not need.
+    from cdcore.training.trainer import StepMetrics
 
 __all__ = ["GROWING", "MOMENTARY", "PREFIX", "RunMetrics"]
 
@@ -38,7 +42,7 @@ class RunMetrics:
             for name in MOMENTARY
         }
 
-    def publish(self, metrics: StepMetrics) -> None:
+    def publish(self, metrics: "StepMetrics") -> None:
         """Tell Ray of a completed step; a run without regularization has no prior loss."""
         self._counters["steps"].inc()
         values = {

@@ -152,8 +152,11 @@ def test_the_commands_of_the_documents_run_in_the_image(image: Image, command: s
 
 @pytest.mark.slow
 def test_the_image_has_the_wheel_and_no_other_copy_of_the_code(image: Image) -> None:
-    script = "import rayjobs.train, serve.app, tune.sweep; print(rayjobs.train.__file__)"
-    found = Path(image.run("python", "-c", script).strip()).resolve()
-    assert "site-packages" in found.parts
+    names = ("rayjobs.train", "serve.app", "tune.sweep")
+    script = f"import importlib.util as it; [print(it.find_spec(name).origin) for name in {names}]"
+    found, *others = map(Path, image.run("python", "-c", script).splitlines())
+    assert all("site-packages" in path.parts for path in (found, *others))
     copies = [path for path in image.root.rglob("train.py") if not path.is_symlink()]
-    assert not [path for path in copies if path.resolve() != found and "source" not in path.parts]
+    assert not [
+        path for path in copies if path.resolve() != found.resolve() and "source" not in path.parts
+    ]
