@@ -28,6 +28,9 @@ mount --bind {root}/etc /etc
 mount --bind {root}/var /var
 mount --bind {root}/image {image}
 mount -t tmpfs run /run
+# Where Python's library lies in root's home, other users would be given Debian's.
+echo {cloud}/python/lib > /etc/ld.so.conf.d/00-python.conf
+/sbin/ldconfig
 echo ubuntu:x:0:0::/home/ubuntu:/bin/bash >> /etc/passwd
 # Debian's sets a PATH of its own, Ubuntu's does not.
 echo > /etc/profile
@@ -62,7 +65,7 @@ class Machine:
         (self.root / "var" / "run").symlink_to("/run")
         subprocess.run(["cp", "-a", "/etc", str(self.root / "etc")], check=True)
         subprocess.run(["cp", "-a", str(IMAGE), str(self.root / "image")], check=True)
-        script = _BOOT.format(root=self.root, image=IMAGE)
+        script = _BOOT.format(root=self.root, image=IMAGE, cloud=CLOUD)
         self._held = subprocess.Popen([*_NEW, "--kill-child", "bash", "-c", script])
         while not (self.root / "ready").exists():
             assert self._held.poll() is None
