@@ -182,7 +182,7 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console
     notes = run.path / _RAY_FOLDER
     shutil.rmtree(notes, ignore_errors=True)
     try:
-        return fit(task, resources, notes)
+        return fit(task, resources, notes, tell=lambda line: console.print(f"note: {line}"))
     except BaseException as error:
         _note_end(task, error)
         raise
