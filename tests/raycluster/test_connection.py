@@ -10,7 +10,7 @@ import ray.exceptions
 from ray._private import services
 
 from cdcore.errors import ConfigError
-from rayjobs.cluster.connection import connected
+from raycluster.connection import connected
 
 
 class Ray:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdcore.command_line.cluster_address import HERE, VARIABLE, check_cluster, cluster_address
 from cdcore.errors import ConfigError
+from raycluster.address import HERE, VARIABLE, check_cluster, cluster_address
 
 
 @pytest.fixture
