@@ -4,6 +4,7 @@ Ray itself retries for a minute or more, hears no signal meanwhile, and tells a 
 head and a dead one by the same words.
 """
 
+import http.client
 import os
 import socket
 import time
@@ -57,7 +58,7 @@ def _ask(place: tuple[Any, ...], address: str, patience_s: float) -> None:
         try:
             channel.unary_unary(_QUESTION)(b"", timeout=patience_s)
         except grpc.RpcError as error:
-            reason = _reason(error, address)
+            reason = _reason(error.code(), place, address)
             if reason:
                 raise ConfigError(
                     f"{VARIABLE} is {os.environ.get(VARIABLE, '')!r}, where {reason}, or unset "
@@ -65,13 +66,12 @@ def _ask(place: tuple[Any, ...], address: str, patience_s: float) -> None:
                 ) from error
 
 
-def _reason(error: Any, address: str) -> str | None:
+def _reason(code: Any, place: tuple[Any, ...], address: str) -> str | None:
     """Return what answers instead of a head and what to do; None where a head answers."""
     import grpc
 
     head = f"{address.rpartition(':')[0]}:{_USUAL}"
     remedy = f"give the HOST:PORT of the head, usually {head}"
-    code, details = error.code(), str(error.details())
     if code == grpc.StatusCode.UNIMPLEMENTED:
         return (
             "another service than a Ray head answers, such as that of ray:// clients (10001 is its "
@@ -85,9 +85,21 @@ def _reason(error: Any, address: str) -> str | None:
     if code != grpc.StatusCode.UNAVAILABLE:
         # It wants a token, say: Ray has it, and knows what else may be wrong.
         return None
-    if "http1" in details:
+    if _is_web(place):
         return (
             "a web server answers and no Ray head, such as a dashboard (8265 is its usual port); "
             f"{remedy}, submit with ray job submit --address http://{address} -- COMMAND"
         )
     return f"something listens that is no Ray head, or one that is ending; {remedy}"
+
+
+def _is_web(place: tuple[Any, ...]) -> bool:
+    connection = http.client.HTTPConnection(*place[:2], timeout=_LEAST_S)
+    try:
+        connection.request("HEAD", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
