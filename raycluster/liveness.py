@@ -94,7 +94,7 @@ def _reason(code: Any, place: tuple[Any, ...], address: str) -> str | None:
 
 
 def _is_web(place: tuple[Any, ...]) -> bool:
-    connection = http.client.HTTPConnection(*place[:2], timeout=_LEAST_S)
+    connection = http.client.HTTPConnection(place[0], place[1], timeout=_LEAST_S)
     try:
         connection.request("HEAD", "/")
         connection.getresponse()
