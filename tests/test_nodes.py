@@ -1,6 +1,6 @@
 """A cluster of several nodes, whose head has no CPUs: one is killed, one comes late.
 
-The nodes are processes of this machine with addresses of their own; what runs on a node dies with it.
+The nodes are processes of this machine with addresses of their own; what runs on one dies with it.
 """
 
 import sys

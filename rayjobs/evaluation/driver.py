@@ -23,11 +23,11 @@ from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
 from cdcore.model.unread_text import notes_on
+from raycluster.connection import connected, silent_errors
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.actor_pool import results
-from rayjobs.cluster.connection import connected, silent_errors
 from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.evaluation import EvaluateJob, SamplingSettings

@@ -15,10 +15,10 @@ from pathspec import GitIgnoreSpec
 
 from cdcore.errors import CustomDiffusionError
 from cdcore.pictures.file_kinds import PICTURE_SUFFIXES
+from raycluster.address import JOB_VARIABLE, is_submitted_job
 
-__all__ = ["explained", "is_in_a_copy", "is_submitted_job"]
+__all__ = ["explained", "is_in_a_copy"]
 
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _IGNORE_FILES = (".gitignore", ".rayignore")
 _EXAMPLES = (
     *("", "/", "/1.txt"),
@@ -27,15 +27,10 @@ _EXAMPLES = (
 """What may follow a path: a pattern may name a folder alone, or only the pictures in it."""
 
 
-def is_submitted_job() -> bool:
-    """Whether this process was started by ``ray job submit``."""
-    return _JOB_VARIABLE in os.environ
-
-
 def is_in_a_copy() -> bool:
     """Whether the working directory is Ray's copy of the submitter's."""
     try:
-        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
+        job = json.loads(os.environ.get(JOB_VARIABLE, "{}"))
         return bool(job["runtime_env"]["working_dir"])
     except (KeyError, TypeError, ValueError):
         return False

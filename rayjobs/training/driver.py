@@ -22,9 +22,9 @@ from cdcore.pictures.picture_folder import (
 )
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
+from raycluster.connection import connected
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.unread_pictures import print_unread
-from rayjobs.cluster.connection import connected
 from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import TrainJob, resolve

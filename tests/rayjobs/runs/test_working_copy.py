@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cdcore.errors import BaseModelError, ConceptFileError, CustomDiffusionError, PictureError
-from rayjobs.runs.working_copy import explained, is_in_a_copy, is_submitted_job
+from raycluster.address import is_submitted_job
+from rayjobs.runs.working_copy import explained, is_in_a_copy
 
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
