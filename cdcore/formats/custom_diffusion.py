@@ -107,7 +107,7 @@ def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix in _SUFFIXES
+        if path.suffix.lower() in _SUFFIXES
         and path.is_file()
         and path != weights
         and path.stem != WEIGHTS_STEM
