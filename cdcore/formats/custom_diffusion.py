@@ -115,6 +115,12 @@ def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
     ]
 
 
+def _tokens(content: Content) -> list[str] | None:
+    names = [name for path in _token_files(content.path) for name in _token_tree(path)]
+    are_plain = all(name.startswith("<") for name in names)
+    return list(dict.fromkeys(names)) if are_plain else None
+
+
 def _token(path: Path, base: KVBase) -> dict[str, Tensor]:
     """Return the row of a token file; nothing where a small file is of something else.
 
@@ -161,5 +167,6 @@ CUSTOM_DIFFUSION = Format(
     write=_write,
     recognises=_recognises,
     read=_read,
+    tokens=_tokens,
     earlier=_earlier,
 )
