@@ -165,6 +165,11 @@ def _looked_at(entry: Entry) -> tuple[Kind | None, str]:
                 f"{entry.path}: cannot be opened ({error.strerror}); mend or remove it"
             ) from error
         return None, "" if is_litter(name) else f" ({error.strerror})"
+    except PictureError:
+        # Of an archive; whether there are pictures enough is found out when all are looked at.
+        if is_promised:
+            raise
+        return None, "" if is_litter(name) else " (cannot be unpacked)"
     kind = kind_of(head)
     if kind is None and is_promised:
         what = "not a picture that can be read, whatever its name says" if head else "empty file"
