@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from cdcore.evaluation.embeddings import is_done, load_notes, load_rows
 from cdcore.evaluation.methods import Method, Part
 from cdcore.evaluation.panel import JUDGE, PanelSources, load_panel
 from cdcore.merging.concept_files import merge_files
-from cdcore.merging.settings import MergeSettings
+from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
 from cdcore.pictures.png import SETTINGS_KEY
 from cdcore.sampling.pipeline import sample
@@ -24,7 +23,6 @@ from tests.cdcore.concept_case import write_concept
 
 SOURCES = PanelSources(clip=JUDGE, dino=JUDGE)
 SEEDS = (4, 5)
-ALLOWED: dict[str, Any] = {"allow_ill_posed": True}
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +129,11 @@ def test_every_merge_samples_both_concepts_and_the_judge_looks_for_both(
     output: Path,
 ) -> None:
     files = (concept_file, other_concept_file)
-    methods: tuple[Method, ...] = ("constrained", "ridge", "sum", "masked")
+    methods: tuple[MixMethod, ...] = ("constrained", "ridge", "sum", "masked")
     orders = [order("base"), *(order(method, *files) for method in methods)]
     assert worker.work(orders) == [one.cell.key for one in orders]
-    for one in orders[1:]:
-        settings = MergeSettings(method=one.cell.method, cache=output / "cache", **ALLOWED)
+    for method, one in zip(methods, orders[1:], strict=True):
+        settings = MergeSettings(method=method, cache=output / "cache", allow_ill_posed=True)
         alone = merge_files([(file, 1.0) for file in files], settings, base=tiny_base)
         assert load_notes(one.cell.file(output)) == alone.report.notes
     assert load_notes(orders[0].cell.file(output)) == ()

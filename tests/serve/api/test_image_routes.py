@@ -219,7 +219,7 @@ def test_a_merge_that_is_refused_after_it_was_accepted_costs_nothing_of_an_allow
 ) -> None:
     """Two concepts that want different things of one target."""
     keys = tmp_path / "keys.json"
-    key = add_key(keys, owner="alice", row_steps_per_minute=CAT["num_inference_steps"])
+    key = add_key(keys, owner="alice", row_steps_per_minute=3)
     cat = make_concept(tiny_base, "mycat")
     update = DenseUpdate(-cat.update.dense())
     # With hardly another row, the twin's target prompts are those of the cat.
