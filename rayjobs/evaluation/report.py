@@ -24,7 +24,7 @@ from cdcore.pictures.grid import grid
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pictures.png import save_picture
 
-__all__ = ["noted", "print_notes", "print_table", "save_grids", "save_prompts", "save_tables"]
+__all__ = ["noted", "print_table", "save_grids", "save_prompts", "save_tables"]
 
 _MOST_ROWS = 12
 """Entries of a grid."""
@@ -166,20 +166,16 @@ def _target(folder: Path, side: int) -> Image.Image:
     return square.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def print_notes(console: Console, notes: Sequence[str]) -> None:
-    """Say what merges lost: their figures are of what is left."""
-    for note in notes[:_NOTES_SHOWN]:
-        console.print(f"note: {one_line(note)}", soft_wrap=True, markup=False, emoji=False)
-    if len(notes) > _NOTES_SHOWN:
-        console.print(
-            f"note: {len(notes) - _NOTES_SHOWN} more such notes are in evaluation.md",
-            soft_wrap=True,
-        )
-
-
-def print_table(console: Console, methods: Sequence[MethodScores]) -> None:
-    """Show the measured lines; the published ones stand in the page."""
+def print_table(
+    console: Console, methods: Sequence[MethodScores], notes: Sequence[str] = ()
+) -> None:
+    """Show the measured lines, and what merges lost; the published lines stand in the page."""
     table = Table(*HEADER, box=SIMPLE)
     for row in table_rows(methods):
         table.add_row(*row)
     console.print(table, soft_wrap=False)
+    for note in notes[:_NOTES_SHOWN]:
+        console.print(f"note: {one_line(note)}", soft_wrap=True, markup=False, emoji=False)
+    more = len(notes) - _NOTES_SHOWN
+    if more > 0:
+        console.print(f"note: {more} more such notes are in evaluation.md", soft_wrap=True)
