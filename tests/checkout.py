@@ -7,7 +7,7 @@ __all__ = ["copy_checkout"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
-    *("cdcore", "rayjobs", "serve", "tune", "examples", "deploy"),
+    *("cdcore", "raycluster", "rayjobs", "serve", "tune", "examples", "deploy"),
     *("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "cluster.yaml", ".gitignore"),
 )
 

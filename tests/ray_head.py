@@ -1,5 +1,6 @@
 """A Ray head of a test's own, started as an administrator starts one, with a token."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import sys
 import sysconfig
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Head:
         cpus: int = 2,
         adds: Mapping[str, float] | None = None,
         is_new: bool = True,
+        is_open: bool = False,
     ) -> None:
         """Start a head.
 
@@ -71,10 +73,10 @@ class Head:
             cpus: Of the head.
             adds: The resources of one node that an autoscaler can add; None has no autoscaler.
             is_new: Whether it is the second generation of Ray's autoscaler.
+            is_open: Whether it asks for no token; scripts that are forked can give none.
         """
         self._python = python
         self.sessions = sessions
-        self._cpus = cpus
         self._processes: list[subprocess.Popen[bytes]] = []
         port, dashboard = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
@@ -86,24 +88,45 @@ class Head:
             self._settings = _FAKE | (_NEW if is_new else {})
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        if is_open:
+            self.token = {"RAY_AUTH_MODE": "disabled"}
         self._start(
-            [],
+            (),
             folder,
+            cpus,
             *("--head", "--node-ip-address=127.0.0.1", f"--port={port}"),
             *(f"--dashboard-port={dashboard}", f"--temp-dir={sessions}"),
             *scaling,
         )
         self._wait_until_it_answers()
 
-    def add_node(self, wrapper: list[str], folder: Path) -> None:
-        """Start another node in the environment that a wrapping command makes."""
+    def add_node(self, folder: Path, *, wrapper: Sequence[str] = (), cpus: int = 2) -> None:
+        """Start another node, with an address of its own.
+
+        Args:
+            folder: Its working directory.
+            wrapper: The start of a command that makes the environment of the node.
+            cpus: Of the node.
+        """
         before = self._nodes()
-        self._start(wrapper, folder, f"--address={self.address}")
+        address = f"--node-ip-address=127.0.0.{len(self._processes) + 1}"
+        self._start(wrapper, folder, cpus, f"--address={self.address}", address)
         deadline = time.monotonic() + PATIENCE_S
         while self._nodes() == before:
             assert self._processes[-1].poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
+
+    def kill_node(self) -> None:
+        """Kill the node that was added last and all that runs on it, as when it is taken away."""
+        node = self._processes.pop()
+        left = psutil.Process(node.pid).children(recursive=True)
+        node.kill()
+        node.wait(PATIENCE_S)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=PATIENCE_S)
 
     def submit(
         self, *arguments: str, folder: Path, **changes: str
@@ -167,12 +190,12 @@ class Head:
             check=False,
         )
 
-    def _start(self, wrapper: list[str], folder: Path, *arguments: str) -> None:
+    def _start(self, wrapper: Sequence[str], folder: Path, cpus: int, *arguments: str) -> None:
         command: list[Any] = [*wrapper, self._python, "-c", _RAY, "start", *arguments]
         self._processes.append(
             subprocess.Popen(
                 [
-                    *(*map(str, command), f"--num-cpus={self._cpus}", "--num-gpus=0", "--block"),
+                    *(*map(str, command), f"--num-cpus={cpus}", "--num-gpus=0", "--block"),
                     # Another cluster on this machine has the usual one.
                     f"--dashboard-agent-listen-port={free_port()}",
                     *("--object-store-memory=100000000", "--disable-usage-stats"),

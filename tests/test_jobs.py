@@ -287,7 +287,7 @@ def test_an_output_that_another_node_does_not_share_is_refused_before_the_start(
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as sessions:
         head = Head(python, tmp_path, Path(sessions))
         try:
-            head.add_node(on_a_small_disk(private, "1m"), tmp_path)
+            head.add_node(tmp_path, wrapper=on_a_small_disk(private, "1m"))
             lost = replace(plain, output=private / "runs")
             done = head.run(train, *flags(lost), folder=tmp_path)
             assert done.returncode == 2, done.stderr

@@ -27,7 +27,7 @@ DOCUMENTS = [
 ]
 COMMANDS = ["Makefile", ".ci/run"]
 WALKS = ["docs/training-row.md", "docs/request.md"]
-PACKAGES = ("cdcore", "rayjobs", "serve", "tune")
+PACKAGES = ("cdcore", "raycluster", "rayjobs", "serve", "tune")
 CODE = (*PACKAGES, "benchmarks", "deploy", "tests")
 
 PATH = re.compile(rf"(?<![\w./:-])(?:{'|'.join(CODE)}|examples|docs)/[\w./*-]*")

@@ -125,7 +125,7 @@ def test_the_image_does_not_run_as_root() -> None:
 def test_nothing_but_the_source_of_the_wheel_is_sent_to_the_build(image: Image) -> None:
     source = image.root.parent / "wheel" / "home" / "ray" / "source"
     sent = {path.name for path in source.iterdir()} - {"build", "customdiffusion_ray.egg-info"}
-    packages = {"cdcore", "examples", "rayjobs", "serve", "tune"}
+    packages = {"cdcore", "examples", "raycluster", "rayjobs", "serve", "tune"}
     assert sent == packages | {"constraints.txt", "LICENSE", "pyproject.toml", "README.md"}
 
 

@@ -25,7 +25,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ("benchmarks", "cdcore", "conftest", "rayjobs", "serve", "test_", "tests", "tune", "__m")
+OWN = (
+    "benchmarks",
+    "cdcore",
+    "conftest",
+    "raycluster",
+    "rayjobs",
+    "serve",
+    "test_",
+    "tests",
+    "tune",
+    "__m",
+)
 
 MODULES = (
     "cdcore.merging.caption_statistics",

@@ -16,7 +16,7 @@ DRIVER = """
 import time
 from rich.console import Console
 from rayjobs.cluster.autoscaler import can_grow
-from rayjobs.cluster.connection import connected
+from raycluster.connection import connected
 from rayjobs.cluster.scaling import scaling
 
 with connected():
