@@ -239,7 +239,7 @@ def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
     """Describe a cluster whose nodes are processes of this machine, as Ray's own tests have it."""
     head = {"resources": {}, "node_config": {}, "max_workers": 0}
     node = {"resources": dict(adds), "node_config": {}, "min_workers": 0, "max_workers": 1}
-    commands = ("setup", "head_setup", "worker_setup", "initialization")
+    commands: tuple[str, ...] = ("setup", "head_setup", "worker_setup", "initialization")
     commands += ("head_start_ray", "worker_start_ray")
     # What Ray fills in for the providers that it knows by name.
     nothing: dict[str, Any] = {f"{one}_commands": [] for one in commands}

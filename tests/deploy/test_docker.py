@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -119,6 +120,13 @@ def test_the_image_is_that_of_the_pinned_ray_and_torch() -> None:
 def test_the_image_does_not_run_as_root() -> None:
     users = [rest for word, rest in instructions() if word == "USER"]
     assert users[-1].split(":")[0] == "1000"
+
+
+def test_every_package_of_the_wheel_is_sent_to_the_build() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    shipped = {name.split(".")[0] for name in settings["tool"]["setuptools"]["packages"]}
+    assert "cdcore" in shipped
+    assert shipped & ignored(str(ROOT), [*shipped]) == set()
 
 
 @pytest.mark.slow
