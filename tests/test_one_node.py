@@ -29,7 +29,7 @@ RECIPE = ROOT / "deploy" / "one-node"
 UNITS = sorted(RECIPE.glob("*.service"))
 SERVICES = ["deploy/one-node/serve.yaml", "deploy/aws/serve.yaml"]
 MACHINE = f"{NODES}1"
-PATIENCE_S = 600.0
+PATIENCE_S = 1500.0
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
