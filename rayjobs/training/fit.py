@@ -28,7 +28,7 @@ def fit(
     resources: ScalingConfig,
     notes: Path,
     callbacks: Sequence[Any] = (),
-    tell: Callable[[str], None] = str,
+    tell: Callable[[str], object] = str,
 ) -> dict[str, Any]:
     """Train on a cluster that is connected.
 
