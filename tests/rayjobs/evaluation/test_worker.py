@@ -138,12 +138,12 @@ def test_every_merge_samples_both_concepts_and_the_judge_looks_for_both(
         assert load_notes(one.cell.file(output)) == alone.report.notes
     assert load_notes(orders[0].cell.file(output)) == ()
     rows = [load_rows(one.cell.file(output)) for one in orders]
-    for one in rows:
-        assert one.present is not None
-        assert set(one.present.tolist()) <= {0.0, 1.0}
-    for number, one in enumerate(rows):
+    for scored in rows:
+        assert scored.present is not None
+        assert set(scored.present.tolist()) <= {0.0, 1.0}
+    for number, scored in enumerate(rows):
         for other in rows[:number]:
-            assert not torch.allclose(one.clip, other.clip, atol=1e-5), "methods differ"
+            assert not torch.allclose(scored.clip, other.clip, atol=1e-5), "methods differ"
 
 
 def test_a_merge_that_would_be_refused_is_sampled_and_says_so(

@@ -38,7 +38,7 @@ def test_prometheus_reads_what_each_run_has_come_to() -> None:
                 "progress": 1,
             },
         }
-        expected = {
+        expected: dict[tuple[str, ...], float] = {
             (of_training(name), run): float(value)
             for run, of_run in values.items()
             for name, value in of_run.items()

@@ -31,7 +31,7 @@ def test_prometheus_reads_what_the_trials_have_come_to(tmp_path: Path) -> None:
         counts = {"open": 1, "finished": 3, "stopped": 1, "failed": 0}
         # The third is better, but out of bounds.
         best = {"image_alignment": 0.75, "text_alignment": 0.5, "prior_drift": 0.1}
-        expected = {
+        expected: dict[tuple[str, ...], float] = {
             (of_sweep("planned_trials"), "mycat-sweep"): 8.0,
             **{(of_sweep("trials"), "mycat-sweep", status): n for status, n in counts.items()},
             **{(of_sweep("best_score"), "mycat-sweep", name): at for name, at in best.items()},
