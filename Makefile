@@ -56,7 +56,7 @@ test-ray: $(STAMP) ## tests on a local Ray cluster
 test-failed: $(STAMP) ## the tests that failed last, once more and one by one
 	$(PYTEST) --last-failed --last-failed-no-failures none -m "not gpu and not cloud"
 
-test-cluster: $(STAMP) ## tests on machines made of namespaces, as root
+test-cluster: $(STAMP) ## tests that set up machines and images, as root
 	$(PYTEST) --durations 0 -m cloud $(IN_CLOUDS)
 
 test-gpu: $(STAMP) ## tests that need a CUDA device

@@ -129,7 +129,7 @@ def test_every_package_of_the_wheel_is_sent_to_the_build() -> None:
     assert shipped & ignored(str(ROOT), [*shipped]) == set()
 
 
-@pytest.mark.slow
+@pytest.mark.cloud
 def test_nothing_but_the_source_of_the_wheel_is_sent_to_the_build(image: Image) -> None:
     source = image.root.parent / "wheel" / "home" / "ray" / "source"
     sent = {path.name for path in source.iterdir()} - {"build", "customdiffusion_ray.egg-info"}
@@ -137,13 +137,13 @@ def test_nothing_but_the_source_of_the_wheel_is_sent_to_the_build(image: Image) 
     assert sent == packages | {"constraints.txt", "LICENSE", "pyproject.toml", "README.md"}
 
 
-@pytest.mark.slow
+@pytest.mark.cloud
 def test_the_command_of_the_image_prints_its_help(image: Image) -> None:
     (command,) = (json.loads(rest) for word, rest in instructions() if word == "CMD")
     assert "--images" in image.run(*command)
 
 
-@pytest.mark.slow
+@pytest.mark.cloud
 @pytest.mark.parametrize(
     "command",
     [
@@ -158,7 +158,7 @@ def test_the_commands_of_the_documents_run_in_the_image(image: Image, command: s
     assert "--base" in image.run(*command.split(), "--help")
 
 
-@pytest.mark.slow
+@pytest.mark.cloud
 def test_the_image_has_the_wheel_and_no_other_copy_of_the_code(image: Image) -> None:
     names = ("rayjobs.train", "serve.app", "tune.sweep")
     script = f"import importlib.util as it; [print(it.find_spec(name).origin) for name in {names}]"
