@@ -107,11 +107,6 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
     from cdcore.model.loading import load_base
 
     base = None if job.base is None else load_base(job.base)
-    if base is not None and base.text_encoder.embedding_table.shape[1] != base.seam.layout.shape[1]:
-        raise ConfigError(
-            f"--base {job.base} has two text encoders; concept files of Stable Diffusion XL cannot "
-            "be made yet, convert to the format of a tool"
-        )
     known = None if base is None else KVBase.of(base)
     source = read_source(
         job.source,
