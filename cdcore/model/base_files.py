@@ -21,7 +21,7 @@ from cdcore.model.checkpoint_header import checkpoint_path, is_torch_file, read_
 from cdcore.model.clip_words import words_folder
 from cdcore.model.configuration import read_configuration
 from cdcore.model.families import CLIP_WORDS, POCKET, SD1, Family
-from cdcore.model.location import EXPECTED_BASES, named_folder
+from cdcore.model.location import EXPECTED_BASES, HALF, named_folder, variant_of
 from cdcore.model.modifier_tokens import check_word
 from cdcore.model.profiles import Profile
 from cdcore.model.unfit_bases import check_configuration
@@ -100,7 +100,7 @@ def _of_folder(name: str) -> BaseFiles:
     return BaseFiles(
         name=name,
         text_width=_whole(configuration["unet"], "cross_attention_dim"),
-        stack_rows=_stack_rows(folder / "unet" / "diffusion_pytorch_model.safetensors"),
+        stack_rows=_stack_rows(folder / "unet"),
         words=_whole(configuration["text_encoder"], "vocab_size"),
         tokenizer=_tokenizer(folder / "tokenizer"),
         family=configuration.family,
@@ -138,8 +138,10 @@ def _whole(config: Mapping[str, Any], name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _stack_rows(path: Path) -> int | None:
+def _stack_rows(folder: Path) -> int | None:
     """Add up the rows of all keys and values, from the header of the U-Net's file."""
+    word = f".{HALF}" if variant_of(folder.parent, "unet") else ""
+    path = folder / f"diffusion_pytorch_model{word}.safetensors"
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")

@@ -237,8 +237,11 @@ def _is_whole(folder: Path, name: str, index_name: str) -> bool:
     index = folder / index_name
     if not index.is_file():
         return (folder / name).is_file()
-    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return all((folder / shard).is_file() for shard in shards)
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((folder / shard).is_file() for shard in shards)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 @contextmanager

@@ -156,6 +156,15 @@ def test_weights_may_lie_in_shards(repository: Path, cache: Path, tmp_path: Path
         base_folder(HUB_ID)
     (snapshot / "unet" / second).write_bytes(b"")
     assert base_folder(HUB_ID) == snapshot
+    assert variant_of(snapshot, "unet") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', "\xff"])
+def test_a_damaged_list_of_shards_lists_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "unet").mkdir()
+    index = tmp_path / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(text, encoding="latin-1")
+    assert variant_of(tmp_path, "unet") is None
 
 
 @pytest.mark.parametrize("source", ["", "no/such/base/anywhere", "-", "owner/na me"])
