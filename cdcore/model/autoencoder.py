@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from safetensors import SafetensorError
 
 from cdcore.errors import BaseModelError, first_line
 from cdcore.model.checkpoint_header import checkpoint_path
@@ -33,7 +32,8 @@ def read_autoencoder(source: str, own: Any, configuration: Path | None) -> Any:
     try:
         with quiet_loading():
             read = _read(source, own, configuration)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    # The hub's client lets errors of its web library through, which are of many families.
+    except Exception as error:
         raise BaseModelError(
             f"autoencoder {source!r} cannot be loaded: {first_line(error)}; expected a folder of "
             "an AutoencoderKL or of a whole base, one file (.safetensors), or a hub id"

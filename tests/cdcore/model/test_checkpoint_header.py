@@ -64,12 +64,14 @@ def test_the_configurations_that_come_with_the_package_are_their_families(family
     assert read["unet"]["cross_attention_dim"] == family.layout.text_width
 
 
-def _lightning(name: str) -> Any:
-    """A module of PyTorch Lightning's name with a class in it, only to be pickled."""
-    module: Any = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
-    made = type(name, (), {"__module__": module.__name__})
-    setattr(module, name, made)
-    return module, made
+def _lightning(name: str) -> tuple[dict[str, types.ModuleType], type]:
+    """Modules of PyTorch Lightning's names with a class in the last, only to be pickled."""
+    path = "pytorch_lightning.callbacks.model_checkpoint"
+    names = ["pytorch_lightning", "pytorch_lightning.callbacks", path]
+    modules = {one: types.ModuleType(one) for one in names}
+    made = type(name, (), {"__module__": path})
+    setattr(modules[path], name, made)
+    return modules, made
 
 
 @pytest.mark.parametrize("name", ["ModelCheckpoint", "EarlyStopping"])
@@ -79,10 +81,11 @@ def test_of_foreign_classes_only_the_one_that_sd_v1_4_names_is_passed_over(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    module, made = _lightning(name)
+    modules, made = _lightning(name)
     path = tmp_path / "sd-v1-4.ckpt"
     with monkeypatch.context() as patched:
-        patched.setitem(sys.modules, module.__name__, module)
+        for one, module in modules.items():
+            patched.setitem(sys.modules, one, module)
         tensors = checkpoint_of(small_folder("sd1"), "sd1")
         torch.save({"callbacks": {made: {"best_model_path": "x"}}, "state_dict": tensors}, path)
     if name == "ModelCheckpoint":

@@ -38,7 +38,7 @@ UNFIT: dict[str, tuple[Mapping[str, Mapping[str, Any]], str]] = {
     "others": (_unet(in_channels=12), "reads 12 channels"),
     "refiner": (
         _unet(addition_embed_type="text_time", cross_attention_dim=1280),
-        "the refiner .* stable-diffusion-xl-base",
+        "the refiner .*stable-diffusion-xl-base",
     ),
     "kolors": (
         _unet(addition_embed_type="text_time", cross_attention_dim=2048)
