@@ -159,7 +159,7 @@ def _safetensors_shapes(name: str, path: Path) -> dict[str, Sequence[int]]:
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size <= _MOST_HEADER_BYTES else None
+            header: Any = json.loads(file.read(size)) if size <= _MOST_HEADER_BYTES else None
         return {key: one["shape"] for key, one in header.items() if key != "__metadata__"}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BaseModelError(

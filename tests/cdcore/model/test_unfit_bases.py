@@ -19,7 +19,7 @@ from cdcore.model.meta_base import outline_base
 from cdcore.model.unfit_bases import check_checkpoint, check_configuration
 from tests.small_families import FamilyName
 
-SD = {
+SD: dict[str, Mapping[str, Any]] = {
     "unet": {"_class_name": "UNet2DConditionModel", "in_channels": 4},
     "vae": {"latent_channels": 4},
     "text_encoder": {"model_type": "clip_text_model"},
@@ -27,7 +27,7 @@ SD = {
 
 
 def _unet(**changes: Any) -> dict[str, Mapping[str, Any]]:
-    return SD | {"unet": SD["unet"] | changes}
+    return SD | {"unet": dict(SD["unet"]) | changes}
 
 
 UNFIT: dict[str, tuple[Mapping[str, Mapping[str, Any]], str]] = {
