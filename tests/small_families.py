@@ -14,7 +14,7 @@ from tests.clip_words import write_clip_words
 __all__ = ["FamilyName", "save_small_base"]
 
 FamilyName = Literal["sd1", "sd2", "sdxl"]
-_WIDTHS = {"sd1": (16,), "sd2": (16,), "sdxl": (16, 32)}
+_WIDTHS = {"sd1": (32,), "sd2": (32,), "sdxl": (16, 32)}
 _PADS = {"sd1": ("<|endoftext|>",), "sd2": ("!",), "sdxl": ("<|endoftext|>", "!")}
 _BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 

@@ -36,11 +36,13 @@ class _Applied:
         weights: Each changed parameter and a copy, on the CPU, of what it held.
         tokens: Those that were added.
         fingerprint: The fingerprint of the base.
+        pooled_at: Of each text encoder that pools, by what it finds the end of a text.
     """
 
     weights: tuple[tuple[nn.Parameter, Tensor], ...]
     tokens: tuple[str, ...]
     fingerprint: str
+    pooled_at: tuple[tuple[Any, int], ...]
 
 
 # By U-Net, because pipelines share their parts; weak, so that a pipeline can be let go of.
@@ -86,7 +88,10 @@ def apply(
     remove(pipe)
     originals = tuple((weight, weight.detach().to("cpu", copy=True)) for weight in parameters)
     _applied[pipe.unet] = _Applied(
-        weights=originals, tokens=tuple(concept.tokens), fingerprint=known
+        weights=originals,
+        tokens=tuple(concept.tokens),
+        fingerprint=known,
+        pooled_at=_pooled_at_the_end(pipe) if concept.tokens else (),
     )
     rows = concept.update.dense().split([len(weight) for weight in parameters])
     with torch.no_grad():
@@ -104,6 +109,8 @@ def remove(pipe: Any) -> None:
     with torch.no_grad():
         for weight, original in before.weights:
             weight.copy_(original)
+        for holder, end in before.pooled_at:
+            holder.eos_token_id = end
         if before.tokens:
             # It also moves up the rows of tokens that others have added since.
             for tokenizer, encoder in _readers(pipe):
@@ -174,6 +181,20 @@ def _readers(pipe: Any) -> list[tuple[Any, Any]]:
     readers = [(pipe.tokenizer, pipe.text_encoder)]
     second = getattr(pipe, "text_encoder_2", None)
     return readers if second is None else [*readers, (pipe.tokenizer_2, second)]
+
+
+def _pooled_at_the_end(pipe: Any) -> tuple[tuple[Any, int], ...]:
+    """Let SDXL's texts be pooled at their end token; returns what to put back.
+
+    As published, a text is pooled at its highest id. That is the end token's, until a token is
+    added above it.
+    """
+    before = []
+    for tokenizer, encoder in _readers(pipe)[1:]:
+        for holder in (encoder.config, encoder.text_model):
+            before.append((holder, holder.eos_token_id))
+            holder.eos_token_id = tokenizer.eos_token_id
+    return tuple(before)
 
 
 def _table(encoder: Any) -> Tensor:

@@ -27,7 +27,7 @@ __all__ = ["FIELD_GROUPS", "STAND_INS", "TrainJob", "configured", "resolve"]
 
 
 FIELD_GROUPS = {
-    "base": ("vae", "resolution", "precision"),
+    "model": ("vae", "resolution", "precision"),
     "concept": ("modifier_token", "initializer_token", "regularization", "holdout"),
     "joint": ("train", "concepts"),
     "training": (
