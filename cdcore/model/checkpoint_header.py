@@ -5,12 +5,13 @@ family's text encoders have names of their own.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cdcore.errors import BaseModelError
+from cdcore.errors import BaseModelError, first_line
 from cdcore.model.configuration import Configuration, read_configuration
 from cdcore.model.families import PUBLISHED_FAMILIES, Family
 from cdcore.model.location import ALIASES
@@ -148,7 +149,8 @@ def _torch_shapes(name: str, path: Path) -> dict[str, Sequence[int]]:
         }
     # A hostile pickle can make the unpickler raise anything.
     except Exception as error:
-        reason = str(error).splitlines()[0].split(". ")[0][:200]
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it names {named[1]}" if named else first_line(error).split(". ")[0][:200]
         raise BaseModelError(
             f"base {name!r} is not read, because it is damaged or holds more than tensors "
             f"({reason}); give the .safetensors file of the same model"

@@ -186,9 +186,7 @@ def test_a_folder_with_weights_in_half_precision_alone_is_the_same_base(
 ) -> None:
     from diffusers import DiffusionPipeline
 
-    pipeline: Any = DiffusionPipeline.from_pretrained(
-        small_folder(family), torch_dtype=torch.float16
-    )
+    pipeline: Any = DiffusionPipeline.from_pretrained(small_folder(family), dtype=torch.float16)
     pipeline.save_pretrained(tmp_path, variant="fp16")
     weights = list(tmp_path.rglob("*.safetensors"))
     assert all(path.name.endswith(".fp16.safetensors") for path in weights)
