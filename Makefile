@@ -22,6 +22,7 @@ PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 CLUSTERS := --numprocesses logical --maxprocesses 2 --dist loadfile
 # To collect the other files takes a minute and finds nothing.
 ON_CLUSTERS = $$(grep -rl --include='test_*.py' 'pytest.mark.ray' tests)
+IN_CLOUDS = $$(grep -rl --include='test_*.py' 'pytest.mark.cloud' tests)
 # Another torch or Python is another installation, so both are part of the stamp's name.
 STAMP := $(VENV)/.installed-$(shell printf '%s' '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
@@ -30,10 +31,10 @@ BASE ?= pocket
 REGISTRY ?= concepts
 PORT ?= 8000
 
-.PHONY: help demo serve test test-unit test-ray test-gpu mutants bench-gpu check format install clean
+.PHONY: help demo serve test test-unit test-ray test-failed test-cluster test-gpu mutants bench-gpu check format install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## teach the example concept to the pocket base
 	$(BIN)/python rayjobs/train.py
@@ -42,17 +43,21 @@ serve: $(STAMP) ## serve the concepts in REGISTRY from BASE on this machine, at 
 	$(BIN)/python -m serve --base "$(BASE)" --registry "$(REGISTRY)" --port $(PORT)
 
 # Two processes of two threads each on two processors would take many times as long.
-test test-unit test-ray: export OMP_NUM_THREADS = 1
+test test-unit test-ray test-failed test-cluster: export OMP_NUM_THREADS = 1
 
-test: $(STAMP) ## all tests that need no GPU
-	$(PYTEST) $(PARALLEL) -m "not ray and not gpu"
-	$(PYTEST) $(CLUSTERS) -m "ray and not gpu" $(ON_CLUSTERS)
+test: test-unit test-ray ## all tests that need no GPU and no root
 
-test-unit: $(STAMP) ## tests without Ray, seconds
-	$(PYTEST) $(PARALLEL) -m "not ray and not gpu and not slow"
+test-unit: $(STAMP) ## tests without Ray
+	$(PYTEST) $(PARALLEL) -m "not ray and not gpu and not cloud"
 
 test-ray: $(STAMP) ## tests on a local Ray cluster
 	$(PYTEST) $(CLUSTERS) -m "ray and not gpu" $(ON_CLUSTERS)
+
+test-failed: $(STAMP) ## the tests that failed last, once more and one by one
+	$(PYTEST) --last-failed --last-failed-no-failures none -m "not gpu and not cloud"
+
+test-cluster: $(STAMP) ## tests on machines made of namespaces, as root
+	$(PYTEST) --durations 0 -m cloud $(IN_CLOUDS)
 
 test-gpu: $(STAMP) ## tests that need a CUDA device
 	$(PYTEST) -m gpu

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from cdcore.command_line.fields import Setting, settings_of
 from cdcore.command_line.parser import CommandLine, run_command
 from cdcore.errors import ConfigError, one_line
-from serve.hosting import APPLICATION, check_port, connected, hosted, joined_address
+from raycluster.joinable import check_joinable
+from serve.hosting import APPLICATION, check_head, check_port, hosted
 from serve.policies.loopback import is_loopback
 from serve.settings import ServiceSettings
 
@@ -137,11 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _check_early(command)
     from ray import serve as ray_serve
 
+    from raycluster.connection import connected
     from serve.app import app
 
     with connected(address.metrics_port):
-        # Behind Ray, which would print a trace and leave its processes behind.
-        signal.signal(signal.SIGTERM, _interrupt)
+        check_head()
         with hosted(address.host, address.port):
             try:
                 sys.stderr.write(f"loading base {one_line(settings.base)} ...\n")
@@ -162,7 +163,7 @@ def _check_early(command: Command) -> None:
     used, address = command.settings.resolved(), command.address
     if used.keys is not None:
         ApiKeys(Path(used.keys))
-    joined_address()
+    check_joinable()
     check_port("--port", address.host, address.port)
     if address.metrics_port is not None:
         check_port("--metrics-port", "0.0.0.0", address.metrics_port)
@@ -186,10 +187,6 @@ def _wait_until_ready(address: str) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -4,32 +4,20 @@ On a cluster it starts Serve where there is none, and refuses one that runs: Ser
 one set of options. What others have put there meanwhile stays when it ends.
 """
 
-import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from cdcore.command_line.cluster_address import (
-    HERE,
-    VARIABLE,
-    check_cluster,
-    check_listening,
-    cluster_address,
-    no_cluster,
-)
 from cdcore.errors import ConfigError
+from raycluster.address import VARIABLE, cluster_address
 
-__all__ = ["APPLICATION", "check_port", "connected", "hosted", "joined_address"]
+__all__ = ["APPLICATION", "check_head", "check_port", "hosted"]
 
 APPLICATION = "customdiffusion"
 """Its name in Serve."""
 
-_ROOT = Path(__file__).resolve().parents[1]
 _LAST_PORT = 65535
-_PATIENCE_S = "5"
 
 
 def check_port(flag: str, host: str, port: int) -> None:
@@ -61,70 +49,12 @@ def check_port(flag: str, host: str, port: int) -> None:
         ) from error
 
 
-def joined_address() -> str | None:
-    """Return the ``HOST:PORT`` of the cluster to join, where somebody listens; None for one's own.
+def check_head() -> None:
+    """Refuse a cluster that is connected and whose head is another machine.
 
     Raises:
-        ConfigError: The environment names no cluster that is there.
+        ConfigError: Serve's own processes would start there.
     """
-    check_cluster()
-    address = cluster_address()
-    if address != HERE:
-        return address
-    # Only Ray finds it. It takes a second to import, but no cluster has to be started.
-    from ray._private import services
-
-    try:
-        found = services.canonicalize_bootstrap_address(HERE) or ""
-    except ConnectionError as error:
-        raise no_cluster("none runs on this machine") from error
-    # A cluster that has crashed leaves its address behind.
-    check_listening(found)
-    return found
-
-
-@contextmanager
-def connected(metrics_port: int | None) -> Iterator[None]:
-    """Connect to the cluster of the environment, or start a Ray of its own and stop it at the end.
-
-    Args:
-        metrics_port: For Prometheus, on a Ray of its own; None lets Ray choose.
-
-    Raises:
-        ConfigError: The cluster cannot be joined, or its head is another machine.
-    """
-    import ray
-
-    address = joined_address()
-    settings: dict[str, Any] = {"address": "local", "include_dashboard": False}
-    if address is not None:
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # Replicas import this package from wherever the command has it.
-        settings = {
-            "address": address,
-            "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
-        }
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", _PATIENCE_S)
-    try:
-        ray.init(
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _metrics_export_port=metrics_port,
-            **settings,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = "Ray cannot be started on this machine"
-        if address is not None:
-            where = f"the Ray cluster at {address} cannot be joined"
-        raise ConfigError(f"{where}: {error}") from error
-    try:
-        _check_head()
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_head() -> None:
     import ray
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]

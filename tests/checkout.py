@@ -6,7 +6,10 @@ from pathlib import Path
 __all__ = ["copy_checkout"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("cdcore", "rayjobs", "serve", "tune", "examples", "pyproject.toml", "README.md", "LICENSE")
+PARTS = (
+    *("cdcore", "raycluster", "rayjobs", "serve", "tune", "examples", "deploy"),
+    *("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "cluster.yaml", ".gitignore"),
+)
 
 
 def copy_checkout(folder: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import pytest_randomly
 import torch
 
+from tests.simulated_cloud.lab import can_simulate
 from tests.small_families import FamilyName, save_small_base
 from tests.tiny import save_tiny_pipeline
 
@@ -98,11 +99,13 @@ def other_concept_file(tiny_base: "Base", tmp_path_factory: pytest.TempPathFacto
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a test on a cluster take as long as the machine needs that day, unless it hangs."""
     for item in items:
-        if item.get_closest_marker("ray"):
+        if item.get_closest_marker("ray") or item.get_closest_marker("cloud"):
             item.add_marker(pytest.mark.timeout(CLUSTER_TIMEOUT_S))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where there is none."""
+    """Skip tests that need what is not there."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("cloud") and not can_simulate():
+        pytest.skip("needs root, for network namespaces")

@@ -1,5 +1,6 @@
 """A Ray head of a test's own, started as an administrator starts one, with a token."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import sys
 import sysconfig
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
-__all__ = ["TOKEN", "Head", "bare_python", "environment", "free_port"]
+__all__ = ["PATIENCE_S", "TOKEN", "Head", "bare_python", "environment", "free_port"]
 
 TOKEN = "0123456789abcdef-the-right-token"
 _RAY = "from ray.scripts.scripts import main; main()"
@@ -48,45 +51,92 @@ def environment(python: Path, **changes: str) -> dict[str, str]:
 
 
 class Head:
-    """One node with two CPUs; more nodes can join it."""
+    """One node with two CPUs; more nodes can join it, or an autoscaler adds them."""
 
-    def __init__(self, python: Path, folder: Path, sessions: Path) -> None:
+    def __init__(
+        self,
+        python: Path,
+        folder: Path,
+        sessions: Path,
+        *,
+        cpus: int = 2,
+        adds: Mapping[str, float] | None = None,
+        is_new: bool = True,
+        is_open: bool = False,
+    ) -> None:
         """Start a head.
 
         Args:
             python: Of all its processes.
             folder: Its working directory.
             sessions: Folder for Ray's own files; a short path, because sockets lie there.
+            cpus: Of the head.
+            adds: The resources of one node that an autoscaler can add; None has no autoscaler.
+            is_new: Whether it is the second generation of Ray's autoscaler.
+            is_open: Whether it asks for no token; scripts that are forked can give none.
         """
         self._python = python
+        self.sessions = sessions
         self._processes: list[subprocess.Popen[bytes]] = []
         port, dashboard = free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
+        scaling, self._settings = [], dict[str, str]()
+        if adds is not None:
+            file = sessions / "autoscaling.yaml"
+            file.write_text(yaml.safe_dump(_autoscaling(self.address, adds)))
+            scaling = [f"--autoscaling-config={file}"]
+            self._settings = _FAKE | (_NEW if is_new else {})
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        if is_open:
+            self.token = {"RAY_AUTH_MODE": "disabled"}
         self._start(
-            [],
+            (),
             folder,
+            cpus,
             *("--head", "--node-ip-address=127.0.0.1", f"--port={port}"),
             *(f"--dashboard-port={dashboard}", f"--temp-dir={sessions}"),
+            *scaling,
         )
         self._wait_until_it_answers()
 
-    def add_node(self, wrapper: list[str], folder: Path) -> None:
-        """Start another node in the environment that a wrapping command makes."""
+    def add_node(self, folder: Path, *, wrapper: Sequence[str] = (), cpus: int = 2) -> None:
+        """Start another node, with an address of its own.
+
+        Args:
+            folder: Its working directory.
+            wrapper: The start of a command that makes the environment of the node.
+            cpus: Of the node.
+        """
         before = self._nodes()
-        self._start(wrapper, folder, f"--address={self.address}")
+        address = f"--node-ip-address=127.0.0.{len(self._processes) + 1}"
+        self._start(wrapper, folder, cpus, f"--address={self.address}", address)
         deadline = time.monotonic() + PATIENCE_S
         while self._nodes() == before:
             assert self._processes[-1].poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
 
+    def kill_node(self) -> None:
+        """Kill the node that was added last and all that runs on it, as when it is taken away."""
+        node = self._processes.pop()
+        left = psutil.Process(node.pid).children(recursive=True)
+        node.kill()
+        node.wait(PATIENCE_S)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=PATIENCE_S)
+
     def submit(
         self, *arguments: str, folder: Path, **changes: str
     ) -> subprocess.CompletedProcess[str]:
         """Run ``ray job submit`` to its end; ``changes`` are environment variables."""
         return self._ray("job", "submit", *arguments, folder=folder, **changes)
+
+    def end_job(self, submission_id: str) -> None:
+        """Stop a submitted job, and wait until it has ended."""
+        self._ray("job", "stop", submission_id, folder=self._python.parent)
 
     def deploy(self, configuration: Path) -> subprocess.CompletedProcess[str]:
         """Run ``serve deploy``, which returns before the application is ready."""
@@ -113,7 +163,8 @@ class Head:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             process.wait(PATIENCE_S)
-        for child in psutil.wait_procs(left, timeout=120)[1]:
+        # Nodes that an autoscaler has added end with nobody.
+        for child in psutil.wait_procs(left, timeout=5 if self._settings else 120)[1]:
             child.kill()
 
     def _ray(
@@ -139,18 +190,18 @@ class Head:
             check=False,
         )
 
-    def _start(self, wrapper: list[str], folder: Path, *arguments: str) -> None:
+    def _start(self, wrapper: Sequence[str], folder: Path, cpus: int, *arguments: str) -> None:
         command: list[Any] = [*wrapper, self._python, "-c", _RAY, "start", *arguments]
         self._processes.append(
             subprocess.Popen(
                 [
-                    *(*map(str, command), "--num-cpus=2", "--num-gpus=0", "--block"),
+                    *(*map(str, command), f"--num-cpus={cpus}", "--num-gpus=0", "--block"),
                     # Another cluster on this machine has the usual one.
                     f"--dashboard-agent-listen-port={free_port()}",
                     *("--object-store-memory=100000000", "--disable-usage-stats"),
                 ],
                 cwd=folder,
-                env=environment(self._python, **self.token),
+                env=environment(self._python, **self.token, **self._settings),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -173,6 +224,47 @@ class Head:
     def _nodes(self) -> str:
         listed = self._ray("list", "nodes", "--format=json", folder=self._python.parent)
         return str(listed.stdout.count('"node_id"'))
+
+
+_FAKE = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+_HEAD_ID = "fffffffffffffffffffffffffffffffffffffffffffffffffff00000"
+_NEW = {
+    "RAY_enable_autoscaler_v2": "1",
+    "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
+}
+
+
+def _autoscaling(address: str, adds: Mapping[str, float]) -> dict[str, Any]:
+    """Describe a cluster whose nodes are processes of this machine, as Ray's own tests have it."""
+    head = {"resources": {}, "node_config": {}, "max_workers": 0}
+    node = {"resources": dict(adds), "node_config": {}, "min_workers": 0, "max_workers": 1}
+    commands: tuple[str, ...] = ("setup", "head_setup", "worker_setup", "initialization")
+    commands += ("head_start_ray", "worker_start_ray")
+    # What Ray fills in for the providers that it knows by name.
+    nothing: dict[str, Any] = {f"{one}_commands": [] for one in commands}
+    nothing |= {"auth": {}, "docker": {}, "file_mounts": {}, "file_mounts_sync_continuously": False}
+    nothing |= {"cluster_synced_files": [], "rsync_exclude": [], "rsync_filter": []}
+    return nothing | {
+        "cluster_name": "growing",
+        "max_workers": 1,
+        "provider": {
+            # By its path: the defaults that Ray would read for its name are not in its wheel.
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "gcs_address": address,
+            "head_node_id": _HEAD_ID,
+            "launch_multiple": True,
+            # Nodes are up when they are started: nothing is to be set up by a shell.
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "use_node_id_as_ip": True,
+        },
+        "available_node_types": {"ray.head.default": head, "node": node},
+        "head_node_type": "ray.head.default",
+        "upscaling_speed": 1.0,
+        "idle_timeout_minutes": 5,
+    }
 
 
 def free_port() -> int:

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
 
 from cdcore.concepts.storage import load_concept
 from cdcore.model.base import Base
@@ -23,7 +26,9 @@ from rayjobs.config.training import TrainJob
 from rayjobs.runs.result_paths import ROOT_VARIABLE
 from rayjobs.runs.run_directory import RunDirectory
 from tests.checkout import copy_checkout
-from tests.ray_head import Head, bare_python, environment
+from tests.deploy.monitoring.promql import names_in
+from tests.ray_head import PATIENCE_S, TOKEN, Head, bare_python, environment
+from tests.ray_metrics import samples_of
 from tests.rayjobs.train_case import flags, job, write_pictures
 from tests.test_trouble import can_mount, on_a_small_disk
 from tune.plan.folder import SweepFolder
@@ -125,6 +130,37 @@ def test_a_sweep_is_submitted_as_training_is(
     sweep = SweepFolder(tmp_path / "runs" / "mycat-sweep", "mycat")
     assert [record.status for record in sweep.records()] == ["finished"]
     assert str(sweep.path) in own_lines(done.stdout)[-1]
+
+
+def test_prometheus_finds_the_nodes_and_reads_what_a_job_trains(
+    head: Head, checkout: Path, plain: TrainJob, tmp_path: Path
+) -> None:
+    wanted = replace(plain, output=tmp_path / "runs", steps=100_000)
+    listed = json.loads((head.sessions / PROMETHEUS_SERVICE_DISCOVERY_FILE).read_text())
+    request = urllib.request.Request(
+        f"{head.dashboard}/api/prometheus/sd", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.load(answer) == listed
+    (targets,) = (group["targets"] for group in listed)
+    done = head.submit(
+        *("--no-wait", "--submission-id", "watched", "--working-dir", "."),
+        *("--", "python", "rayjobs/train.py", *flags(wanted)),
+        folder=checkout,
+    )
+    assert done.returncode == 0, done.stdout
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        runs: dict[str, str] = {}
+        while not names_in("Training") <= runs.keys():
+            assert time.monotonic() < deadline, f"{names_in('Training') - runs.keys()} not exported"
+            time.sleep(1)
+            # The token is not asked for.
+            samples = [one for target in targets for one in samples_of(f"http://{target}/metrics")]
+            runs = {name: labels["run"] for name, labels, _ in samples if "run" in labels}
+        assert set(runs.values()) == {"mycat"}
+    finally:
+        head.end_job("watched")
 
 
 def test_submitted_without_a_root_a_relative_output_is_refused_with_the_remedy(
@@ -251,7 +287,7 @@ def test_an_output_that_another_node_does_not_share_is_refused_before_the_start(
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as sessions:
         head = Head(python, tmp_path, Path(sessions))
         try:
-            head.add_node(on_a_small_disk(private, "1m"), tmp_path)
+            head.add_node(tmp_path, wrapper=on_a_small_disk(private, "1m"))
             lost = replace(plain, output=private / "runs")
             done = head.run(train, *flags(lost), folder=tmp_path)
             assert done.returncode == 2, done.stderr

@@ -1,6 +1,7 @@
 """Tests of `tests.mutation`: what counts as a fault."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_every_mutant_of_a_module_is_another_program(module: str) -> None:
     assert programs
     assert ast.dump(ast.parse(source)) not in programs
     assert len(set(programs)) == len(programs)
+
+
+def test_every_spared_mutant_is_one_that_its_module_still_has() -> None:
+    spared = tomllib.loads((ROOT / "tests/mutation/spared.toml").read_text(encoding="utf-8"))
+    entries = [entry for kind in spared.values() for entry in kind]
+    known = {
+        file: {(one.before, one.after) for one in mutants_of((ROOT / file).read_text("utf-8"))}
+        for file in {entry["file"] for entry in entries}
+    }
+    assert not [
+        entry for entry in entries if (entry["before"], entry["after"]) not in known[entry["file"]]
+    ]

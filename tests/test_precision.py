@@ -3,7 +3,7 @@
 A GPU's U-Net computes in bfloat16; here a CPU does the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from cdcore.formats.tensors.kv_base import KVBase
 from cdcore.merging.caption_bank import CaptionBank, written_captions
 from cdcore.merging.caption_statistics import CaptionStatistics, caption_statistics
 from cdcore.merging.merge import Merge, merge
+from cdcore.merging.settings import MergeMethod
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
 from cdcore.pocket.networks.judge import Judge
@@ -46,21 +47,33 @@ def other(request: pytest.FixtureRequest, tiny_folder: Path) -> Base:
 
 def statistics_and_merge(base: Base, folder: Path) -> tuple[list[Path], CaptionStatistics, Merge]:
     """Save two concepts with a base, and merge them with its statistics."""
-    files = [
+    files = concepts(base, folder)
+    statistics = caption_statistics(base, BANK)
+    return files, statistics, merged(files, statistics, base)
+
+
+def concepts(base: Base, folder: Path) -> list[Path]:
+    """Save two concepts with a base."""
+    return [
         write_concept(base, folder, noun, name=name, seed=seed, rank=2, rows=9 + seed)
         for seed, (noun, name) in enumerate((("cat", "mycat"), ("wooden pot", "mypot")))
     ]
-    statistics = caption_statistics(base, BANK)
-    all_inputs = [load_merge_inputs(file) for file in files]
-    made = merge(
-        all_inputs,
+
+
+def merged(
+    files: Sequence[Path],
+    statistics: CaptionStatistics,
+    base: Base,
+    method: MergeMethod = "constrained",
+) -> Merge:
+    return merge(
+        [load_merge_inputs(file) for file in files],
         statistics,
-        method="constrained",
+        method=method,
         # A text encoder with random weights tells hardly any two prompts apart.
         allow_ill_posed=True,
         encoder=base.text_encoder,
     )
-    return files, statistics, made
 
 
 def same(one: Tensor, other: Tensor) -> bool:
@@ -87,6 +100,27 @@ def test_concepts_statistics_and_merges_do_not_depend_on_the_precision(
         assert getattr(of_half, name) == pytest.approx(getattr(statistics, name), rel=TOLERANCE)
     assert same(made.concept.update.dense(), again.concept.update.dense())
     assert flat(again.report) == pytest.approx(flat(made.report), rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("method", ["constrained", "ridge"])
+def test_a_merge_of_mixed_precisions_is_that_of_one(
+    tiny_base: Base, other: Base, tmp_path: Path, method: MergeMethod
+) -> None:
+    """A concept is made on a GPU, another on a CPU, and captions are counted on either."""
+    cat, pot = concepts(tiny_base, tmp_path / "full")
+    half_cat, half_pot = concepts(other, tmp_path / "half")
+    statistics, of_half = (caption_statistics(base, BANK) for base in (tiny_base, other))
+    whole = merged([cat, pot], statistics, tiny_base, method)
+    mixes: tuple[tuple[list[Path], CaptionStatistics, Base], ...] = (
+        ([half_cat, half_pot], statistics, tiny_base),
+        ([cat, pot], of_half, tiny_base),
+        ([half_cat, pot], of_half, other),
+        ([cat, half_pot], statistics, other),
+    )
+    for files, counted, base in mixes:
+        made = merged(files, counted, base, method)
+        assert same(whole.concept.update.dense(), made.concept.update.dense())
+        assert flat(made.report) == pytest.approx(flat(whole.report), rel=TOLERANCE)
 
 
 def flat(report: Any) -> dict[str, float]:

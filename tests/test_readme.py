@@ -23,11 +23,12 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "deploy").rglob("*.md"))),
 ]
 COMMANDS = ["Makefile", ".ci/run"]
 WALKS = ["docs/training-row.md", "docs/request.md"]
-PACKAGES = ("cdcore", "rayjobs", "serve", "tune")
-CODE = (*PACKAGES, "benchmarks", "tests")
+PACKAGES = ("cdcore", "raycluster", "rayjobs", "serve", "tune")
+CODE = (*PACKAGES, "benchmarks", "deploy", "tests")
 
 PATH = re.compile(rf"(?<![\w./:-])(?:{'|'.join(CODE)}|examples|docs)/[\w./*-]*")
 DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(CODE)})(?:\.[A-Za-z_]\w*)+")

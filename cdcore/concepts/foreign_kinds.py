@@ -5,9 +5,14 @@ not read; whole models are bases. A refusal calls each what it is.
 """
 
 import re
+import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
-__all__ = ["foreign_kind", "no_concept"]
+from cdcore.pictures.file_kinds import PICTURE_SUFFIXES
+
+__all__ = ["archive_kind", "foreign_kind", "no_concept"]
 
 _MADE_OF = "give the concept file or the delta that it was made from, or train on its pictures"
 _LORA = re.compile(r"[._]lora[._](up|down|mid|a|b)\b|lora_linear_layer", re.IGNORECASE)
@@ -20,6 +25,8 @@ _MODEL = re.compile(
     r"|(down_blocks|up_blocks|mid_block)[.\d]*\.(resnets|conv_norm))\."
 )
 _DELTA = "_custom_diffusion."
+_TORCH_RECORD = "data.pkl"
+"""What every zip archive that torch writes has in its one folder."""
 
 
 def foreign_kind(names: Iterable[str]) -> str | None:
@@ -47,6 +54,27 @@ def foreign_kind(names: Iterable[str]) -> str | None:
             f"{_MADE_OF}"
         )
     return None
+
+
+def archive_kind(path: Path) -> str | None:
+    """Return what kind of zip archive a file is that torch has not written, and what to do with it.
+
+    Returns:
+        Such as "a zip archive of a.jpg and 11 more files; ...", or None for a file of torch, or one
+        that is no whole archive.
+    """
+    names: list[str] = []
+    with suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    if not names or any(PurePosixPath(name).name == _TORCH_RECORD for name in names):
+        return None
+    first = PurePosixPath(names[0]).name
+    what = f"a zip archive of {first!r:.80}" + (
+        f" and {len(names) - 1} more files" if len(names) > 1 else ""
+    )
+    if any(PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES for name in names):
+        return f"{what}, and no concept; pictures are what rayjobs/train.py --images takes"
+    return f"{what}, and no concept; unpack it, and give the file that is meant"
 
 
 def no_concept(names: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from cdcore.concepts.foreign_kinds import no_concept
+from cdcore.concepts.foreign_kinds import archive_kind, no_concept
 from cdcore.concepts.stored_shapes import StoredShapes, damaged
 from cdcore.concepts.subject import Subject
 from cdcore.errors import BaseMismatchError, ConceptFileError, TokenError, UpdateShapeError
@@ -170,6 +170,9 @@ def read_metadata(file: Any, path: Path) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
+    kind = archive_kind(path)
+    if kind is not None:
+        return kind
     with suppress(OSError), path.open("rb") as file:
         if file.read(4).startswith(_TORCH_BEGINNINGS):
             return (

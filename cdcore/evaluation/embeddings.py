@@ -1,5 +1,6 @@
 """The result of a cell: embeddings of its pictures, in one file that appears whole."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from cdcore.files import replacing
 
-__all__ = ["CellRows", "is_done", "load_rows"]
+__all__ = ["CellRows", "is_done", "load_notes", "load_rows"]
 
-_DIGEST_KEY = "digest"
+_DIGEST_KEY, _NOTES_KEY = "digest", "notes"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,8 +35,13 @@ class CellRows:
     text: Tensor | None = None
     present: Tensor | None = None
 
-    def save(self, path: Path, digest: str) -> None:
+    def save(self, path: Path, digest: str, notes: Sequence[str] = ()) -> None:
         """Write a file in one durable step.
+
+        Args:
+            path: The file.
+            digest: Of the cell, as for `is_done`.
+            notes: What the user should know of how the pictures were made.
 
         Raises:
             OSError: The file cannot be written.
@@ -46,8 +52,9 @@ class CellRows:
             for name, part in parts.items()
             if part is not None
         }
+        metadata = {_DIGEST_KEY: digest, _NOTES_KEY: json.dumps(list(notes))}
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={_DIGEST_KEY: digest})
+            save_file(tensors, temporary, metadata=metadata)
 
     @classmethod
     def joined(cls, rows: "Sequence[CellRows]") -> "CellRows":
@@ -76,6 +83,16 @@ def load_rows(path: Path) -> CellRows:
     """
     with safe_open(path, framework="pt") as file:
         return CellRows(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def load_notes(path: Path) -> tuple[str, ...]:
+    """Return the notes of a result; none of an earlier version's.
+
+    Raises:
+        OSError: There is no result.
+    """
+    with safe_open(path, framework="pt") as file:
+        return tuple(json.loads((file.metadata() or {}).get(_NOTES_KEY, "[]")))
 
 
 def _names() -> list[str]:

@@ -81,6 +81,11 @@ def _read(content: Content, base: KVBase) -> Foreign:
     return Foreign(update=update, tokens=rows, notes=(note,) if note else ())
 
 
+def _tokens(content: Content) -> list[str]:
+    rows = content.tree.get("modifier_token", {})
+    return list(map(str, rows)) if isinstance(rows, Mapping) else []
+
+
 ADOBE = Format(
     name="adobe",
     title="Adobe's delta.bin (diffusers scripts)",
@@ -89,6 +94,7 @@ ADOBE = Format(
     write=_write,
     recognises=_recognises,
     read=_read,
+    tokens=_tokens,
 )
 ADOBE_COMPRESSED = Format(
     name="adobe-compressed",

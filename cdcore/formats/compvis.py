@@ -8,6 +8,7 @@ compressed file holds ``{"u", "v"}`` for each weight.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,27 +79,47 @@ def _read(content: Content, base: KVBase) -> Foreign:
     entries: dict[str, Any] = {
         plain.get(str(key), str(key)): entry for key, entry in state.items() if key != _EMBED
     }
-    rows = _rows(content, state.get(_EMBED, content.tree.get(_EMBED)), base)
+    embed = _embed(content)
+    rows = {} if embed is None else _rows(content.path, embed, base)
     if is_compressed(entries):
         return Foreign(update=update_of_factors(content.path, entries, base.layout), tokens=rows)
     update, note = update_of_weights(content.path, entries, base)
     return Foreign(update=update, tokens=rows, notes=(note,) if note else ())
 
 
-def _rows(content: Content, embed: Any, base: KVBase) -> dict[str, Tensor]:
-    if embed is None:
-        return {}
-    if not isinstance(embed, Tensor) or embed.ndim != 2:
+def _embed(content: Content) -> Tensor | None:
+    """Return the table of the tokens' rows, (n, d).
+
+    Raises:
+        ConceptFileError: It is none.
+    """
+    state = content.tree["state_dict"]
+    inner = state.get(_EMBED) if isinstance(state, Mapping) else None
+    embed = content.tree.get(_EMBED) if inner is None else inner
+    if embed is not None and (not isinstance(embed, Tensor) or embed.ndim != 2):
         raise ConceptFileError(f"{content.path}: 'embed' is no table of rows; it is damaged")
+    return embed
+
+
+def _tokens(content: Content) -> list[str]:
+    embed = _embed(content)
+    return [] if embed is None else [_token(number) for number in range(len(embed))]
+
+
+def _token(number: int) -> str:
+    return f"<new{number + 1}>"
+
+
+def _rows(path: Path, embed: Tensor, base: KVBase) -> dict[str, Tensor]:
     fits = embed.shape[1] == base.layout.text_width
     return {
-        f"<new{number}>": rows_of(
-            content.path,
-            f"<new{number}>",
+        _token(number): rows_of(
+            path,
+            _token(number),
             list(row.split(list(base.encoder_widths))) if fits else row,
             base,
         )
-        for number, row in enumerate(embed, start=1)
+        for number, row in enumerate(embed)
     }
 
 
@@ -110,6 +131,7 @@ COMPVIS = Format(
     write=_write,
     recognises=_recognises,
     read=_read,
+    tokens=_tokens,
 )
 COMPVIS_COMPRESSED = Format(
     name="compvis-compressed",

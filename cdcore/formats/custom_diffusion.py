@@ -107,12 +107,18 @@ def _small_files(folder: Path, weights: Path | None = None) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix in _SUFFIXES
+        if path.suffix.lower() in _SUFFIXES
         and path.is_file()
         and path != weights
         and path.stem != WEIGHTS_STEM
         and path.stat().st_size <= _MAX_TOKEN_BYTES
     ]
+
+
+def _tokens(content: Content) -> list[str] | None:
+    names = [name for path in _token_files(content.path) for name in _token_tree(path)]
+    are_plain = all(name.startswith("<") for name in names)
+    return list(dict.fromkeys(names)) if are_plain else None
 
 
 def _token(path: Path, base: KVBase) -> dict[str, Tensor]:
@@ -161,5 +167,6 @@ CUSTOM_DIFFUSION = Format(
     write=_write,
     recognises=_recognises,
     read=_read,
+    tokens=_tokens,
     earlier=_earlier,
 )

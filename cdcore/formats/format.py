@@ -84,6 +84,8 @@ class Format:
             not is all the same, except that ``factors`` takes none that is dense.
         recognises: Whether a file's content is of this format; None where it is only written.
         read: Reads such a content.
+        tokens: Names the tokens of such a content in order, without a base; None where only a base
+            tells which of several small files are tokens.
         has_tokens: Whether the rows of the modifier tokens are in its files.
         earlier: Finds in a folder the files of the concept that was written there before, which
             would be read together with a new one's; None where names alone tell files apart.
@@ -96,6 +98,7 @@ class Format:
     write: Callable[[Concept, KVBase, torch.dtype], tuple[Artifact, ...]]
     recognises: Callable[[Content], bool] | None = None
     read: Callable[[Content, KVBase], Foreign] | None = None
+    tokens: Callable[[Content], Sequence[str] | None] | None = None
     has_tokens: bool = True
     earlier: Callable[[Path], Sequence[Path]] | None = None
 

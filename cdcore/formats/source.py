@@ -1,6 +1,6 @@
 """Reading a concept from any file that holds one: this project's own, or another tool's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from cdcore.formats.weights_folder import find_weights
 from cdcore.model.families import family_of_width
 
 __all__ = ["Source", "read_source"]
+
+_KnownBase = KVBase | Callable[[], KVBase]
+"""A base, or what loads it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,7 +45,7 @@ class Source:
 def read_source(
     path: Path,
     *,
-    base: KVBase | None = None,
+    base: _KnownBase | None = None,
     nouns: Sequence[str] = (),
     new_tokens: Sequence[str] = (),
     name: str | None = None,
@@ -52,8 +55,9 @@ def read_source(
 
     Args:
         path: A file, or a folder that a training script has written.
-        base: The base it is of; None finds it out as far as that goes: the family by its shape, or
-            the one that a concept file names.
+        base: The base it is of, or what loads it, which is called when nothing else is wrong; None
+            finds it out as far as that goes: the family by its shape, or the one that a concept
+            file names.
         nouns: Class nouns, in the order of the tokens; only for other tools' files.
         new_tokens: What prompts are to call the tokens, in their order; none keeps the file's own.
         name: The name of the concept; None takes the file's own.
@@ -81,8 +85,13 @@ def read_source(
     return source if found is None else replace(source, notes=(found.note, *source.notes))
 
 
-def _own(path: Path, base: KVBase | None, name: str | None, needs_weights: bool) -> Source:
+def _loaded(base: _KnownBase | None) -> KVBase | None:
+    return base() if callable(base) else base
+
+
+def _own(path: Path, base: _KnownBase | None, name: str | None, needs_weights: bool) -> Source:
     concept = load_concept(path)
+    base = _loaded(base)
     notes = []
     if base is None:
         family = family_of_width(concept.update.shape[1])
@@ -131,29 +140,43 @@ def _notes(called: Mapping[str, str]) -> list[str]:
 
 def _foreign(
     content: Content,
-    base: KVBase | None,
+    base: _KnownBase | None,
     nouns: Sequence[str],
     new_tokens: Sequence[str],
     name: str | None,
 ) -> Source:
     format_ = recognise(content)
     assert format_.read is not None
-    base = base or _family_base(content)
+    named = None if format_.tokens is None else format_.tokens(content)
+    if named is not None:
+        # Loading a base takes many times as long as to see that a noun is missing.
+        _names(content.path, named, nouns, new_tokens)
+    base = _loaded(base) or _family_base(content)
     read = format_.read(content, base)
-    tokens = valid_tokens(read.tokens)
-    if new_tokens:
-        tokens = _called(content.path, list(read.tokens), new_tokens)
+    tokens, subjects = _names(content.path, list(read.tokens), nouns, new_tokens)
     concept = Concept(
         name=name or file_stem(content.path.stem),
         update=read.update,
         tokens={tokens[old]: row for old, row in read.tokens.items()},
-        subjects=_subjects(content.path, list(tokens.values()), nouns),
+        subjects=subjects,
         base_name=base.name,
         base_fingerprint="",
         training={"converted_from": format_.name},
     )
     notes = (*read.notes, *_notes(tokens))
     return Source(title=format_.title, concept=concept, base=base, notes=notes)
+
+
+def _names(
+    path: Path, found: Sequence[str], nouns: Sequence[str], new_tokens: Sequence[str]
+) -> tuple[dict[str, str], tuple[Subject, ...]]:
+    """Return what the tokens of a file are called here, and what the file teaches.
+
+    Raises:
+        ConfigError: There are more or fewer nouns or names than tokens.
+    """
+    tokens = _called(path, found, new_tokens) if new_tokens else valid_tokens(found)
+    return tokens, _subjects(path, list(tokens.values()), nouns)
 
 
 def _subjects(path: Path, tokens: list[str], nouns: Sequence[str]) -> tuple[Subject, ...]:

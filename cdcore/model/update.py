@@ -209,7 +209,7 @@ def update_of_tensors(tensors: Mapping[str, Tensor]) -> Update:
             return DenseUpdate(tensors["weight"])
         case ["left", "right"]:
             return FactoredUpdate(((tensors["left"], tensors["right"]),))
-        case names if numbers and set(names) == {
+        case names if set(names) == {
             f"{side}.{number}" for side in ("left", "right") for number in numbers
         }:
             return FactoredUpdate(

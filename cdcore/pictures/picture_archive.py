@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from cdcore.errors import PictureError, first_line
-from cdcore.pictures.file_kinds import HEAD_BYTES
+from cdcore.pictures.file_kinds import HEAD_BYTES, PICTURE_SUFFIXES
 from cdcore.pictures.picture_entry import Entry, is_litter
 
 __all__ = ["archive_entries"]
@@ -28,8 +28,8 @@ def archive_entries(path: Path) -> list[Entry]:
     but for what systems leave in folders by themselves.
 
     Raises:
-        PictureError: The archive is damaged, encrypted, unpacks to more than 4 GB, or names files
-            outside of itself.
+        PictureError: The archive is damaged, its pictures are encrypted, it unpacks to more than
+            4 GB, or names files outside of itself.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -54,7 +54,9 @@ def _parts(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _check(path: Path, members: Collection[zipfile.ZipInfo]) -> None:
-    if any(info.flag_bits & _ENCRYPTED for info in members):
+    locked = [info for info in members if info.flag_bits & _ENCRYPTED]
+    is_wanted = any(PurePath(one.filename).suffix.lower() in PICTURE_SUFFIXES for one in locked)
+    if is_wanted or (locked and len(locked) == len(members)):
         raise PictureError(f"{path}: an encrypted zip archive; unpack it, and give the folder")
     size = sum(info.file_size for info in members)
     if size > _MAX_BYTES:

@@ -19,7 +19,8 @@ class Entry:
         path: Its path; of a file in an archive, the archive's path and the file's name.
         is_folder: Whether it is a folder.
         is_special: Whether it is a pipe, a socket or a device, which may never end.
-        head: Returns its first `cdcore.pictures.file_kinds.HEAD_BYTES` bytes.
+        head: Returns its first `cdcore.pictures.file_kinds.HEAD_BYTES` bytes; of an archive it
+            raises `PictureError` where they cannot be unpacked.
         open: Returns the whole file, seekable.
     """
 

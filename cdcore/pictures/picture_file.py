@@ -1,5 +1,6 @@
 """One picture file, decoded within bounds: as sRGB, upright, whatever its metadata are like."""
 
+import hashlib
 import importlib
 import importlib.util
 import warnings
@@ -14,6 +15,7 @@ from cdcore.pictures.adobe_rgb import adobe_rgb_profile, names_adobe_rgb
 from cdcore.pictures.bare_file import bare_copies
 from cdcore.pictures.colour import srgb_on_white
 from cdcore.pictures.file_kinds import Kind
+from cdcore.pictures.jpeg_end import ended_copies
 
 __all__ = ["MAX_DECODING_BYTES", "MAX_SHORT_SIDE_PX", "decode"]
 
@@ -54,7 +56,8 @@ _UPRIGHT = {
 def decode(file: BinaryIO, kind: Kind) -> Image.Image:
     """Decode the first picture of a file.
 
-    Metadata that cannot be read are ignored: the picture is then taken as it is stored.
+    Metadata that cannot be read are ignored: the picture is then taken as it is stored. A JPEG that
+    lacks nothing but its end marker is read.
 
     Args:
         file: At its beginning, seekable; stays open.
@@ -76,7 +79,7 @@ def decode(file: BinaryIO, kind: Kind) -> Image.Image:
         except PictureError:
             raise
         except Exception as damage:  # Pillow's decoders raise almost any type on damaged files.
-            found = _decoded_bare(file, kind)
+            found = _decoded_mended(file, kind)
             if found is None:
                 raise PictureError(
                     f"a damaged picture, or one stored in an unusual way ({first_line(damage)}); "
@@ -97,10 +100,13 @@ def _check_readable(kind: Kind) -> None:
         raise PictureError(f"{kind} pictures need a newer Pillow; update it, or save as JPEG")
 
 
-def _decoded_bare(file: BinaryIO, kind: Kind) -> Image.Image | None:
-    """Decode without metadata; None where that does not help."""
+def _decoded_mended(file: BinaryIO, kind: Kind) -> Image.Image | None:
+    """Decode with an end, or without metadata; None where that does not help."""
     file.seek(0)
-    for copy in bare_copies(file.read(), kind):
+    data = file.read()
+    ended = _ended(data) if kind == "JPEG" else None
+    copies = [] if ended is None else [ended]
+    for copy in (*copies, *bare_copies(ended or data, kind)):
         try:
             return _decoded(BytesIO(copy), kind)
         except PictureError:
@@ -108,6 +114,20 @@ def _decoded_bare(file: BinaryIO, kind: Kind) -> Image.Image | None:
         except Exception:
             continue
     return None
+
+
+def _ended(data: bytes) -> bytes | None:
+    """Return a JPEG file with the end marker that it lacks; None where it lacks more."""
+    shown = set()
+    copies = ended_copies(data)
+    for copy in copies:
+        try:
+            shown.add(hashlib.sha256(_decoded(BytesIO(copy), "JPEG").tobytes()).digest())
+        except PictureError:
+            raise
+        except Exception:
+            return None
+    return copies[0] if len(shown) == 1 else None
 
 
 def _decoded(file: BinaryIO, kind: Kind) -> Image.Image:

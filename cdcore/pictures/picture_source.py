@@ -8,7 +8,7 @@ import itertools
 import os
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from cdcore.pictures.file_kinds import (
 from cdcore.pictures.picture_archive import archive_entries
 from cdcore.pictures.picture_entry import Entry, is_litter
 
-__all__ = ["FoundPictures", "PictureFile", "find_pictures"]
+__all__ = ["FoundPictures", "PictureFile", "find_pictures", "names_beside", "note_on_unread"]
 
 _MAX_ENTRIES = 10_000
 _NAMES_SHOWN = 10
@@ -61,9 +61,40 @@ class FoundPictures:
     @property
     def note(self) -> str | None:
         """One line that names what is not read; None where that is nothing."""
-        if not self.unread:
-            return None
-        return f"{_shown(self.path.name)}: not read as pictures: {_listed(self.unread)}"
+        return note_on_unread(self.path, self.unread) if self.unread else None
+
+
+def note_on_unread(path: Path, names: Sequence[str]) -> str:
+    """Return one line that names what of a folder or an archive is not read.
+
+    Args:
+        path: The folder or archive.
+        names: At least one, as in `FoundPictures.unread`.
+    """
+    return f"{_shown(path.name)}: not read as pictures: {_listed(names)}"
+
+
+def names_beside(folder: Path, read: Collection[Path]) -> list[str]:
+    """Return the names of what a folder holds beside what is read, as in `FoundPictures.unread`.
+
+    Args:
+        folder: A folder; at most 10,000 of its entries are named.
+        read: Paths of its entries.
+
+    Raises:
+        PictureError: There is no such folder, or it cannot be listed.
+    """
+    names = []
+    for entry in sorted(_entries(folder), key=lambda entry: entry.path.name):
+        if entry.path in read:
+            continue
+        try:
+            kind, why = _looked_at(entry)
+        except PictureError:
+            kind, why = None, " (damaged)"
+        if kind is not None or why or not is_litter(entry.path.name):
+            names.append(_shown(entry.path.name) + why)
+    return names
 
 
 def find_pictures(path: Path) -> FoundPictures:
@@ -165,6 +196,11 @@ def _looked_at(entry: Entry) -> tuple[Kind | None, str]:
                 f"{entry.path}: cannot be opened ({error.strerror}); mend or remove it"
             ) from error
         return None, "" if is_litter(name) else f" ({error.strerror})"
+    except PictureError:
+        # Of an archive; whether there are pictures enough is found out when all are looked at.
+        if is_promised:
+            raise
+        return None, "" if is_litter(name) else " (cannot be unpacked)"
     kind = kind_of(head)
     if kind is None and is_promised:
         what = "not a picture that can be read, whatever its name says" if head else "empty file"

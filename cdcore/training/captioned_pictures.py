@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cdcore.errors import ConfigError, PictureError
 from cdcore.model.modifier_tokens import modifier_tokens
-from cdcore.pictures.captions import read_captions
+from cdcore.pictures.captions import Captions, read_captions
 from cdcore.pictures.picture_folder import Picture, each_picture
-from cdcore.pictures.picture_source import find_pictures
+from cdcore.pictures.picture_source import find_pictures, names_beside, note_on_unread
 
-__all__ = ["CaptionedPicture", "captioned_paths", "read_captioned_pictures"]
+__all__ = ["CaptionedPicture", "captioned_paths", "notes_on_folder", "read_captioned_pictures"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +41,8 @@ def captioned_paths(folder: Path, count: int) -> list[tuple[Path, str]]:
         PictureError: The folder has no pictures, or captions that cannot be used.
         ConfigError: It has fewer than ``count`` pictures.
     """
-    paths = [file.path for file in find_pictures(_pictures_in(folder)).files]
-    if not folder.is_dir():
-        raise PictureError(
-            f"{folder}: an archive; unpack it, for pictures with captions are read from a folder"
-        )
-    captions = read_captions(folder, paths)
-    for path, caption in zip(paths, captions, strict=True):
+    paths, captions = _found(folder)
+    for path, caption in zip(paths, captions.texts, strict=True):
         tokens = modifier_tokens(caption)
         if tokens:
             raise PictureError(
@@ -59,7 +54,32 @@ def captioned_paths(folder: Path, count: int) -> list[tuple[Path, str]]:
             f"{folder}: has {len(paths)} pictures, expected regularization_images of them, {count} "
             f"or more; add pictures, or set regularization_images to {len(paths)}"
         )
-    return list(zip(paths, captions, strict=True))[:count]
+    return list(zip(paths, captions.texts, strict=True))[:count]
+
+
+def notes_on_folder(folder: Path, count: int) -> list[str]:
+    """Say in a line each how captions were put together, and what is not read.
+
+    Args:
+        folder: As for `captioned_paths`.
+        count: How many pictures are shown.
+
+    Raises:
+        PictureError: As for `captioned_paths`.
+    """
+    paths, captions = _found(folder)
+    inner = _pictures_in(folder)
+    unread = names_beside(folder, {*paths, *captions.files, inner})
+    if inner != folder:
+        unread += [
+            f"{inner.name}/{name}" for name in names_beside(inner, {*paths, *captions.files})
+        ]
+    notes = [] if captions.note is None else [f"{folder.name}: {captions.note}"]
+    if unread:
+        notes.append(note_on_unread(folder, unread))
+    if len(paths) > count:
+        notes.append(f"{folder.name}: the first {count} of {len(paths)} pictures by name are shown")
+    return notes
 
 
 def read_captioned_pictures(folder: Path, count: int, resolution: int) -> list[CaptionedPicture]:
@@ -88,6 +108,15 @@ def read_captioned_pictures(folder: Path, count: int, resolution: int) -> list[C
         # Captions first: no picture is read that has none among them.
         for caption, picture in zip(captions, each_picture(_pictures_in(folder)), strict=False)
     ]
+
+
+def _found(folder: Path) -> tuple[list[Path], Captions]:
+    paths = [file.path for file in find_pictures(_pictures_in(folder)).files]
+    if not folder.is_dir():
+        raise PictureError(
+            f"{folder}: an archive; unpack it, for pictures with captions are read from a folder"
+        )
+    return paths, read_captions(folder, paths)
 
 
 def _pictures_in(folder: Path) -> Path:

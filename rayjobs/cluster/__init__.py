@@ -1,1 +1,1 @@
-"""The cluster: connecting, shared storage, capacity, actors and their failures."""
+"""The cluster: shared storage, capacity, actors and their failures."""

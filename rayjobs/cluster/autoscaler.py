@@ -15,7 +15,7 @@ from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from rayjobs.runs.result_paths import is_submitted
+from raycluster.address import is_submitted
 
 __all__ = ["await_nodes", "can_grow"]
 

@@ -7,7 +7,7 @@ import ray.exceptions
 from cdcore.errors import CustomDiffusionError, RunError
 from rayjobs.runs.run_directory import RunDirectory
 
-__all__ = ["mendable"]
+__all__ = ["lost_workers", "mendable"]
 
 _LOST = (ray.exceptions.RayActorError, ray.exceptions.NodeDiedError)
 
@@ -19,26 +19,47 @@ def mendable(error: Exception, run: RunDirectory) -> Exception:
         error: The error that Ray Train has raised.
         run: The run that has failed.
     """
-    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
-    causes = [cause for failure in failures.values() for cause in _causes(failure)]
+    cause = _by_the_user(error)
+    if cause is not None:
+        return cause
+    lost = lost_workers(error)
+    if not lost:
+        return error
+    return RunError(
+        f"worker {' and '.join(map(str, lost))} was lost after step {run.last_step}: its process "
+        "or node has gone without a word (killed, or out of memory); the same command goes on "
+        "from the last checkpoint"
+    )
+
+
+def lost_workers(error: Exception) -> list[int]:
+    """Return the workers that a training failed by losing; empty where the user is to mend it.
+
+    Args:
+        error: The error that Ray Train has raised.
+    """
+    if _by_the_user(error) is not None:
+        return []
+    return [
+        worker
+        for worker, failure in sorted(_failures(error).items())
+        if any(isinstance(cause, _LOST) for cause in _causes(failure))
+    ]
+
+
+def _by_the_user(error: Exception) -> Exception | None:
+    causes = [cause for failure in _failures(error).values() for cause in _causes(failure)]
     for kind in (CustomDiffusionError, OSError):
         for cause in causes:
             # Where one worker fails, the others lose their connection to it.
             if isinstance(cause, kind) and not isinstance(cause, ConnectionError):
                 return cause
-    lost = [
-        str(worker)
-        for worker, failure in sorted(failures.items())
-        if any(isinstance(cause, _LOST) for cause in _causes(failure))
-    ]
-    if not lost:
-        return error
-    steps = run.read_metrics()
-    return RunError(
-        f"worker {' and '.join(lost)} was lost after step {steps[-1]['step'] if steps else 0}: its "
-        "process or node has gone without a word (killed, or out of memory); the same command goes "
-        "on from the last checkpoint"
-    )
+    return None
+
+
+def _failures(error: Exception) -> dict[int, Exception]:
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    return failures
 
 
 def _causes(failure: Exception) -> Iterator[BaseException]:

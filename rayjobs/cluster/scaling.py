@@ -8,9 +8,9 @@ from ray.train import ScalingConfig
 from rich.console import Console
 
 from cdcore.errors import ConfigError
+from raycluster.address import is_submitted
 from rayjobs.cluster.autoscaler import await_nodes, can_grow
 from rayjobs.cluster.capacity import Capacity
-from rayjobs.runs.result_paths import is_submitted
 
 __all__ = [
     "free_capacity",

@@ -23,11 +23,11 @@ from cdcore.merging.settings import MergeSettings
 from cdcore.model.base import Base
 from cdcore.model.loading import load_local_base
 from cdcore.model.unread_text import notes_on
+from raycluster.connection import connected, silent_errors
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.cluster.actor_pool import results
-from rayjobs.cluster.connection import connected, silent_errors
 from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.evaluation import EvaluateJob, SamplingSettings
@@ -39,7 +39,7 @@ from rayjobs.evaluation.concept_training import (
 )
 from rayjobs.evaluation.orders import Names, cell_orders, check_nouns, needed_concepts
 from rayjobs.evaluation.references import reference_rows
-from rayjobs.evaluation.report import print_table, save_grids, save_prompts, save_tables
+from rayjobs.evaluation.report import noted, print_table, save_grids, save_prompts, save_tables
 from rayjobs.evaluation.worker import CellOrder, CellTask, CellWorker
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
@@ -247,10 +247,11 @@ class _Run:
         entries = self._scores(cells, references)
         methods = method_scores(entries)
         protocol = self.job.protocol(self.sampling)
-        saved = save_tables(self.output, entries, methods, protocol, self._made_with())
+        notes = noted(self.output, cells)
+        saved = save_tables(self.output, entries, methods, protocol, self._made_with(), notes)
         save_prompts(self.output, cells)
         saved += save_grids(self.output, (self.selection.singles, self.selection.pairs), cells)
-        print_table(self.console, methods)
+        print_table(self.console, methods, notes)
         for path in saved:
             self.console.print(one_line(path))
         return {

@@ -11,8 +11,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from cdcore.errors import one_line
 from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.dataset import SetEntry
+from cdcore.evaluation.embeddings import load_notes
 from cdcore.evaluation.methods import Method, Section
 from cdcore.evaluation.published_results import Protocol, published
 from cdcore.evaluation.scores import EntryScores, MethodScores
@@ -22,10 +24,30 @@ from cdcore.pictures.grid import grid
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pictures.png import save_picture
 
-__all__ = ["print_table", "save_grids", "save_prompts", "save_tables"]
+__all__ = ["noted", "print_table", "save_grids", "save_prompts", "save_tables"]
 
 _MOST_ROWS = 12
 """Entries of a grid."""
+_NOTES_SHOWN = 10
+"""Notes on merges that are printed; the page has all."""
+
+
+def noted(output: Path, cells: Sequence[Cell]) -> list[str]:
+    """Return a line for each note on a merge that some cell was sampled with.
+
+    Args:
+        output: Folder of the evaluation.
+        cells: All that were sampled.
+
+    Raises:
+        OSError: A cell has no result.
+    """
+    lines = (
+        f"{cell.entry} by {cell.method}: {note}"
+        for cell in cells
+        for note in load_notes(cell.file(output))
+    )
+    return list(dict.fromkeys(lines))
 
 
 def save_tables(
@@ -34,6 +56,7 @@ def save_tables(
     methods: Sequence[MethodScores],
     protocol: Protocol,
     made_with: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> list[Path]:
     """Write ``evaluation.md`` for people and ``evaluation.json`` for programs.
 
@@ -43,15 +66,18 @@ def save_tables(
         methods: Their means.
         protocol: Which published table stands beside them.
         made_with: What the figures were made with.
+        notes: What merges lost, as `noted` returns it.
 
     Raises:
         OSError: A file cannot be written.
     """
     page, figures = output / "evaluation.md", output / "evaluation.json"
     lines = [f"{name}: {text}" for name, text in made_with.items()]
+    lines += [f"note: {note}" for note in notes]
     write_text(page, markdown(methods, protocol, lines))
     described: dict[str, Any] = {
         "made_with": dict(made_with),
+        "notes": list(notes),
         "methods": [one.figures for one in methods],
         "entries": [asdict(one) for one in entries],
         "published": [asdict(line) for line in published(protocol)],
@@ -140,9 +166,16 @@ def _target(folder: Path, side: int) -> Image.Image:
     return square.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def print_table(console: Console, methods: Sequence[MethodScores]) -> None:
-    """Show the measured lines; the published ones stand in the page."""
+def print_table(
+    console: Console, methods: Sequence[MethodScores], notes: Sequence[str] = ()
+) -> None:
+    """Show the measured lines, and what merges lost; the published lines stand in the page."""
     table = Table(*HEADER, box=SIMPLE)
     for row in table_rows(methods):
         table.add_row(*row)
     console.print(table, soft_wrap=False)
+    for note in notes[:_NOTES_SHOWN]:
+        console.print(f"note: {one_line(note)}", soft_wrap=True, markup=False, emoji=False)
+    more = len(notes) - _NOTES_SHOWN
+    if more > 0:
+        console.print(f"note: {more} more such notes are in evaluation.md", soft_wrap=True)

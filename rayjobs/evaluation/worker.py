@@ -67,11 +67,13 @@ class Taught:
         update: On the base's device; None is the base itself.
         tokens: The row of each modifier token.
         phrases: How prompts name each of the entry's concepts.
+        notes: What a merge loses, in the words of a merge on its own.
     """
 
     update: "Update | MaskedSum | None"
     tokens: "Mapping[str, Tensor] | None"
     phrases: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class CellWorker:
@@ -127,7 +129,7 @@ class CellWorker:
         kinds = cell.nouns if is_shown and cell.section == "pair" else ()
         rows = self._panel.rows(pixels, cell.plain_texts, kinds)
         # Last: with this file the cell is done.
-        rows.save(cell.file(self._task.output), order.digest)
+        rows.save(cell.file(self._task.output), order.digest, self._taught(order).notes)
 
     def _taught(self, order: CellOrder) -> Taught:
         key = order.cell.method, order.files
@@ -162,4 +164,5 @@ class CellWorker:
             update=merged.update.to(base.device, base.seam.dtype),
             tokens=merged.tokens,
             phrases=tuple(subject.phrase for named in merged.subjects for subject in named),
+            notes=merged.report.notes,
         )

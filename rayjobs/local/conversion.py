@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def run(job: ConvertJob, console: Console) -> None:
         return
     source = read_source(
         job.source,
-        base=None if job.base is None else KVBase.load(job.base),
+        base=None if job.base is None else partial(KVBase.load, job.base),
         nouns=job.class_noun,
         new_tokens=job.modifier_token,
         name=job.name,
@@ -104,24 +105,29 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
     from cdcore.concepts.storage import save_concept
     from cdcore.formats.source import read_source
     from cdcore.formats.tensors.kv_base import KVBase
-    from cdcore.model.loading import load_base
 
-    base = None if job.base is None else load_base(job.base)
-    known = None if base is None else KVBase.of(base)
+    # Each takes seconds: a source that is refused should not wait for them.
+    load = cache(partial(_loaded, job.base)) if job.base is not None else None
     source = read_source(
         job.source,
-        base=known,
+        base=None if load is None else lambda: KVBase.of(load()),
         nouns=job.class_noun,
         new_tokens=job.modifier_token,
         name=job.name,
     )
     _describe(source, job, console)
-    base = base or load_base(source.concept.base_name)
+    base = load() if load is not None else _loaded(source.concept.base_name)
     concept = source.concept
     if not concept.base_fingerprint:
         concept = replace(concept, base_name=base.name, base_fingerprint=base.fingerprint)
     save_concept(concept.renamed(job.name or job.output.stem), job.output, base)
     _list([job.output], console)
+
+
+def _loaded(name: str) -> "Base":
+    from cdcore.model.loading import load_base
+
+    return load_base(name)
 
 
 def _describe(source: "Source", job: ConvertJob, console: Console) -> None:

@@ -12,6 +12,7 @@ from cdcore.errors import ConfigError, one_line
 from cdcore.formats.exports.tool_names import TOOLS, ToolName, tools_named
 from cdcore.merging.caption_bank import read_captions
 from cdcore.model.unread_text import notes_on
+from rayjobs.cli.caption_notes import print_caption_notes
 from rayjobs.cli.output_checks import check_file, check_folder
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.weighted_file import weighted_files
@@ -67,7 +68,9 @@ def run(job: MergeJob, console: Console) -> None:
 
     ready = _ready(job, files, tools)
     if job.captions is not None and ready.base is not None:
-        _tell_unread_captions(job.captions, ready.base, console)
+        bank = read_captions(job.captions)
+        captions = (*bank.fitted, *bank.held_out)
+        print_caption_notes(captions, ready.base.text_encoder.unread, console)
     started = time.monotonic()
     with bar("reading", "captions") as advance:
         merged = merge_files(
@@ -182,19 +185,6 @@ def _described(job: MergeJob, base: "Base | None", base_name: str) -> "KVBase | 
 def _check_exports(job: MergeJob) -> None:
     for folder in (job.exports, *(job.exports / tool for tool in TOOLS)):
         check_folder(folder, overwrite=job.overwrite)
-
-
-def _tell_unread_captions(file: Path, base: "Base", console: Console) -> None:
-    """Say how many captions count without their ends, which the base does not read."""
-    bank = read_captions(file)
-    captions = (*bank.fitted, *bank.held_out)
-    cut = sum(base.text_encoder.unread(caption) is not None for caption in captions)
-    if cut:
-        console.print(
-            f"note: {cut} of {len(captions)} captions are longer than this base reads; their ends "
-            "do not count",
-            soft_wrap=True,
-        )
 
 
 def _save(

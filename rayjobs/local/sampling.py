@@ -10,6 +10,7 @@ from cdcore.errors import one_line
 from cdcore.model.foreign_syntax import foreign_syntax
 from cdcore.model.unread_text import UnreadText, notes_on
 from cdcore.user_paths import check_length
+from rayjobs.cli.caption_notes import caption_notes
 from rayjobs.cli.output_checks import check_place
 from rayjobs.cli.progress_bar import bar
 from rayjobs.cli.weighted_file import weighted_files
@@ -115,6 +116,10 @@ def _taught(job: SampleJob, base: "Base", concepts: Sequence["Concept"], files: 
     if len(concepts) > 1:
         from cdcore.merging.concept_files import merge_files
 
+        if job.captions is not None:
+            bank = job.merging.bank(pocket=base.is_pocket)
+            captions = (*bank.fitted, *bank.held_out)
+            _print_notes(caption_notes(captions, base.text_encoder.unread))
         with bar("reading", "captions") as advance:
             merged = merge_files(files, job.merging, base=base, on_progress=advance)
         _print_notes(merged.remarks)

@@ -6,9 +6,9 @@ from cdcore.evaluation.dataset import read_concept_set
 from cdcore.evaluation.plan import select
 from cdcore.model.base_files import local_base
 from cdcore.user_paths import check_length
+from raycluster.joinable import check_joinable
 from rayjobs.cli.output_checks import check_place
 from rayjobs.config.evaluation import EvaluateJob
-from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.working_copy import explained
 

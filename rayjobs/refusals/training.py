@@ -9,9 +9,9 @@ from cdcore.pictures.picture_folder import split_holdout
 from cdcore.pictures.picture_source import find_pictures
 from cdcore.training.captioned_pictures import captioned_paths
 from cdcore.user_paths import check_length
+from raycluster.joinable import check_joinable
 from rayjobs.cli.output_checks import check_place
 from rayjobs.config.training import TrainJob, configured
-from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.working_copy import explained
 

@@ -8,31 +8,20 @@ relative to a configured root, or refused.
 import os
 from pathlib import Path
 
-from cdcore.command_line.cluster_address import cluster_address
 from cdcore.errors import ConfigError
 from cdcore.user_paths import check_length, expanded
-from rayjobs.runs.working_copy import is_in_a_copy, is_submitted_job
+from rayjobs.runs.working_copy import is_in_a_copy
 
 __all__ = [
     "ROOT_VARIABLE",
     "absolute",
     "base_name",
-    "is_submitted",
     "registry_location",
     "result_folder",
 ]
 
 ROOT_VARIABLE = "CUSTOMDIFFUSION_ROOT"
 """Environment variable: the folder that relative result paths begin at."""
-
-
-def is_submitted() -> bool:
-    """Whether this process is the driver of a submitted job, or is pointed at a cluster.
-
-    Raises:
-        ConfigError: It is pointed at something else.
-    """
-    return is_submitted_job() or cluster_address() is not None
 
 
 def absolute(path: Path) -> Path:

@@ -249,6 +249,12 @@ class RunDirectory:
         is_whole = isinstance(phase, dict) and {"phase", "done", "total"} <= phase.keys()
         return phase if is_whole else None
 
+    @property
+    def last_step(self) -> int:
+        """The last completed step; 0 before the first."""
+        metrics = self.read_metrics()
+        return int(metrics[-1]["step"]) if metrics else 0
+
     def append_metrics(self, metrics: StepMetrics) -> None:
         """Add a completed step.
 

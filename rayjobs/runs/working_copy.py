@@ -1,12 +1,15 @@
 """What a submitted job lacks: ``ray job submit`` copies a folder without what its ignore files name.
 
 The driver runs in that copy, or on a node that never saw the submitter's disk, so a path that is
-right in the submitter's shell may be missing there.
+right in the submitter's shell may be missing there. Where a job runs in a clone instead, git itself is
+asked what it ignores: ``.git/info/exclude`` and the user's own file are no business of Ray's.
 """
 
 import json
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +18,10 @@ from pathspec import GitIgnoreSpec
 
 from cdcore.errors import CustomDiffusionError
 from cdcore.pictures.file_kinds import PICTURE_SUFFIXES
+from raycluster.address import JOB_VARIABLE, is_submitted_job
 
-__all__ = ["explained", "is_in_a_copy", "is_submitted_job"]
+__all__ = ["explained", "is_in_a_copy"]
 
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _IGNORE_FILES = (".gitignore", ".rayignore")
 _EXAMPLES = (
     *("", "/", "/1.txt"),
@@ -26,16 +29,13 @@ _EXAMPLES = (
 )
 """What may follow a path: a pattern may name a folder alone, or only the pictures in it."""
 
-
-def is_submitted_job() -> bool:
-    """Whether this process was started by ``ray job submit``."""
-    return _JOB_VARIABLE in os.environ
+_GIT_S = 5.0
 
 
 def is_in_a_copy() -> bool:
     """Whether the working directory is Ray's copy of the submitter's."""
     try:
-        job = json.loads(os.environ.get(_JOB_VARIABLE, "{}"))
+        job = json.loads(os.environ.get(JOB_VARIABLE, "{}"))
         return bool(job["runtime_env"]["working_dir"])
     except (KeyError, TypeError, ValueError):
         return False
@@ -66,7 +66,11 @@ def _reason(path: Path) -> str:
             return ""
         return f"the job runs on {socket.gethostname()}, which has no {path}"
     if not is_in_a_copy():
-        return "" if path.exists() else f"the job runs in {Path.cwd()} on {socket.gethostname()}"
+        if path.exists():
+            return ""
+        where = f"the job runs in {Path.cwd()} on {socket.gethostname()}"
+        rule = _git_rule(path)
+        return f"{where}, and {rule}" if rule else where
     rule = _rule(Path.cwd(), Path(os.path.normpath(path)))
     if rule:
         return (
@@ -76,10 +80,40 @@ def _reason(path: Path) -> str:
         )
     if path.exists():
         return ""
+    rule = _git_rule(path)
+    if rule:
+        return f"the job runs in a copy of its working directory, and {rule}"
     return (
         f"the job runs in a copy of its working directory, which has no {path}; put it there, or "
         "give an absolute path that every node has"
     )
+
+
+def _git_rule(path: Path) -> str:
+    """Say which line of which file of git's keeps a path out of clones; nothing without git."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    asked = "\0".join(f"{os.path.normpath(path)}{example}" for example in _EXAMPLES if example)
+    try:
+        done = subprocess.run(
+            [git, "check-ignore", "--no-index", "--verbose", "-z", "--stdin"],
+            input=os.fsencode(asked),
+            capture_output=True,
+            timeout=_GIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    # Four fields for each: file, number of the line, line, path.
+    fields = [os.fsdecode(field) for field in done.stdout.split(b"\0")]
+    for source, line in zip(fields[::4], fields[2::4], strict=False):
+        if not line.startswith("!"):
+            return (
+                f"a clone has nothing of {path}, which git ignores by {line!r} in {source}; put it "
+                "there, or give an absolute path that every node has"
+            )
+    return ""
 
 
 def _rule(root: Path, path: Path) -> str:

@@ -23,9 +23,9 @@ from cdcore.pictures.picture_folder import (
 )
 from cdcore.training.config import TrainingConfig
 from cdcore.training.row_schedule import rows_per_worker
+from raycluster.connection import connected
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.unread_pictures import print_unread
-from rayjobs.cluster.connection import connected
 from rayjobs.cluster.scaling import scaling, tell_if_busy
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import TrainJob, resolve
@@ -34,7 +34,7 @@ from rayjobs.runs.progress import RunProgress
 from rayjobs.runs.publishing import open_registry, publish
 from rayjobs.runs.result_paths import absolute, base_name, result_folder
 from rayjobs.runs.run_directory import RunDirectory
-from rayjobs.training.brought_pictures import brought_pictures
+from rayjobs.training.brought_pictures import brought_pictures, print_notes_on_brought
 from rayjobs.training.dry_run import dry_run
 from rayjobs.training.fit import fit
 from rayjobs.training.identity import as_begun, differences, digest, identity
@@ -127,6 +127,7 @@ def checked(
     regularization = brought_pictures(job, config, resolution, most=most_regularization)
     asked = identity(job, config, base, training, regularization)
     print_unread((absolute(source.images) for source in job.sources), console)
+    print_notes_on_brought(job, regularization, base.text_encoder.unread, console)
     _print_notes(console, config, pictures, resolution)
     if base.is_pocket and any(map(are_photographs, pictures)):
         console.print(f"note: {_POCKET_NOTE}")
@@ -191,7 +192,7 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console
     notes = run.path / _RAY_FOLDER
     shutil.rmtree(notes, ignore_errors=True)
     try:
-        return fit(task, resources, notes)
+        return fit(task, resources, notes, tell=lambda line: console.print(f"note: {line}"))
     except BaseException as error:
         _note_end(task, error)
         raise

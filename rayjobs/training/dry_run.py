@@ -24,7 +24,7 @@ from rayjobs.cli.unread_pictures import print_unread
 from rayjobs.config.training import TrainJob, resolve
 from rayjobs.runs.result_paths import absolute, base_name, registry_location, result_folder
 from rayjobs.runs.run_directory import RunDirectory
-from rayjobs.training.brought_pictures import brought_pictures
+from rayjobs.training.brought_pictures import brought_pictures, print_notes_on_brought
 
 __all__ = ["dry_run", "measured_rate"]
 
@@ -51,7 +51,8 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     dtype = compute_dtype(device, job.precision)
     outline = outline_base(base_name(job.base), dtype=dtype).at(job.resolution)
     config = resolve(job, outline)
-    brought = [len(own) for own in brought_pictures(job, config, outline.profile.resolution)]
+    regularization = brought_pictures(job, config, outline.profile.resolution)
+    brought = [len(own) for own in regularization]
     settings = _settings(job, outline, config, pictures, brought)
     cost = estimate(
         outline,
@@ -75,6 +76,7 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
         soft_wrap=True,
     )
     print_unread((absolute(source.images) for source in job.sources), console)
+    print_notes_on_brought(job, regularization, outline.text_encoder.unread, console)
     console.print("dry run: nothing was written", soft_wrap=True)
     return {
         "settings": settings,

@@ -4,7 +4,9 @@ Each trial of a sweep is a process that does this and nothing else, so the model
 imported by the workers alone.
 """
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import ray.train
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from rayjobs.cluster.failures import mendable
+from rayjobs.cluster.failures import lost_workers, mendable
 from rayjobs.training.task import TrainTask
 
 __all__ = ["fit"]
@@ -26,14 +28,20 @@ def fit(
     resources: ScalingConfig,
     notes: Path,
     callbacks: Sequence[Any] = (),
+    tell: Callable[[str], object] = str,
 ) -> dict[str, Any]:
     """Train on a cluster that is connected.
+
+    Where workers are lost, with a node that was taken away for one, others go on from the last
+    checkpoint, as soon as the cluster has a place for them. Training ends where that got no
+    further than the time before: a worker that has too little memory would be lost for ever.
 
     Args:
         task: For every worker; its run is claimed for this start.
         resources: The resources of the workers.
         notes: Folder for what Ray notes of this start.
         callbacks: Told of every report; `UserCallback` of Ray Train.
+        tell: Is called with a line when workers were lost and others take their places.
 
     Returns:
         The run's summary.
@@ -43,6 +51,38 @@ def fit(
         OSError: A folder cannot be written.
         KeyboardInterrupt: Ray was told to end.
     """
+    lost_before = 0
+    while True:
+        try:
+            return _fit_once(task, resources, notes, callbacks)
+        except ray.train.TrainingFailedError as error:
+            lost, step = lost_workers(error), task.run.last_step
+            if not lost or step <= lost_before:
+                raise mendable(error, task.run) from error
+        lost_before = step
+        tell(
+            f"worker {' and '.join(map(str, lost))} was lost after step {step}, its process or "
+            "node has gone; going on from the last checkpoint"
+        )
+        task = _begun_again(task)
+
+
+def _begun_again(task: TrainTask) -> TrainTask:
+    """Take the run over from workers that Ray has lost sight of, and that may live on.
+
+    Raises:
+        RunError: Another process has taken it over meanwhile.
+    """
+    task.run.check_claim(task.session)
+    again = replace(task, session=uuid.uuid4().hex[:12])
+    again.run.claim(again.session)
+    again.run.sweep_up()
+    return again
+
+
+def _fit_once(
+    task: TrainTask, resources: ScalingConfig, notes: Path, callbacks: Sequence[Any]
+) -> dict[str, Any]:
     # Ray 2.60 runs functions that return something, which its annotations do not know yet.
     work: Any = _work
     trainer = TorchTrainer(
@@ -55,8 +95,6 @@ def fit(
     )
     try:
         result: Any = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise mendable(error, task.run) from error
     except SystemExit as exit_:
         # What Ray's own handlers of SIGINT and SIGTERM end with.
         raise KeyboardInterrupt from exit_

@@ -8,10 +8,10 @@ from rich.console import Console
 from cdcore.errors import one_line
 from cdcore.pocket.pretraining.checks import check_piece
 from cdcore.pocket.pretraining.piece import Piece, completed_steps
+from raycluster.joinable import check_joinable
 from rayjobs.cli.console import plain_console
 from rayjobs.cli.output_checks import check_place
 from rayjobs.config.pretraining import PretrainJob
-from rayjobs.refusals.cluster import check_joinable
 from rayjobs.runs.result_paths import result_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(job: PretrainJob) -> bool:
     check_place(piece.work, "--cache")
     check_joinable()
     # Torch and Ray take seconds to import: what needs neither should not wait.
-    from rayjobs.cluster.connection import connected
+    from raycluster.connection import connected
     from rayjobs.runs.progress import RunProgress
     from rayjobs.runs.run_directory import RunDirectory
     from rayjobs.training.pretrain_worker import SAMPLES_FILE

@@ -63,6 +63,7 @@ class TrainTask:
         regularization: The regularization pictures of each subject, decoded as well; an empty list
             where the base generates them.
         exports: Tools to write files for.
+        label: What monitoring calls the run; the name of the concept unless it is set.
         vae: The autoencoder in place of the base's own; None is its own.
         resolution: Side of the pictures; None is the base's own.
         precision: What the U-Net computes in.
@@ -82,6 +83,7 @@ class TrainTask:
     session: str
     regularization: Sequence[Sequence[CaptionedPicture]] = ()
     exports: tuple[ToolName, ...] = ()
+    label: str = ""
     scoring: ScorePlan | None = None
     vae: str | None = None
     resolution: int | None = None

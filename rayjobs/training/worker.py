@@ -18,6 +18,7 @@ from rayjobs.runs.checkpoints import finish_checkpoint, last_checkpoint, step_of
 from rayjobs.runs.verdict import await_verdict
 from rayjobs.training.finish import finish_run
 from rayjobs.training.task import TrainTask
+from rayjobs.training.telemetry import RunMetrics
 from rayjobs.training.validation import Validation, flat_scores
 
 if TYPE_CHECKING:
@@ -156,12 +157,14 @@ def _train(
         task.run.truncate_metrics(first_step)
         task.run.write_phase("training", first_step, task.config.steps)
     board = SummaryWriter(str(task.run.path / "tensorboard")) if is_first else None
+    monitored = RunMetrics(task.label or task.run.name, task.config.steps)
 
     def on_step(metrics: StepMetrics) -> None:
         if board is not None:
             task.run.check_claim(task.session)
             task.run.append_metrics(metrics)
             _write_board(board, metrics)
+            monitored.publish(metrics)
         if metrics.step % task.checkpoint_every == 0 or metrics.step == task.config.steps:
             _checkpoint(engine, task, metrics)
         if score is not None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -25,7 +26,7 @@ from serve.api.schemas import (
 )
 from serve.api.service import Service
 from serve.engine.request import Done, Event, Picture, Preview
-from serve.payloads.event_stream import admitted
+from serve.payloads.event_stream import admitted, charged
 from serve.payloads.image_file import MEDIA_TYPES, encode
 from serve.payloads.json_safe import json_safe
 
@@ -62,11 +63,13 @@ async def generate(
     charge = len(generation.wanted.seeds) * generation.wanted.steps
     limit = caller.row_steps_per_minute
     service.quotas.take(caller.owner, charge, limit, time.monotonic())
+    give_back = partial(service.quotas.give_back, caller.owner, charge, limit)
     try:
         accepted, events = await admitted(request, service.gateway, generation.wanted)
     except CustomDiffusionError:
-        service.quotas.give_back(caller.owner, charge, limit)
+        give_back()
         raise
+    events = charged(events, give_back)
     generation.note_unread(accepted.unread)
     if body.stream:
         return StreamingResponse(_stream(events, generation), media_type="text/event-stream")

@@ -4,6 +4,12 @@ from serve.engine.engine import Engine
 
 __all__ = ["figures"]
 
+_LOOKED_UP = (
+    *(f"concepts_from_{tier}" for tier in ("host", "loading", "disk", "source")),
+    *("prompts_hit", "prompts_miss"),
+)
+"""What is counted from the first look-up on, and is 0 before."""
+
 
 def figures(engine: Engine) -> dict[str, float]:
     """Return all figures of an engine, by name.
@@ -17,6 +23,7 @@ def figures(engine: Engine) -> dict[str, float]:
     found |= {name: engine.counts[name] for name in ("ticks", "rows", "blends", "pictures")}
     found |= {f"concepts_from_{tier}": count for tier, count in engine.store.lookups.items()}
     found |= {f"prompts_{name}": count for name, count in engine.conditioner.lookups.items()}
+    found = dict.fromkeys(_LOOKED_UP, 0.0) | found
     merges_s = list(engine.preparer.merge_s)
     return found | {
         "turn_age_seconds": engine.turn_age_s,

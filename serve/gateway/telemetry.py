@@ -8,17 +8,22 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-__all__ = ["CounterLike", "GaugeLike", "Telemetry"]
+__all__ = ["PREFIX", "CounterLike", "GaugeLike", "Telemetry", "grows"]
 
 _log = logging.getLogger(__name__)
 
-_PREFIX = "customdiffusion_"
+PREFIX = "customdiffusion_"
 _GROWING = (
     *("ticks", "tick_seconds", "rows", "blends", "pictures", "turns", "cancelled_steps"),
     *("offered", "refused", "done", "failed", "cancelled"),
     *("prompts_hit", "prompts_miss"),
 )
 _GROWING_PREFIX = "concepts_from_"
+
+
+def grows(name: str) -> bool:
+    """Whether the figure of that name is published as a counter."""
+    return name in _GROWING or name.startswith(_GROWING_PREFIX)
 
 
 class CounterLike(Protocol):
@@ -77,8 +82,8 @@ class Telemetry:
     def publish(self) -> None:
         """Publish the figures of this moment."""
         for name, value in self._figures().items():
-            full = _PREFIX + name
-            if name in _GROWING or name.startswith(_GROWING_PREFIX):
+            full = PREFIX + name
+            if grows(name):
                 if name not in self._counters:
                     self._counters[name] = self._counter(full)
                 growth = value - self._before.get(name, 0)

@@ -1,17 +1,17 @@
 """Reading what engines tell, for as long as the client is there to hear it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from cdcore.errors import RequestCancelledError
+from cdcore.errors import CustomDiffusionError, RequestCancelledError
 from serve.engine.request import Event, Failed, PictureRequest
 from serve.gateway.protocol import Accepted, Gateway
 
-__all__ = ["admitted", "while_heard"]
+__all__ = ["admitted", "charged", "while_heard"]
 
 _END: Any = object()
 
@@ -39,6 +39,35 @@ async def admitted(
     first = await anext(events)
     assert isinstance(first, Accepted)
     return first, events
+
+
+async def charged(
+    events: AsyncGenerator[Event, None], give_back: Callable[[], object]
+) -> AsyncGenerator[Event, None]:
+    """Yield events, and give back what they were charged where nothing comes of them.
+
+    A merge may turn out ill-posed, or a concept unreadable, when a request is long accepted. Who
+    leaves, or has seen anything, has had what was paid for.
+
+    Args:
+        events: What happens after an admission.
+        give_back: Is called when a failure is the first that happens.
+
+    Raises:
+        CustomDiffusionError: What the events raise.
+    """
+    is_drawn = False
+    try:
+        async with aclosing(events):
+            async for event in events:
+                is_drawn = True
+                yield event
+    except RequestCancelledError:
+        raise
+    except CustomDiffusionError:
+        if not is_drawn:
+            give_back()
+        raise
 
 
 async def while_heard(request: Request, source: AsyncIterator[T]) -> AsyncGenerator[T, None]:

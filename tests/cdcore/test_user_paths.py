@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("text", ["~", "$HOME", "${HOME}"])
 def test_home_is_written_out_at_the_beginning(text: str, home: Path) -> None:
     assert expanded(text) == str(home)
-    assert expanded(f"{text}/x/~/$HOME") == f"{home}/x/~/$HOME"
+    assert expanded(f"{text}/x/~") == f"{home}/x/~"
 
 
 def test_another_user_s_home_and_other_variables_too() -> None:
@@ -36,11 +36,70 @@ def test_another_user_s_home_and_other_variables_too() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "x", "./x", "/x/~", "x/~", "a~b", "s3://bucket/~/$HOME", "file:///~/x%20y"),
-        *("CompVis/stable-diffusion-v1-4", "pocket", "a$HOME", "$", "$-x", "$HOMEx-y", "x\udcff"),
+        *("", "x", "./x", "/x/~", "x/~", "a~b", "s3://bucket/~/x", "file:///~/x%20y"),
+        *("CompVis/stable-diffusion-v1-4", "pocket", "a$", "$", "$-x", "$1", "x\udcff"),
+        *("x.safetensors:0.5", "s3:0.5", "file:1", "C:/x", "C:\\x", "http://h:80/x", "hf:-.5"),
     ],
 )
 def test_anything_else_stays_as_it_is(text: str) -> None:
+    assert expanded(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("$HOME.bak/x", "HOME.bak/x"),
+        ("a$HOME", "aHOME"),
+        ("/scratch/$USER/x", "/scratch/me/x"),
+        ("/scratch/${USER}-2/$USER", "/scratch/me-2/me"),
+        ("~/$USER/x", "HOME/me/x"),
+        ("s3://bucket/$USER/x", "s3://bucket/me/x"),
+        ("./x/$USER", "./x/me"),
+        ("runs/$USER.safetensors:0.5", "runs/me.safetensors:0.5"),
+    ],
+)
+def test_a_variable_is_written_out_wherever_it_stands(
+    text: str, wanted: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USER", "me")
+    assert expanded(text) == wanted.replace("HOME", str(home))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/scratch/$NOWHERE/x", "a/${NOWHERE}", "$HOMEx-y", "/x/${USER:-me}", "$(pwd)/x", "~/$NOWHERE"],
+)
+def test_a_variable_that_is_not_there_is_refused_unless_there_is_such_a_folder(
+    text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"there is no variable \$.*write the path in full"):
+        expanded(text)
+    (tmp_path / "my$NOWHERE").mkdir()
+    assert expanded(f"{tmp_path}/my$NOWHERE/new") == f"{tmp_path}/my$NOWHERE/new"
+
+
+def test_a_home_folder_with_a_dollar_in_its_name_is_a_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "we$ird"))
+    assert expanded("~/x") == expanded("$HOME/x") == str(tmp_path / "we$ird/x")
+    (tmp_path / "we$ird").mkdir()
+    assert expanded(expanded("~/x")) == expanded("~/x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("file:~/x", "file:/x", "file:x", "file://~/x", "FILE:~", "s3:/b/x", "s3:b/x", "s3://~/x"),
+        *("gs:/b", "abfs:/b", "memory:/x", "s3+http:/x", "hdfs:host/x", "file:~root"),
+    ],
+)
+def test_a_uri_that_lacks_a_slash_or_begins_at_home_is_refused(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"expected a path of this machine .* or a URI, which has"
+    ):
+        expanded(text)
+    Path(text.partition("/")[0]).mkdir()
     assert expanded(text) == text
 
 

@@ -25,7 +25,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ("benchmarks", "cdcore", "conftest", "rayjobs", "serve", "test_", "tests", "tune", "__m")
+OWN = (
+    "benchmarks",
+    "cdcore",
+    "conftest",
+    "raycluster",
+    "rayjobs",
+    "serve",
+    "test_",
+    "tests",
+    "tune",
+    "__m",
+)
 
 MODULES = (
     "cdcore.merging.caption_statistics",
@@ -55,6 +66,7 @@ MODULES = (
     "serve.policies.scheduler",
 )
 SHARED = {
+    "cdcore.merging.caption_statistics": ("tests/test_precision.py",),
     "cdcore.sampling.guidance": ("tests/cdcore/sampling/test_rows.py",),
     "cdcore.sampling.solvers": ("tests/cdcore/sampling/test_rows.py",),
 }

@@ -77,8 +77,8 @@ class ForkedScript:
         """Return the exit status, and what the terminal has shown."""
         self._process.join(PATIENCE_S)
         status = self._process.exitcode
-        assert status is not None, self._read()
-        return status, *self._read()
+        assert status is not None, self.read()
+        return status, *self.read()
 
     def succeed(self) -> str:
         """Return what a script that goes well has shown."""
@@ -90,7 +90,7 @@ class ForkedScript:
         """Wait for something that is so before the script ends."""
         deadline = time.monotonic() + PATIENCE_S
         while not is_so():
-            assert self._process.exitcode is None, self._read()
+            assert self._process.exitcode is None, self.read()
             assert time.monotonic() < deadline
             time.sleep(poll_s)
 
@@ -126,7 +126,7 @@ class ForkedScript:
                 child.kill()
         self._process.join()
 
-    def _read(self) -> tuple[str, str]:
+    def read(self) -> tuple[str, str]:
         files = [Path(self._shown, name) for name in ("out", "err")]
         out, err = (file.read_text() if file.is_file() else "" for file in files)
         return out, err

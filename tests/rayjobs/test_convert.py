@@ -11,6 +11,7 @@ from tests.cdcore.concepts.test_stored_tensors import changed_copy
 from tests.rayjobs.command import command
 
 TWO = ("--modifier-token", "<a>", "<b>")
+OF_CAT = ("--base", "TINY", "--class-noun", "cat")
 BAD: list[tuple[tuple[str, ...], str]] = [
     (("CONCEPT", "out.bin", "--to", "soul"), "expected one of concept, adobe"),
     (("CONCEPT", "out.bin"), "--to must be given"),
@@ -40,8 +41,8 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("more.safetensors", "o.bin", "--to", "adobe"), "more than keys and values (unet.to_q"),
     (("nameless.safetensors", "o.bin", "--to", "adobe"), "base_name is 3, expected a str"),
     (("foreign.safetensors", "o.bin", "--to", "adobe"), "of no known format"),
-    (("shape.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "is (3, 3), expected"),
-    (("key.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "has the key 'soul'"),
+    (("shape.bin", "o.safetensors", "--to", "kohya", *OF_CAT), "is (3, 3), expected"),
+    (("key.bin", "o.safetensors", "--to", "kohya", *OF_CAT), "has the key 'soul'"),
     (("good.bin", "o.safetensors", "--to", "kohya", "--base", "TINY"), "--class-noun with 1"),
     (("good.bin", "o.safetensors", "--to", "concept", "--class-noun", "cat"), "give --base"),
     (("good.bin", "o.bin", "--to", "adobe", "--modifier-token", "mycat"), "in angle brackets"),

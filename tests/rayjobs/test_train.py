@@ -41,12 +41,22 @@ class Ended(NamedTuple):
 class Training(ForkedScript):
     """``rayjobs/train.py``, and how far it has come."""
 
-    def __init__(self, *arguments: str, folder: Path, run: RunDirectory | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        run: RunDirectory | None = None,
+        **environment: str,
+    ) -> None:
         self.run = run
         self.before = self._claim()
         self.extensions = folder / "extensions"
         super().__init__(
-            "rayjobs.train", *arguments, folder=folder, TORCH_EXTENSIONS_DIR=str(self.extensions)
+            "rayjobs.train",
+            *arguments,
+            folder=folder,
+            TORCH_EXTENSIONS_DIR=str(self.extensions),
+            **environment,
         )
 
     def wait_for_steps(self, count: int, also: Callable[[], bool] = lambda: True) -> None:
@@ -65,12 +75,13 @@ class Training(ForkedScript):
             return 0
         return last_step(self.run) - int(phase["done"])
 
-    def kill_worker(self) -> tuple[int, str, str]:
+    def kill_worker(self) -> None:
         """Kill one of the workers; the others and the driver see to themselves."""
         workers = [child for child in self.children() if is_worker(child)]
         assert len(workers) == 2
+        # Steps are counted from the start that takes their place.
+        self.before = self._claim()
         workers[1].kill()
-        return self.wait()
 
     def _claim(self) -> str:
         path = self.run.path / ".session" if self.run is not None else Path("none")
@@ -194,24 +205,19 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_been(
     script.wait_for_steps(draw.randrange(1, 15))
     left_behind = script.kill()
 
-    # One worker, at any time: the driver ends with one line.
+    # One worker, at any time: two others go on from the last checkpoint.
     script = Training(*flags(killed), folder=folder, run=run)
-    script.wait_for_steps(draw.randrange(1, 15))
+    script.wait_for_steps(draw.randrange(1, 10))
     time.sleep(draw.uniform(0, 0.3))
-    status, _, err = script.kill_worker()
-    assert (status, err.count("\n")) == (2, 1), err
-    # Ray ranks the workers, and not always in the order in which it starts them.
-    assert re.match(r"error: worker [01] was lost after step", err), err
-    summary = run.read_summary()
-    assert (summary["status"], summary["error"]) == ("failed", err.strip().removeprefix("error: "))
-    assert not list(run.checkpoints.glob(".*"))
+    script.kill_worker()
 
     # Ctrl-C, at any time: in a step, between two, or in a checkpoint.
-    script = Training(*flags(killed), folder=folder, run=run)
     script.wait_for_steps(1)
     time.sleep(draw.uniform(0, 1))
     status, out, err = script.interrupt()
     assert (status, err) == (130, "interrupted\n")
+    # Ray ranks the workers, and not always in the order in which it starts them.
+    assert re.search(r"note: worker [01] was lost after step \d+, its process", out), out
     assert out.endswith("the same command goes on from the last checkpoint\n")
     assert run.read_summary()["status"] == "interrupted"
 

@@ -1,5 +1,7 @@
 """The live table of a sweep: a thread of the driver that follows the trials' files.
 
+Monitoring hears of what it finds, too.
+
 Where the output is no terminal, there is a line for each trial that begins or ends instead.
 """
 
@@ -13,6 +15,7 @@ from rayjobs.runs.follower import Follower
 from rayjobs.runs.run_directory import RunDirectory
 from tune.plan.folder import SweepFolder, TrialRecord
 from tune.plan.goal import Goal
+from tune.reporting.telemetry import SweepMetrics
 from tune.reporting.trial_table import rich_table, settings_text
 
 __all__ = ["LiveTable"]
@@ -34,6 +37,7 @@ class LiveTable:
         """
         self._folder, self._goal, self._trials = folder, goal, trials
         self._console = console
+        self._metrics = SweepMetrics(folder.path.name, goal, trials)
         self._follower = Follower(self._show, every_s=_POLL_S)
         self._live = Live(
             console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
@@ -62,6 +66,7 @@ class LiveTable:
 
     def _show(self) -> None:
         records = self._folder.records()
+        self._metrics.publish(records)
         if self._console.is_terminal:
             self._show_table(records)
         else:

@@ -9,8 +9,8 @@ from rich.console import Console
 from cdcore.errors import first_line, one_line
 from cdcore.model.base_files import local_base
 from cdcore.model.meta_base import outline_base
+from raycluster.connection import connected
 from rayjobs.cli.console import plain_console
-from rayjobs.cluster.connection import connected
 from rayjobs.cluster.shared_storage import check_shared
 from rayjobs.config.training import resolve
 from rayjobs.runs.publishing import open_registry, publish

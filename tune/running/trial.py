@@ -189,5 +189,13 @@ def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) ->
     run.sweep_up()
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
-    made = replace(task, config=config, run=run, identity=digest(asked), session=session)
+    made = replace(
+        task,
+        config=config,
+        run=run,
+        identity=digest(asked),
+        session=session,
+        # The runs of all trials have the name of the concept.
+        label=f"{plan.folder.path.name}/{folder.path.name}",
+    )
     fit(made, plan.resources, plan.folder.notes / folder.path.name, [GoalReport(plan.goal)])

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cdcore.concepts.foreign_kinds import foreign_kind
+from cdcore.concepts.foreign_kinds import archive_kind, foreign_kind
 from cdcore.errors import ConceptFileError, first_line
 from cdcore.files import readable
 from cdcore.model.checkpoint_header import lightning_checkpoints
@@ -112,6 +112,9 @@ def _safetensors(
 
 
 def _unpickled(path: Path, most: int) -> Mapping[str, Any]:
+    kind = archive_kind(path)
+    if kind is not None:
+        raise ConceptFileError(f"{path}: {kind}")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

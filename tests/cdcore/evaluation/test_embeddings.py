@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from cdcore.evaluation.embeddings import CellRows, is_done, load_rows
+from cdcore.evaluation.embeddings import CellRows, is_done, load_notes, load_rows
 from tests.cdcore.evaluation.cases import CELL
 
 
@@ -41,6 +42,16 @@ def test_a_cell_is_done_only_with_its_own_digest_and_a_whole_file(tmp_path: Path
     assert not is_done(path, "d2")
     path.write_bytes(path.read_bytes()[:20])
     assert not is_done(path, "d1")
+
+
+def test_notes_are_kept_and_earlier_results_have_none(tmp_path: Path) -> None:
+    path = CELL.file(tmp_path)
+    rows().save(path, "d1", ["it misses cat by 40 %", "\u732b"])
+    assert load_notes(path) == ("it misses cat by 40 %", "\u732b")
+    rows().save(path, "d1")
+    assert load_notes(path) == ()
+    save_file({"clip": torch.zeros(1, 4)}, path, metadata={"digest": "d1"})
+    assert load_notes(path) == ()
 
 
 def test_joined_rows_stand_below_each_other() -> None:

@@ -153,3 +153,52 @@ def test_a_base_of_no_family_must_be_told(dense: Concept, kv_base: KVBase, folde
 def test_a_concept_file_is_told_nothing(own_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"own\.safetensors: .*leave out --class-noun"):
         read_source(own_file, nouns=["dog"])
+
+
+def never() -> KVBase:
+    raise AssertionError("the base was loaded before the file was looked at")
+
+
+@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize(
+    ("nouns", "new_tokens", "message"),
+    [
+        ([], [], "teaches .*, .* and does not say what kind"),
+        (["cat"], [], "give --class-noun with 2 nouns"),
+        (["cat", "pot"], ["<one>"], "gives 1 names for 2 tokens"),
+    ],
+)
+def test_what_is_missing_is_told_before_the_base_is_loaded(
+    name: str,
+    nouns: list[str],
+    new_tokens: list[str],
+    message: str,
+    kv_base: KVBase,
+    folder: Path,
+) -> None:
+    concept = make_concept(kv_base, nouns=["cat", "wooden pot"], rank=2)
+    path = write(FORMATS[name], concept, kv_base, folder)[0]
+    with pytest.raises(ConfigError, match=message):
+        read_source(path, base=never, nouns=nouns, new_tokens=new_tokens)
+    with pytest.raises(AssertionError, match="was loaded"):
+        read_source(path, base=never, nouns=["cat", "pot"])
+    again = read_source(path, base=lambda: kv_base, nouns=["cat", "pot"])
+    assert len(again.concept.tokens) == 2
+
+
+@pytest.mark.parametrize("kind", ["kohya", "lycoris", "text", "cut", "own", "folder"])
+def test_what_cannot_be_read_is_told_before_the_base_is_loaded(
+    kind: str, low_rank: Concept, kv_base: KVBase, folder: Path, own_file: Path
+) -> None:
+    path = folder / "bad.bin"
+    if kind in FORMATS:
+        path = write(FORMATS[kind], low_rank, kv_base, folder)[0]
+    elif kind == "folder":
+        path = folder
+        folder.mkdir(exist_ok=True)
+    else:
+        folder.mkdir(exist_ok=True)
+        whole = own_file.read_bytes()
+        path.write_bytes({"text": b"a text", "cut": whole[:900], "own": whole[:-90]}[kind])
+    with pytest.raises(ConceptFileError):
+        read_source(path, base=never, nouns=["cat", "pot"])

@@ -21,6 +21,16 @@ def folder_of(folder: Path, *names: str) -> Path:
         (["delta-500.bin", "delta-1000.bin"], "delta-1000.bin"),
         (["delta-999.bin", "delta-1000.bin", "delta-20.bin"], "delta-1000.bin"),
         (["delta-250.bin", "delta.bin"], "delta.bin"),
+        (["delta.BIN"], "delta.BIN"),
+        (["Delta-500.BIN", "delta-1000.Bin"], "delta-1000.Bin"),
+        ([f"{WHOLE}.BIN"], f"{WHOLE}.BIN"),
+        (["mycat-500.SAFETENSORS", "mycat.Safetensors"], "mycat.Safetensors"),
+        (["sd15-cat-500.bin", "sd15-cat-1000.bin"], "sd15-cat-1000.bin"),
+        (["<new1>-500.bin", "<new1>-1000.bin", "<new1>.bin"], "<new1>.bin"),
+        (["cat-step00000500.pt", "cat-step00001000.pt"], "cat-step00001000.pt"),
+        (["cat_epoch=4-step=99.pt", "cat_epoch=4-step=249.pt"], "cat_epoch=4-step=249.pt"),
+        (["delta_epoch=9.ckpt", "delta_epoch=10.ckpt"], "delta_epoch=10.ckpt"),
+        (["checkpoint-5/delta.bin", "epoch_9/other.txt"], "checkpoint-5/delta.bin"),
         (
             [f"checkpoint-{step}/{WHOLE}.bin" for step in (500, 1000)],
             f"checkpoint-1000/{WHOLE}.bin",
@@ -72,10 +82,34 @@ def test_folders_are_no_files(tmp_path: Path) -> None:
     assert find_weights(folder_of(tmp_path, "delta-5.bin")).path.name == "delta-5.bin"
 
 
-def test_files_of_several_names_must_be_chosen_from(tmp_path: Path) -> None:
-    folder_of(tmp_path, "cat.safetensors", "dog.safetensors")
-    with pytest.raises(ConceptFileError, match=r"cat\.safetensors, dog\.safetensors, of which any"):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat.safetensors", "dog.safetensors"],
+        ["sd15-cat.bin", "sd15-dog.bin"],
+        ["sd14-cat.bin", "sd15-cat.bin"],
+        ["sd14-cat-500.bin", "sd15-cat-500.bin"],
+        ["cat-sd1.4.bin", "cat-sd1.5.bin"],
+        ["cat1-500.bin", "cat2-500.bin"],
+        ["<new1>.bin", "<new2>.bin"],
+        ["<new1>-500.bin", "<new2>-1000.bin"],
+        ["cat1.bin", "cat2.bin"],
+        ["cat_v1.bin", "cat_v2.bin"],
+        ["500-cat.bin", "500-dog.bin"],
+        ["cat-000002.bin", "cat-step00000500.bin"],
+        ["cat-5.bin", "cat-05.bin"],
+        ["cat.bin", "cat.safetensors"],
+        ["delta-cat.bin", "delta-dog.bin"],
+        ["delta_cat-500.bin", "delta_dog-1000.bin"],
+        ["epoch_9/delta.bin", "step_500/delta.bin"],
+        ["checkpoint-5/delta-cat.bin", "checkpoint-5/delta-dog.bin"],
+    ],
+)
+def test_files_of_several_names_must_be_chosen_from(names: list[str], tmp_path: Path) -> None:
+    folder_of(tmp_path, *names)
+    with pytest.raises(ConceptFileError, match="of which any may be meant; give") as caught:
         find_weights(tmp_path)
+    assert all(name.partition("/")[0] in str(caught.value) for name in names)
 
 
 @pytest.mark.parametrize("names", [[], ["notes.txt", "sub/delta.bin"]])

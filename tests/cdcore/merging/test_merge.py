@@ -18,7 +18,7 @@ from cdcore.errors import BaseMismatchError, ConfigError, MergeError
 from cdcore.merging.caption_statistics import CaptionStatistics
 from cdcore.merging.merge import Merge, merge
 from cdcore.merging.settings import MergeMethod
-from cdcore.model.update import DenseUpdate
+from cdcore.model.update import DenseUpdate, FactoredUpdate
 from tests.cdcore.merging_case import made_inputs
 from tests.tiny import factors_of, random_update
 
@@ -166,14 +166,23 @@ def test_the_literal_algorithm_agrees() -> None:
     assert relative(torch.cat(literal) - base, dense(merged(all_inputs))) < 0.05
 
 
-def test_a_sum_adds_the_updates() -> None:
-    for rank in (None, 3):
-        updates = [random_update(SHAPE, seed=seed, rank=rank) for seed in (1, 2)]
-        all_inputs = made_inputs(2, SHAPE, updates=updates)
-        result = merged(all_inputs, [1.0, -0.5], method="sum", updates=updates)
-        expected = updates[0].dense() - 0.5 * updates[1].dense()
-        torch.testing.assert_close(dense(result), expected)
-        assert all((error.constraint or 0) > 0.1 for error in result.report.concepts)
+BLOCKS = {"rank": 2, "widths": (20, 28)}
+
+
+@pytest.mark.parametrize(
+    "forms", [({}, {}), ({"rank": 3}, {"rank": 3}), (BLOCKS, BLOCKS), ({"rank": 3}, BLOCKS)]
+)
+def test_a_sum_adds_the_updates(forms: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    updates = [random_update(SHAPE, seed=seed, **form) for seed, form in enumerate(forms)]
+    all_inputs = made_inputs(2, SHAPE, updates=updates)
+    result = merged(all_inputs, [1.0, -0.5], method="sum", updates=updates)
+    expected = updates[0].dense() - 0.5 * updates[1].dense()
+    torch.testing.assert_close(dense(result), expected)
+    assert all((error.constraint or 0) > 0.1 for error in result.report.concepts)
+    # What fits into the factors of both need not become a matrix.
+    assert isinstance(result.concept.update, FactoredUpdate) == (
+        forms[0] == forms[1] == {"rank": 3}
+    )
     with pytest.raises(ConfigError, match="the update of each concept"):
         merged(all_inputs, method="sum")
 
@@ -331,6 +340,16 @@ def test_a_sum_is_never_refused_and_needs_every_update() -> None:
     assert merged(all_inputs, method="sum", updates=updates).report.notes == ()
     with pytest.raises(ConfigError, match="the update of each concept"):
         merged(all_inputs, method="sum", updates=updates[:1])
+
+
+def test_a_merge_says_which_concepts_were_made_in_half_precision() -> None:
+    first, second = made_inputs(2, SHAPE)
+    assert merged([first, second]).report.notes == ()
+    rounded = replace(first.constraint, features=first.constraint.features.bfloat16().float())
+    (note,) = merged(
+        [replace(first, constraint=rounded), second], allow_ill_posed=True
+    ).report.notes
+    assert note.startswith(first.name)
 
 
 def test_any_finite_penalty_above_nought_will_do() -> None:

@@ -1,5 +1,6 @@
 """Tests of `cdcore.model.profiles`."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -19,6 +20,8 @@ def test_every_setting_can_be_used_as_it_is(profile: Profile) -> None:
     assert all(count > 0 for count in (*counts, profile.sampling_steps))
     assert profile.joint_steps == 2 * profile.steps
     assert len(set(profile.initializer_tokens)) == len(profile.initializer_tokens)
+    # The authors write the second of their three with the suffix of its entry in a vocabulary.
+    assert all(re.fullmatch("[a-z]{3}(@@)?", word) for word in profile.initializer_tokens)
 
 
 def test_stable_diffusion_is_trained_at_the_rates_of_the_paper() -> None:

@@ -63,11 +63,16 @@ def test_an_update_is_its_named_tensors(form: Form) -> None:
     assert all(again.tensors()[name] is tensor for name, tensor in update.tensors().items())
 
 
-def test_each_block_is_one_matrix() -> None:
-    update = random_update(SHAPE, rank=2, widths=WIDTHS)
-    assert isinstance(update, FactoredUpdate)
-    for (left, right), rows in zip(update.pairs, update.dense().split(WIDTHS), strict=True):
-        torch.testing.assert_close(rows, left @ right)
+@pytest.mark.parametrize("form", FORMS)
+def test_each_matrix_of_the_stack_is_some_rows_of_the_update(form: Form) -> None:
+    update = random_update(SHAPE, **form)
+    # An update of one pair may be of any matrices.
+    for widths in {WIDTHS if form.get("rank") is None else form.get("widths", WIDTHS), (12,)}:
+        if isinstance(update, FactoredUpdate) and len(update.pairs) not in (1, len(widths)):
+            continue
+        blocks = update.by_matrix(widths)
+        for (part, right), rows in zip(blocks, update.dense().split(widths), strict=True):
+            torch.testing.assert_close(part if right is None else part @ right, rows)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,38 @@ def test_a_damaged_member_is_named(tmp_path):
     assert "'a.png'" in refusal(path)
 
 
+def damage(path, name):
+    """Change a byte of a member, so that its checksum is wrong."""
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo(name).header_offset + 30 + len(name)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_member_that_is_no_picture_is_named_and_costs_nothing_else(tmp_path, method):
+    members = {"cat/a.png": picture(), "cat/notes.txt": b"a cat", "cat/._a": b"\0\5\x16\7"}
+    path = packed(tmp_path / "cat.zip", members, method)
+    damage(path, "cat/notes.txt")
+    damage(path, "cat/._a")
+    found = find_pictures(path)
+    assert [file.path.name for file in found.files] == ["a.png"]
+    assert found.unread == ("notes.txt (cannot be unpacked)",)
+    assert len(read_pictures(path)) == 1
+
+
+def test_an_encrypted_note_is_named_and_costs_no_picture(tmp_path):
+    members = {"notes.txt": b"a cat", "a.png": picture()}
+    path = packed(tmp_path / "cat.zip", members, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    assert find_pictures(path).unread == ("notes.txt (cannot be unpacked)",)
+    assert len(read_pictures(path)) == 1
+
+
 def test_a_link_in_an_archive_is_a_text_and_no_picture(tmp_path):
     path = tmp_path / "cat.zip"
     link = zipfile.ZipInfo("a.png")

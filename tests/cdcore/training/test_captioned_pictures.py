@@ -10,7 +10,11 @@ from PIL import Image
 from cdcore.errors import ConfigError, PictureError
 from cdcore.pictures.augmentation import apply_variant, plain_variant
 from cdcore.pictures.picture_folder import read_pictures
-from cdcore.training.captioned_pictures import captioned_paths, read_captioned_pictures
+from cdcore.training.captioned_pictures import (
+    captioned_paths,
+    notes_on_folder,
+    read_captioned_pictures,
+)
 from tests.rayjobs.train_case import write_pictures
 
 CAPTIONS = ("a cat", "a cat on a sofa", "two cats")
@@ -89,3 +93,40 @@ def test_missing_folders_and_captions_are_refused(folder: Path, tmp_path: Path) 
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
     with pytest.raises(PictureError, match="not a folder"):
         captioned_paths(tmp_path / "one.png", 1)
+
+
+def test_what_of_the_folder_is_not_read_is_named_and_captions_are_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert notes_on_folder(folder, 3) == []
+    (folder / "urls.txt").touch()
+    (folder / "film.mp4").touch()
+    (folder / ".DS_Store").touch()
+    unread = "cats: not read as pictures: film.mp4, urls.txt"
+    assert notes_on_folder(folder, 3) == [unread]
+    fewer = "cats: the first 2 of 3 pictures by name are shown"
+    assert notes_on_folder(folder, 2) == [unread, fewer]
+    for number, caption in enumerate(CAPTIONS):
+        (folder / f"{number}.png.txt").write_text(caption)
+    (folder / "caption.txt").rename(folder / "old.caption")
+    assert notes_on_folder(folder, 3) == [
+        "cats: not read as pictures: film.mp4, old.caption, urls.txt"
+    ]
+
+
+def test_in_the_layout_of_the_authors_all_of_both_folders_is_named(tmp_path: Path) -> None:
+    outer = tmp_path / "class"
+    write_pictures(outer / "images", 12)
+    write_pictures(outer, 1)
+    names = [f"{number}.png" for number in range(12)]
+    (outer / "caption.txt").write_text("\n".join(names))
+    (outer / "images.txt").write_text("\n".join(f"/a/{name}" for name in names))
+    (outer / "urls.txt").touch()
+    (outer / "images" / "more").mkdir()
+    (outer / "images" / "notes.md").touch()
+    for path, caption in captioned_paths(outer, 12):
+        assert path.name == caption
+    assert notes_on_folder(outer, 12) == [
+        "class: each line of caption.txt is of the picture on that line of images.txt",
+        "class: not read as pictures: 0.png, urls.txt, images/more/ (a folder), images/notes.md",
+    ]

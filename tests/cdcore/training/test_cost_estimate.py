@@ -1,3 +1,5 @@
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from cdcore.model.loading import load_base
 from cdcore.model.meta_base import outline_base
 from cdcore.model.update import DenseUpdate
 from cdcore.pictures.picture_folder import read_pictures
+from cdcore.training.config import TrainingConfig
 from cdcore.training.cost_estimate import Estimate, counted_flops, estimate
 from cdcore.training.preparation import prepare
 from tests.cdcore.training_case import CAT, CHAIR, config
@@ -23,8 +26,29 @@ def outline(tiny_folder: Path) -> Base:
     return outline_base(str(tiny_folder))
 
 
-def cost(outline: Base, pictures: int = 3, workers: int = 1, **changes: Any) -> Estimate:
-    return estimate(outline, config(**changes), pictures, workers=workers)
+Cost = Callable[..., Estimate]
+
+
+@pytest.fixture(scope="module")
+def cost(outline: Base) -> Cost:
+    """What a configuration costs on the outline; the same question is counted once."""
+
+    @functools.cache
+    def count(pictures: int, limits: tuple[tuple[str, Any], ...], made: TrainingConfig) -> Estimate:
+        return estimate(outline, made, pictures, **dict(limits))
+
+    def ask(
+        pictures: int = 3,
+        *,
+        brought: tuple[int, ...] = (),
+        workers: int = 1,
+        zero_stage: int = 0,
+        **changes: Any,
+    ) -> Estimate:
+        limits = {"brought": brought, "workers": workers, "zero_stage": zero_stage}
+        return count(pictures, tuple(limits.items()), config(**changes))
+
+    return ask
 
 
 def test_a_product_of_matrices_is_counted_as_two_for_each_multiplication() -> None:
@@ -32,9 +56,7 @@ def test_a_product_of_matrices_is_counted_as_two_for_each_multiplication() -> No
     assert counted_flops(lambda: left @ right) == 2 * 3 * 5 * 7
 
 
-def test_the_flops_of_a_step_are_those_of_a_step_with_weights(
-    outline: Base, tiny_base: Base
-) -> None:
+def test_the_flops_of_a_step_are_those_of_a_step_with_weights(cost: Cost, tiny_base: Base) -> None:
     made = config()
     rows = made.rows_per_step
     update = torch.zeros(tiny_base.seam.layout.shape, requires_grad=True)
@@ -52,44 +74,43 @@ def test_the_flops_of_a_step_are_those_of_a_step_with_weights(
         latents = torch.zeros(rows, *tiny_base.latent_shape)
         predicted = tiny_base.seam.predict(latents, torch.zeros(rows, dtype=torch.long), text_kv)
         predicted.sum().backward()
-    assert cost(outline).step_flops == counter.get_total_flops()
+    assert cost().step_flops == counter.get_total_flops()
 
 
-def test_work_grows_with_rows_steps_pictures_and_variants(outline: Base) -> None:
-    plain = cost(outline)
+def test_work_grows_with_rows_steps_pictures_and_variants(cost: Cost) -> None:
+    plain = cost()
     assert plain.training_flops == plain.step_flops * config().steps
-    assert cost(outline, steps=9).step_flops == plain.step_flops
-    assert cost(outline, steps=9).training_flops == 9 * plain.step_flops
-    more = cost(outline, pictures=6).preparation_flops - plain.preparation_flops
+    assert cost(steps=9).step_flops == plain.step_flops
+    assert cost(steps=9).training_flops == 9 * plain.step_flops
+    more = cost(pictures=6).preparation_flops - plain.preparation_flops
     assert more > 0
-    twice = cost(outline, variants=2 * config().variants).preparation_flops
+    twice = cost(variants=2 * config().variants).preparation_flops
     assert twice - plain.preparation_flops == more
-    doubled = cost(outline, rows_per_step=2 * config().rows_per_step)
+    doubled = cost(rows_per_step=2 * config().rows_per_step)
     assert doubled.step_flops == pytest.approx(2 * plain.step_flops, rel=0.02)
     assert doubled.activation_bytes == pytest.approx(2 * plain.activation_bytes, rel=0.1)
-    none = cost(outline, regularization_ratio=0.0)
+    none = cost(regularization_ratio=0.0)
     assert none.preparation_flops < plain.preparation_flops
 
 
 def test_memory_is_of_weights_of_what_trains_and_of_activations(
-    outline: Base, tiny_base: Base
+    cost: Cost, tiny_base: Base
 ) -> None:
-    made = config(rows_per_step=4)
-    plain = estimate(outline, made, 3)
+    plain = cost(rows_per_step=4)
     width = tiny_base.seam.layout.text_width
     trained = 4 * (tiny_base.seam.stack.numel() + width)
     assert plain.trained_bytes == 4 * trained
     assert plain.memory_bytes == (plain.weight_bytes + plain.trained_bytes + plain.activation_bytes)
-    shared = estimate(outline, made, 3, workers=2, zero_stage=1)
+    shared = cost(rows_per_step=4, workers=2, zero_stage=1)
     assert shared.trained_bytes == 3 * trained
     assert shared.activation_bytes < 0.7 * plain.activation_bytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_bytes_are_those_of_the_base_as_it_will_be_loaded(
-    tiny_folder: Path, dtype: torch.dtype
+    cost: Cost, tiny_folder: Path, dtype: torch.dtype
 ) -> None:
-    plain = estimate(outline_base(str(tiny_folder)), config(), 3)
+    plain = cost()
     other = estimate(outline_base(str(tiny_folder), dtype=dtype), config(), 3)
     base = load_base(str(tiny_folder), dtype=dtype)
     held = [base.seam.stack]
@@ -153,18 +174,18 @@ def test_what_is_kept_on_shapes_is_what_autograd_keeps_with_weights(
 
 
 def test_regularization_pictures_that_are_brought_are_encoded_and_not_generated(
-    outline: Base,
+    cost: Cost,
 ) -> None:
-    made = config(subjects=(CAT, CHAIR), regularization_images=4)
+    both: dict[str, Any] = {"subjects": (CAT, CHAIR), "regularization_images": 4}
 
     def preparation(*brought: int) -> int:
-        return estimate(outline, made, 3, brought=brought).preparation_flops
+        return cost(brought=brought, **both).preparation_flops
 
-    without = estimate(outline, replace(made, regularization_ratio=0.0), 3).preparation_flops
+    without = cost(regularization_ratio=0.0, **both).preparation_flops
     assert preparation() == preparation(0, 0)
     assert without < preparation(4, 4) < preparation(4, 0) < preparation()
     # Each is encoded twice, for it is also shown mirrored; a picture of the concept once a variant.
-    more = estimate(outline, made, 4).preparation_flops - preparation()
-    assert (preparation(4, 4) - without) * made.variants == 2 * 8 * more
-    steps = [estimate(outline, made, 3, brought=one).training_flops for one in ((), (4, 4))]
+    more = cost(4, **both).preparation_flops - preparation()
+    assert (preparation(4, 4) - without) * config(**both).variants == 2 * 8 * more
+    steps = [cost(brought=one, **both).training_flops for one in ((), (4, 4))]
     assert steps[0] == steps[1]

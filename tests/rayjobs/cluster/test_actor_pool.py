@@ -58,7 +58,7 @@ def test_a_defect_is_raised_as_it_is() -> None:
 def test_a_cluster_does_every_item_once_on_all_workers_and_brings_an_error_home() -> None:
     from rich.console import Console
 
-    from rayjobs.cluster.connection import connected
+    from raycluster.connection import connected
     from rayjobs.cluster.scaling import scaling
 
     with pytest.MonkeyPatch.context() as patch:

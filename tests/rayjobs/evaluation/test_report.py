@@ -3,14 +3,22 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
 from cdcore.evaluation.cell import Cell
 from cdcore.evaluation.dataset import SetConcept, SetEntry
+from cdcore.evaluation.embeddings import CellRows
 from cdcore.evaluation.plan import EvaluationPlan, Selection
 from cdcore.evaluation.scores import EntryScores, method_scores
-from rayjobs.evaluation.report import print_table, save_grids, save_prompts, save_tables
+from rayjobs.evaluation.report import (
+    noted,
+    print_table,
+    save_grids,
+    save_prompts,
+    save_tables,
+)
 
 COLORS = {"base": "red", "single": "lime"}
 ENTRY = EntryScores(
@@ -92,6 +100,27 @@ def test_tables_are_for_people_and_for_programs(tmp_path: Path) -> None:
     assert found["methods"][0]["kid"] == 0.02
     assert {line["protocol"] for line in found["published"]} == {"200 steps"}
     assert found["made_with"] == {"base": "pocket"}
+
+
+def test_what_merges_lost_is_said_once_for_each_entry_and_method(
+    cells: tuple[Cell, ...], tmp_path: Path
+) -> None:
+    rows = CellRows(clip=torch.zeros(1, 2), dino=torch.zeros(1, 2))
+    for cell in cells:
+        notes = ["ill-posed merge: it is"] if cell.method == "single" else []
+        rows.save(cell.file(tmp_path), "d", notes)
+    entries = list(dict.fromkeys(cell.entry for cell in cells))
+    notes = noted(tmp_path, cells)
+    assert notes == [f"{entry} by single: ill-posed merge: it is" for entry in entries]
+    page, file = save_tables(tmp_path, [ENTRY], method_scores([ENTRY]), "200 steps", {}, notes)
+    assert all(f"note: {note}" in page.read_text() for note in notes)
+    assert json.loads(file.read_text())["notes"] == notes
+    told = io.StringIO()
+    print_table(Console(file=told, width=40), [], [*notes, *map(str, range(20))])
+    lines = [line for line in told.getvalue().splitlines() if line.startswith("note: ")]
+    assert lines[0] == f"note: {notes[0]}"
+    assert len(lines) == 11
+    assert lines[-1] == f"note: {10 + len(notes)} more such notes are in evaluation.md"
 
 
 def test_a_table_in_a_file_keeps_every_figure_whole() -> None:

@@ -6,18 +6,20 @@ import torch
 from PIL import Image
 
 from cdcore.concepts.storage import load_concept
-from cdcore.errors import ConceptFileError
+from cdcore.errors import ConceptFileError, MergeError
 from cdcore.evaluation.cell import Cell
-from cdcore.evaluation.embeddings import is_done, load_rows
+from cdcore.evaluation.embeddings import is_done, load_notes, load_rows
 from cdcore.evaluation.methods import Method, Part
 from cdcore.evaluation.panel import JUDGE, PanelSources, load_panel
-from cdcore.merging.settings import MergeSettings
+from cdcore.merging.concept_files import merge_files
+from cdcore.merging.settings import MergeSettings, MixMethod
 from cdcore.model.base import Base
 from cdcore.pictures.png import SETTINGS_KEY
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request
 from rayjobs.config.evaluation import SamplingSettings
 from rayjobs.evaluation.worker import CellOrder, CellTask, CellWorker
+from tests.cdcore.concept_case import write_concept
 
 SOURCES = PanelSources(clip=JUDGE, dino=JUDGE)
 SEEDS = (4, 5)
@@ -120,19 +122,42 @@ def test_drift_is_asked_of_the_concept_in_plain_words_and_leaves_no_pictures(
 
 
 def test_every_merge_samples_both_concepts_and_the_judge_looks_for_both(
-    worker: CellWorker, concept_file: Path, other_concept_file: Path, output: Path
+    worker: CellWorker,
+    tiny_base: Base,
+    concept_file: Path,
+    other_concept_file: Path,
+    output: Path,
 ) -> None:
     files = (concept_file, other_concept_file)
-    methods: tuple[Method, ...] = ("constrained", "ridge", "sum", "masked")
+    methods: tuple[MixMethod, ...] = ("constrained", "ridge", "sum", "masked")
     orders = [order("base"), *(order(method, *files) for method in methods)]
     assert worker.work(orders) == [one.cell.key for one in orders]
+    for method, one in zip(methods, orders[1:], strict=True):
+        settings = MergeSettings(method=method, cache=output / "cache", allow_ill_posed=True)
+        alone = merge_files([(file, 1.0) for file in files], settings, base=tiny_base)
+        assert load_notes(one.cell.file(output)) == alone.report.notes
+    assert load_notes(orders[0].cell.file(output)) == ()
     rows = [load_rows(one.cell.file(output)) for one in orders]
-    for one in rows:
-        assert one.present is not None
-        assert set(one.present.tolist()) <= {0.0, 1.0}
-    for number, one in enumerate(rows):
+    for scored in rows:
+        assert scored.present is not None
+        assert set(scored.present.tolist()) <= {0.0, 1.0}
+    for number, scored in enumerate(rows):
         for other in rows[:number]:
-            assert not torch.allclose(one.clip, other.clip, atol=1e-5), "methods differ"
+            assert not torch.allclose(scored.clip, other.clip, atol=1e-5), "methods differ"
+
+
+def test_a_merge_that_would_be_refused_is_sampled_and_says_so(
+    worker: CellWorker, tiny_base: Base, tmp_path: Path, output: Path
+) -> None:
+    """Two concepts that want different things of one target."""
+    files = [write_concept(tiny_base, tmp_path, name=f"cat{n}", seed=n) for n in (1, 2)]
+    made = order("constrained", *files, number=9)
+    worker.work([made])
+    settings = MergeSettings(method="constrained", cache=output / "cache")
+    with pytest.raises(MergeError) as refused:
+        merge_files([(file, 1.0) for file in files], settings, base=tiny_base)
+    assert str(refused.value).startswith("ill-posed merge: ")
+    assert str(refused.value) in load_notes(made.cell.file(output))
 
 
 def test_cells_that_are_done_together_are_those_done_apart(

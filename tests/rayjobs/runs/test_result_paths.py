@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from cdcore.errors import ConfigError
-from rayjobs.runs.result_paths import ROOT_VARIABLE, absolute, base_name, is_submitted, registry_location, result_folder
+from raycluster.address import is_submitted
+from rayjobs.runs.result_paths import ROOT_VARIABLE, absolute, base_name, registry_location, result_folder
 
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 

@@ -1,11 +1,14 @@
 import json
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from cdcore.errors import BaseModelError, ConceptFileError, CustomDiffusionError, PictureError
-from rayjobs.runs.working_copy import explained, is_in_a_copy, is_submitted_job
+from raycluster.address import is_submitted_job
+from rayjobs.runs.working_copy import explained, is_in_a_copy
 
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
@@ -96,6 +99,40 @@ def test_a_job_without_a_copy_is_told_where_it_runs(
 ) -> None:
     submit(monkeypatch, {})
     assert f"the job runs in {copy} on " in said("photos")
+
+
+@pytest.fixture
+def clone(copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A clone of a repository, of a user with an ignore file of their own."""
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    subprocess.run(["git", "init", "-q", str(copy)], check=True)
+    (tmp_path / ".gitconfig").write_text(f"[core]\n\texcludesFile = {tmp_path}/ignored\n")
+    return copy
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("runtime_env", [{}, {"working_dir": "gcs://_ray_pkg_1.zip"}])
+@pytest.mark.parametrize("line", ["photos", "/photos/", "*.jpg", "*.PNG"])
+@pytest.mark.parametrize("place", [".git/info/exclude", "../ignored"])
+def test_in_a_clone_git_says_which_of_its_own_files_leaves_a_place_out(
+    place: str,
+    line: str,
+    runtime_env: dict[str, str],
+    clone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    submit(monkeypatch, runtime_env)
+    assert "git ignores" not in said("photos")
+    (clone / place).write_text(f"# mine\n{line}\n")
+    reason = said("photos")
+    assert f"git ignores by {line!r} in " in reason
+    assert Path(place).name in reason
+    assert "absolute path that every node has" in reason
+    (clone / "photos").mkdir()
+    assert said("photos") == ""
 
 
 def test_what_is_wrong_with_something_that_is_there_is_said_without_more(copy: Path) -> None:

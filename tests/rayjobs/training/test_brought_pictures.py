@@ -102,3 +102,22 @@ def test_pictures_of_the_class_go_to_the_workers_with_their_captions(
     with pytest.raises(RunError, match=r"regularization was '2 captioned pictures .*', now None"):
         train(plain)
     assert len(cluster.tasks) == 1
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_captions_that_are_cut_or_foreign_and_what_is_not_read_are_told(
+    plain: TrainJob,
+    cluster: Cluster,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    dry_run: bool,
+) -> None:
+    write_pictures(tmp_path / "images")
+    folder = write_captioned(tmp_path / "cats", 2)
+    (folder / "caption.txt").write_text("a (cat:1.3)\n" + "a very old cat " * 40)
+    (folder / "urls.txt").touch()
+    train(replace(plain, regularization=folder, dry_run=dry_run, tflops=1.0))
+    out = capsys.readouterr().out
+    assert "note: cats: not read as pictures: urls.txt\n" in out
+    assert "note: 1 of 2 captions are longer than this base reads (" in out
+    assert "note: '(cat:1.3)' is a weight in other programs" in out

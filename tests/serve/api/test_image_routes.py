@@ -13,11 +13,14 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from cdcore.concepts.storage import save_concept
+from cdcore.model.base import Base
+from cdcore.model.update import DenseUpdate
 from cdcore.registry.registry import Registry
 from serve.api_keys import add_key
 from serve.gateway.host import EngineHost
 from tests.serve.engine_case import CONFIG, SIMPLE
-from tests.serve.service_case import serving
+from tests.serve.service_case import make_concept, serving
 
 CAT = {"prompt": "a <mycat> cat", "num_inference_steps": 3, "seed": 5, "deterministic": True}
 BOTH = {**CAT, "model": "mycat+mychair", "prompt": "a <mycat> cat on a <mychair> chair"}
@@ -204,6 +207,40 @@ def test_what_was_refused_costs_nothing_of_an_allowance(
         status, error = refused(client, **{**too_much, "n": 4})
         assert "this key has 3000 per minute" in error["message"]
         drawn(client, **CAT)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_merge_that_is_refused_after_it_was_accepted_costs_nothing_of_an_allowance(
+    host: EngineHost,
+    shared_registry: Registry,
+    tiny_base: Base,
+    tmp_path: Path,
+    stream: bool,
+) -> None:
+    """Two concepts that want different things of one target."""
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, owner="alice", row_steps_per_minute=3)
+    cat = make_concept(tiny_base, "mycat")
+    update = DenseUpdate(-cat.update.dense())
+    # With hardly another row, the twin's target prompts are those of the cat.
+    rows = {"<mytwin>": cat.tokens["<mycat>"] * (1 + 1e-4)}
+    twin = make_concept(tiny_base, "mytwin", noun="cat", token="<mytwin>")
+    save_concept(
+        replace(twin, update=update, tokens=rows), tmp_path / "mytwin.safetensors", tiny_base
+    )
+    shared_registry.publish(tmp_path / "mytwin.safetensors")
+    try:
+        with serving(host, shared_registry, keys=str(keys)) as client:
+            client.headers["authorization"] = f"Bearer {key}"
+            body = {**CAT, "model": "mycat+mytwin", "prompt": "a <mycat> cat", "stream": stream}
+            for _ in range(3):
+                answer = client.post("/v1/images/generations", json=body)
+                assert answer.status_code == (200 if stream else 400), answer.text
+                assert "ill_posed_merge" in answer.text
+            drawn(client, **CAT)
+            assert refused(client, **CAT)[0] == 429
+    finally:
+        shared_registry.delete("mytwin")
 
 
 FILLER = "a red cat on the grass " * 7

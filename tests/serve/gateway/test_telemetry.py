@@ -2,9 +2,11 @@
 
 import time
 
+from deploy.monitoring.panels import of_service
 from serve.engine.metrics import figures
 from serve.gateway.host import EngineHost
 from serve.gateway.telemetry import Telemetry
+from tests.deploy.monitoring.promql import names_in
 from tests.serve.metrics_case import Metrics
 
 
@@ -63,3 +65,10 @@ def test_a_look_that_fails_is_not_the_last() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     telemetry.close()
+
+
+def test_the_dashboard_shows_figures_that_an_engine_has(host: EngineHost) -> None:
+    exported = {of_service(name) for name in figures(host.engine)}
+    of_serve = {name for name in names_in("Service") if name.startswith("ray_serve_")}
+    assert names_in("Service") - of_serve <= exported
+    assert len(of_serve) == 2

@@ -1,18 +1,25 @@
 """Tests of `serve.payloads.event_stream`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 
 import pytest
+import torch
 from starlette.requests import Request
 from starlette.types import Message
 
-from cdcore.errors import OverloadedError, RequestCancelledError, ServingError
-from serve.engine.request import Done, Failed, Picture, PictureRequest
+from cdcore.errors import (
+    CustomDiffusionError,
+    MergeError,
+    OverloadedError,
+    RequestCancelledError,
+    ServingError,
+)
+from serve.engine.request import Done, Event, Failed, Picture, PictureRequest
 from serve.gateway.host import EngineHost
 from serve.gateway.protocol import Accepted, EngineEvent
-from serve.payloads.event_stream import admitted, while_heard
+from serve.payloads.event_stream import admitted, charged, while_heard
 from tests.serve.engine_case import SIMPLE
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +115,47 @@ async def test_an_admitted_request_is_drawn(host: EngineHost) -> None:
     accepted, events = await admitted(Client().request, host, SIMPLE)
     assert accepted.unread == {}
     assert [type(event) async for event in events] == [Picture, Done]
+
+
+DRAWN = Picture(number=0, seed=1, pixels=torch.zeros(3, 1, 1))
+FINISHED = Done(residuals={}, found_free_row=True, turns_waited=0, waited_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_given_back"),
+    [
+        ([MergeError("ill-posed")], True),
+        ([ServingError("broken")], True),
+        ([DRAWN, ServingError("broken")], False),
+        ([RequestCancelledError("the client has left")], False),
+        ([DRAWN, FINISHED], False),
+    ],
+)
+async def test_a_charge_is_given_back_where_nothing_came_of_it(
+    told: list[Event | CustomDiffusionError], is_given_back: bool
+) -> None:
+    async def source() -> AsyncGenerator[Event, None]:
+        for one in told:
+            if isinstance(one, CustomDiffusionError):
+                raise one
+            yield one
+
+    given: list[bool] = []
+    heard = []
+    with suppress(CustomDiffusionError):
+        async with aclosing(charged(source(), lambda: given.append(True))) as events:
+            heard = [event async for event in events]
+    assert given == [True] * is_given_back
+    if not any(isinstance(one, CustomDiffusionError) for one in told):
+        assert heard == told
+
+
+async def test_a_stream_that_nobody_reads_to_the_end_is_paid_for() -> None:
+    async def source() -> AsyncGenerator[Event, None]:
+        yield DRAWN
+        yield FINISHED
+
+    given: list[bool] = []
+    async with aclosing(charged(source(), lambda: given.append(True))) as events:
+        await anext(events)
+    assert not given

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cdcore.concepts.header import read_header
 from cdcore.errors import ConceptFileError
 from cdcore.formats.tensors import container
 from cdcore.formats.tensors.container import open_content, read_selected
@@ -126,7 +127,7 @@ def test_other_files_and_no_file_are_one_line(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     (tmp_path / "archive.bin").write_bytes(buffer.getvalue())
     for name in ("text.ckpt", "huge.safetensors", "archive.bin"):
-        refused(tmp_path / name, "neither|damaged")
+        refused(tmp_path / name, "neither|a zip archive of 'readme")
     refused(tmp_path / "none.bin", "no such file")
     refused(tmp_path, "no such file")
 
@@ -149,3 +150,25 @@ def test_an_embedding_with_texts_and_numbers_is_called_what_it_is(tmp_path: Path
     }
     torch.save(made, tmp_path / "mycat.pt")
     refused(tmp_path / "mycat.pt", r"mycat\.pt: an embedding \(a textual inversion\), which this")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.jpg"], r"a zip archive of 'a\.jpg', and no concept; pictures are what"),
+        (["x/a.JPG", "x/b.png"], r"a zip archive of 'a\.JPG' and 1 more files, .*train\.py"),
+        (["mycat.safetensors", "USE.md"], "and no concept; unpack it, and give the file"),
+        (["notes/data.pkl.txt"], "unpack it"),
+    ],
+)
+def test_a_zip_archive_that_torch_has_not_written_is_called_what_it_is(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "cat.bin", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    refused(tmp_path / "cat.bin", message)
+    with pytest.raises(ConceptFileError, match=message):
+        read_header(tmp_path / "cat.bin")
+    with pytest.raises(ConceptFileError, match=message):
+        read_selected(tmp_path / "cat.bin", lambda _: True)

@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,8 @@ import ray.exceptions
 from ray._private import services
 
 from cdcore.errors import ConfigError
-from rayjobs.cluster.connection import connected
+from raycluster.connection import connected
+from tests.raycluster.head_case import answering
 
 
 class Ray:
@@ -62,9 +62,9 @@ def test_a_sigterm_ends_it_as_ctrl_c_does(fake: Ray) -> None:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """An address where something listens; nothing else of a cluster."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+    """An address where something answers as a head does; nothing else of a cluster."""
+    with answering() as place:
+        yield place
 
 
 @pytest.mark.parametrize("around", ["{}", " {}\n"])

@@ -1,4 +1,4 @@
-"""Tests of `rayjobs.refusals.cluster`."""
+"""Tests of `raycluster.joinable`."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 from ray._private import services
 
 from cdcore.errors import ConfigError
-from rayjobs.refusals.cluster import check_joinable
+from raycluster.joinable import check_joinable
 
 
 def test_without_a_cluster_there_is_nothing_to_refuse_and_no_ray_to_load(

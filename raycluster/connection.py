@@ -1,4 +1,4 @@
-"""The Ray cluster of a job: the one it was submitted to, or one of its own on this machine."""
+"""The Ray cluster of a process: one that is there, or one of its own on this machine."""
 
 import logging
 import os
@@ -14,49 +14,43 @@ from typing import Any
 import ray
 from ray._private import services
 
-from cdcore.command_line.cluster_address import (
-    HERE,
-    check_listening,
-    cluster_address,
-    no_cluster,
-)
 from cdcore.errors import ConfigError, one_line
-from rayjobs.runs.result_paths import is_submitted
+from raycluster.address import HERE, cluster_address, is_submitted, no_cluster
+from raycluster.liveness import check_alive
 
 __all__ = ["connected", "joined_address", "silent_errors"]
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE_S = "5"
 
 
 @contextmanager
-def connected() -> Iterator[None]:
-    """Connect to the cluster, and leave it (or stop the job's own) at the end.
+def connected(metrics_port: int | None = None) -> Iterator[None]:
+    """Connect to the cluster, and leave it (or stop the process's own) at the end.
 
-    A SIGTERM ends the block as Ctrl-C does.
+    A SIGTERM ends the block as Ctrl-C does, and so it does while the cluster is joined.
+
+    Args:
+        metrics_port: For Prometheus, on a Ray of its own; None lets Ray choose.
 
     Raises:
         ConfigError: The cluster cannot be joined.
     """
-    if is_submitted():
-        _join()
-    else:
-        # With a token in the user's home, Ray would ask the job's own cluster for it.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        # Without the address Ray would join any cluster that happens to run on this machine.
-        try:
-            _init(address="local", include_dashboard=False)
-        except (RuntimeError, ValueError) as error:
-            raise ConfigError(f"Ray cannot be started on this machine: {error}") from error
     try:
         with _interrupted_by_sigterm():
+            if is_submitted():
+                _join()
+            else:
+                _start(metrics_port)
+            # Ray has put its own in place, which prints a stack and ends with another status.
+            _take_sigterm()
             yield
     finally:
         ray.shutdown()
 
 
 def joined_address() -> str:
-    """Return the ``HOST:PORT`` of the cluster that this process is to join; somebody listens there.
+    """Return the ``HOST:PORT`` of the cluster that this process is to join; a head answers there.
 
     Raises:
         ConfigError: The environment names no cluster that is there.
@@ -68,8 +62,18 @@ def joined_address() -> str:
             address = services.canonicalize_bootstrap_address(HERE) or ""
         except ConnectionError as error:
             raise no_cluster("none runs on this machine") from error
-    check_listening(address)
+    check_alive(address)
     return address
+
+
+def _start(metrics_port: int | None) -> None:
+    # With a token in the user's home, Ray would ask the process's own cluster for it.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    try:
+        # Without the address Ray would join any cluster that happens to run on this machine.
+        _init(address="local", include_dashboard=False, _metrics_export_port=metrics_port)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"Ray cannot be started on this machine: {error}") from error
 
 
 def _join() -> None:
@@ -116,25 +120,34 @@ def _init(**settings: Any) -> None:
     # A job that was submitted with a PYTHONPATH has it here as well, and keeps it: without this Ray
     # would refuse a second one.
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
-    ray.init(
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        # Workers import this package from wherever the driver has it.
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
-        **settings,
-    )
+    try:
+        ray.init(
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            # Workers import this package from wherever the driver has it.
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}},
+            **settings,
+        )
+    except SystemExit as error:
+        # That is how Ray itself answers a SIGTERM meanwhile.
+        raise KeyboardInterrupt from error
 
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Take back what Ray has taken: its handler prints a stack and ends with another status."""
+    """Let a SIGTERM do what Ctrl-C does, and put back at the end what was there before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _take_sigterm()
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _take_sigterm() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,12 +1,11 @@
-"""The Ray cluster that a user points a command at by ``RAY_ADDRESS``: read, and tried, without Ray.
+"""The Ray cluster that a user points a command at by ``RAY_ADDRESS``, read without Ray.
 
-Ray would start another kind of client for an address with a scheme, fail with a trace on one
-without a port, and try for twenty seconds to reach a host where nobody listens.
+Ray would start another kind of client for an address with a scheme, and fail with a trace on one
+without a port.
 """
 
 import os
 import re
-import socket
 from urllib.parse import urlsplit
 
 from cdcore.errors import ConfigError
@@ -14,9 +13,10 @@ from cdcore.errors import ConfigError
 __all__ = [
     "HERE",
     "VARIABLE",
-    "check_cluster",
-    "check_listening",
+    "JOB_VARIABLE",
     "cluster_address",
+    "is_submitted",
+    "is_submitted_job",
     "no_cluster",
 ]
 
@@ -24,6 +24,8 @@ VARIABLE = "RAY_ADDRESS"
 """Environment variable: the address of a running cluster."""
 HERE = "auto"
 """The address of whatever cluster runs on this machine."""
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable: what ``ray job submit`` was told, as JSON."""
 
 _NONE = "local"
 """What Ray calls a cluster of one's own."""
@@ -32,7 +34,20 @@ _PORT = 6379
 _CLIENT_SCHEME = "ray"
 _JOB_SCHEMES = ("http", "https")
 _LAST_PORT = 65535
-_PATIENCE_S = 5.0
+
+
+def is_submitted_job() -> bool:
+    """Whether this process was started by ``ray job submit``."""
+    return JOB_VARIABLE in os.environ
+
+
+def is_submitted() -> bool:
+    """Whether this process is the driver of a submitted job, or is pointed at a cluster.
+
+    Raises:
+        ConfigError: It is pointed at something else.
+    """
+    return is_submitted_job() or cluster_address() is not None
 
 
 def cluster_address() -> str | None:
@@ -84,37 +99,6 @@ def _host(text: str) -> str:
     except ValueError:
         host = ""
     return host if re.fullmatch(r"[a-z0-9._-]+", host) else "10.0.0.1"
-
-
-def check_cluster() -> None:
-    """Refuse a cluster where nobody listens; where `HERE` is, only Ray knows.
-
-    Raises:
-        ConfigError: Nobody listens at the address, or `cluster_address` refuses it.
-    """
-    address = cluster_address()
-    if address is not None and address != HERE:
-        check_listening(address)
-
-
-def check_listening(address: str) -> None:
-    """Refuse a place where nobody listens, within seconds.
-
-    Args:
-        address: ``HOST:PORT``.
-
-    Raises:
-        ConfigError: Nobody listens there.
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S):
-            return
-    except TimeoutError:
-        reason = f"no answer within {_PATIENCE_S:g} s"
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    raise no_cluster(reason)
 
 
 def no_cluster(reason: str) -> ConfigError:

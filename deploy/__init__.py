@@ -1,0 +1,1 @@
+"""What runs this project on other people's machines: manifests, images and monitoring."""
