@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cdcore.formats.format import Format
     from cdcore.formats.source import Source
     from cdcore.formats.tensors.kv_base import KVBase
+    from cdcore.model.base import Base
 
 __all__ = ["run"]
 
