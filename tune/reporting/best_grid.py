@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcore.concepts.storage import load_concept
-from cdcore.model.device import chosen_device
+from cdcore.model.loading import load_local_base
 from cdcore.pictures.grid import grid
 from cdcore.pictures.png import save_picture
 from cdcore.sampling.pipeline import sample
@@ -45,7 +45,7 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
     Raises:
         OSError: A file cannot be read or written.
     """
-    base = task.load_base(chosen_device())
+    base = load_local_base(task.base, precision=task.precision, vae=task.vae).at(task.resolution)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None

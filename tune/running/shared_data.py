@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cdcore.model.device import chosen_device
+from cdcore.model.loading import load_local_base
 from cdcore.scoring.base_pictures import save_base_pictures
 from cdcore.training.config import TrainingConfig
 from cdcore.training.preparation import prepare
@@ -57,7 +57,7 @@ def prepare_shared(task: TrainTask, configs: Sequence[TrainingConfig]) -> None:
         ConfigError: Nothing can judge pictures of this base.
         OSError: A folder cannot be written.
     """
-    base = task.load_base(chosen_device())
+    base = load_local_base(task.base, precision=task.precision, vae=task.vae).at(task.resolution)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None
