@@ -185,6 +185,7 @@ def test_compress(
     assert torch.equal(small.tokens["<mycat>"], whole.tokens["<mycat>"])
 
 
+@pytest.mark.slow
 @by_family
 @pytest.mark.parametrize("name", READABLE)
 def test_convert_there_and_back(
@@ -215,6 +216,7 @@ def test_convert_there_and_back(
     torch.testing.assert_close(read, row, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @by_family
 @pytest.mark.parametrize("name", ["lycoris", "kohya", "embedding", "comfyui", "diffusers"])
 def test_convert_out(
