@@ -24,7 +24,16 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     base: Location = Field(
-        default="pocket", description="pocket, sd1.4, sd1.5, a diffusers folder or a hub id"
+        default="pocket",
+        description="pocket, sd1.4, sd1.5, sdxl, a diffusers folder, a checkpoint in one file or a "
+        "hub id",
+    )
+    vae: Location | None = Field(
+        default=None,
+        description="autoencoder in place of the base's own: a folder, one file or a hub id",
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto", description="what the U-Net computes in: bf16 on a GPU, fp32 on a CPU"
     )
     registry: Location = Field(
         default="concepts", description="folder or URI that train.py --registry publishes to"
@@ -115,6 +124,8 @@ class ServiceSettings(BaseModel):
             path = getattr(self, name)
             if path is not None:
                 changes[name] = absolute(path)
-        base = expanded(self.base)
-        changes["base"] = absolute(base) if os.path.isdir(base) else base
+        for name in ("base", "vae"):
+            given = getattr(self, name)
+            if given is not None and os.path.exists(expanded(given)):
+                changes[name] = absolute(given)
         return self.model_copy(update=changes)

@@ -8,6 +8,8 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.pop("RAY_ADDRESS", None)
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ import pytest_randomly
 import torch
 
 from tests.simulated_cloud.lab import can_simulate
+from tests.small_families import FamilyName, save_small_base
 from tests.tiny import save_tiny_pipeline
 
 if TYPE_CHECKING:
@@ -53,6 +56,27 @@ def tiny_base(tiny_folder: Path) -> "Base":
     from cdcore.model.loading import load_base
 
     return load_base(str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FamilyName], Path]:
+    """The folder of the small random base of a family, with CLIP's words; not to be written to."""
+    root = tmp_path_factory.mktemp("families")
+
+    @cache
+    def made(family: FamilyName) -> Path:
+        save_small_base(family, root / family)
+        return root / family
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def small_base(small_folder: Callable[[FamilyName], Path]) -> "Callable[[FamilyName], Base]":
+    """The small random base of a family, on the CPU in float32; its name is its folder."""
+    from cdcore.model.loading import load_base
+
+    return cache(lambda family: load_base(str(small_folder(family))))
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def random_base(
     return Base(
         name=f"random-{name}",
         fingerprint="meta" if is_meta else fingerprint(seam.read_stack, table),
-        family=family_of(unet.config, text_model.config),
+        family=family_of(SHAPES[name].unet, SHAPES[name].texts),
         profile=SHAPES[name].profile,
         text_encoder=TextEncoder(tokenizer, text_model),
         autoencoder=autoencoder.eval().requires_grad_(False),

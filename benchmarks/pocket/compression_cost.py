@@ -34,8 +34,8 @@ from cdcore.concepts.storage import load_concept
 from cdcore.errors import ConfigError
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.loading import load_base
-from cdcore.model.seam import KVLayout
 from cdcore.model.update import DenseUpdate
 from cdcore.pictures.picture_folder import read_pictures
 from cdcore.pocket.networks.judge_embedders import embedder_of

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from cdcore.concepts.concept import Concept
 from cdcore.model.base import Base
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.update import DenseUpdate
 from cdcore.pictures.augmentation import Variant, apply_variant, draw_variant, plain_variant
 from cdcore.pictures.picture_folder import Picture

@@ -32,8 +32,8 @@ from benchmarks.serving.load import METHOD, Arrival
 from benchmarks.serving.shelf import Shelf
 from benchmarks.serving.system import Served, System
 from cdcore.model.base import Base
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.modifier_tokens import modifier_tokens
-from cdcore.model.seam import KVLayout
 from cdcore.model.update import Update
 from cdcore.sampling.pipeline import sample
 from cdcore.sampling.request import Request

@@ -89,7 +89,7 @@ class Concept:
             base.seam.layout.check(self.update)
         except UpdateShapeError as error:
             raise BaseMismatchError(f"concept {self.name!r}: {error}") from error
-        row_shape = (base.text_encoder.embedding_table.shape[1],)
+        row_shape = (sum(base.text_encoder.widths),)
         for token, row in self.tokens.items():
             if tuple(row.shape) != row_shape:
                 raise BaseMismatchError(

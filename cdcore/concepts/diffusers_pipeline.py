@@ -6,8 +6,8 @@ and a row in the text encoder. The pipeline's other methods work as before. What
 remembered with its U-Net, so that `remove` gives back the base bit for bit, and another `apply`
 replaces the first instead of adding to it.
 
-Nothing here imports diffusers: any pipeline with a Stable Diffusion 1 type U-Net, text encoder and
-tokenizer will do.
+Nothing here imports diffusers: any pipeline with a U-Net, text encoder and tokenizer of the Stable
+Diffusion type will do, and of SDXL one with two of the latter.
 """
 
 import os
@@ -23,7 +23,7 @@ from cdcore.concepts.concept import Concept
 from cdcore.concepts.storage import load_concept
 from cdcore.errors import BaseMismatchError, BaseModelError, TokenError, UpdateShapeError
 from cdcore.model.base import fingerprint
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 
 __all__ = ["apply", "remove"]
 
@@ -36,11 +36,13 @@ class _Applied:
         weights: Each changed parameter and a copy, on the CPU, of what it held.
         tokens: Those that were added.
         fingerprint: The fingerprint of the base.
+        pooled_at: Of each text encoder that pools, by what it finds the end of a text.
     """
 
     weights: tuple[tuple[nn.Parameter, Tensor], ...]
     tokens: tuple[str, ...]
     fingerprint: str
+    pooled_at: tuple[tuple[Any, int], ...]
 
 
 # By U-Net, because pipelines share their parts; weak, so that a pipeline can be let go of.
@@ -55,8 +57,9 @@ def apply(
     Pipelines that share this one's parts get it as well. If it is refused nothing has changed.
 
     Args:
-        pipe: A diffusers ``StableDiffusionPipeline``, or another pipeline with the same parts, in
-            float32 or float16, on any device. Convert it to bfloat16 afterwards.
+        pipe: A diffusers ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``, or another
+            pipeline with the same parts, in float32 or float16, on any device. Convert it to
+            bfloat16 afterwards.
         concept: A concept file, or a concept.
         allow_other_base: Take a base of the same shape for the one it was trained on.
 
@@ -75,7 +78,8 @@ def apply(
     before = _applied.get(pipe.unet)
     known = _checked_base(pipe, concept, before, allow_other_base=allow_other_base)
     added = before.tokens if before is not None else ()
-    taken = set(pipe.tokenizer.get_vocab()) & (set(concept.tokens) - set(added))
+    words = {word for tokenizer, _ in _readers(pipe) for word in tokenizer.get_vocab()}
+    taken = words & (set(concept.tokens) - set(added))
     if taken:
         raise TokenError(
             f"the pipeline already has a token {', '.join(sorted(taken))} of its own; unload it "
@@ -84,7 +88,10 @@ def apply(
     remove(pipe)
     originals = tuple((weight, weight.detach().to("cpu", copy=True)) for weight in parameters)
     _applied[pipe.unet] = _Applied(
-        weights=originals, tokens=tuple(concept.tokens), fingerprint=known
+        weights=originals,
+        tokens=tuple(concept.tokens),
+        fingerprint=known,
+        pooled_at=_pooled_at_the_end(pipe) if concept.tokens else (),
     )
     rows = concept.update.dense().split([len(weight) for weight in parameters])
     with torch.no_grad():
@@ -102,27 +109,30 @@ def remove(pipe: Any) -> None:
     with torch.no_grad():
         for weight, original in before.weights:
             weight.copy_(original)
+        for holder, end in before.pooled_at:
+            holder.eos_token_id = end
         if before.tokens:
             # It also moves up the rows of tokens that others have added since.
-            pipe.unload_textual_inversion(list(before.tokens))
-            pipe.text_encoder.config.vocab_size = len(_table(pipe))
+            for tokenizer, encoder in _readers(pipe):
+                pipe.unload_textual_inversion(list(before.tokens), tokenizer, encoder)
+                encoder.config.vocab_size = len(_table(encoder))
 
 
 def _parameters(pipe: Any) -> list[nn.Parameter]:
     """Return the keys and values of a pipeline in stack order."""
     parts = ("unet", "tokenizer", "text_encoder", "unload_textual_inversion")
     missing = [name for name in parts if getattr(pipe, name, None) is None]
-    if missing or getattr(pipe, "text_encoder_2", None) is not None:
-        reason = f"it has no {', '.join(missing)}" if missing else "it has two text encoders"
+    if missing:
         raise BaseModelError(
-            f"a {type(pipe).__name__} cannot take a concept: {reason}; give a "
-            "StableDiffusionPipeline"
+            f"a {type(pipe).__name__} cannot take a concept: it has no {', '.join(missing)}; give "
+            "a StableDiffusionPipeline or a StableDiffusionXLPipeline"
         )
-    if len(pipe.tokenizer) != len(_table(pipe)):
-        raise BaseModelError(
-            f"the pipeline's tokenizer has {len(pipe.tokenizer)} tokens and its text encoder "
-            f"{len(_table(pipe))} rows; expected as many"
-        )
+    for tokenizer, encoder in _readers(pipe):
+        if len(tokenizer) != len(_table(encoder)):
+            raise BaseModelError(
+                f"the pipeline's tokenizer has {len(tokenizer)} tokens and its text encoder "
+                f"{len(_table(encoder))} rows; expected as many"
+            )
     names = KVLayout.of(pipe.unet).names
     weights = [pipe.unet.get_submodule(name.removesuffix(".weight")).weight for name in names]
     for name, weight in zip(names, weights, strict=True):
@@ -142,30 +152,53 @@ def _checked_base(
         KVLayout.of(pipe.unet).check(concept.update)
     except UpdateShapeError as error:
         raise BaseMismatchError(f"concept {concept.name!r}: {error}") from error
-    table = _table(pipe)
+    tables = [_table(encoder) for _, encoder in _readers(pipe)]
+    width = sum(table.shape[1] for table in tables)
     for token, row in concept.tokens.items():
-        if row.shape != table.shape[1:]:
+        if row.shape != (width,):
             raise BaseMismatchError(
                 f"concept {concept.name!r}: the row of {token} has shape {tuple(row.shape)}, a "
-                f"token of this pipeline {tuple(table.shape[1:])}; use the base it was trained on"
+                f"token of this pipeline {(width,)}; use the base it was trained on"
             )
     known = before.fingerprint if before is not None else _fingerprint(pipe)
     if known != concept.base_fingerprint and not allow_other_base:
         raise BaseMismatchError(
             f"concept {concept.name!r} was trained on base {concept.base_name!r} "
             f"({concept.base_fingerprint[:12]}), this pipeline is another one ({known[:12]}, "
-            f"{table.dtype}, {len(table)} tokens); use that base in float32 or float16, before "
-            "other embeddings are loaded, or pass allow_other_base=True"
+            f"{tables[0].dtype}, {len(tables[0])} tokens); use that base in float32 or float16, "
+            "before other embeddings are loaded, or pass allow_other_base=True"
         )
     return known
 
 
 def _fingerprint(pipe: Any) -> str:
-    return fingerprint(torch.cat([weight.detach() for weight in _parameters(pipe)]), _table(pipe))
+    stack = torch.cat([weight.detach() for weight in _parameters(pipe)])
+    return fingerprint(stack, *(_table(encoder) for _, encoder in _readers(pipe)))
 
 
-def _table(pipe: Any) -> Tensor:
-    table: Tensor = pipe.text_encoder.get_input_embeddings().weight
+def _readers(pipe: Any) -> list[tuple[Any, Any]]:
+    """Return each text encoder with its tokenizer; SDXL has two."""
+    readers = [(pipe.tokenizer, pipe.text_encoder)]
+    second = getattr(pipe, "text_encoder_2", None)
+    return readers if second is None else [*readers, (pipe.tokenizer_2, second)]
+
+
+def _pooled_at_the_end(pipe: Any) -> tuple[tuple[Any, int], ...]:
+    """Let SDXL's texts be pooled at their end token; returns what to put back.
+
+    As published, a text is pooled at its highest id. That is the end token's, until a token is
+    added above it.
+    """
+    before = []
+    for tokenizer, encoder in _readers(pipe)[1:]:
+        for holder in (encoder.config, encoder.text_model):
+            before.append((holder, holder.eos_token_id))
+            holder.eos_token_id = tokenizer.eos_token_id
+    return tuple(before)
+
+
+def _table(encoder: Any) -> Tensor:
+    table: Tensor = encoder.get_input_embeddings().weight
     return table
 
 
@@ -173,11 +206,14 @@ def _add_tokens(pipe: Any, concept: Concept) -> None:
     """Give each modifier token the next id and, at that place of the table, its row."""
     if not concept.tokens:
         return
-    tokenizer, names = pipe.tokenizer, list(concept.tokens)
-    tokenizer.add_tokens(names)
-    # Its default draws rows from the spread of all others, only for them to be replaced.
-    pipe.text_encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    table = _table(pipe)
-    for token, row in concept.tokens.items():
-        with torch.no_grad():
-            table[tokenizer.convert_tokens_to_ids(token)] = row.to(table)
+    start = 0
+    for tokenizer, encoder in _readers(pipe):
+        tokenizer.add_tokens(list(concept.tokens))
+        # Its default draws rows from the spread of all others, only for them to be replaced.
+        encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        table = _table(encoder)
+        end = start + table.shape[1]
+        for token, row in concept.tokens.items():
+            with torch.no_grad():
+                table[tokenizer.convert_tokens_to_ids(token)] = row[start:end].to(table)
+        start = end

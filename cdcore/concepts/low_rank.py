@@ -27,7 +27,7 @@ from torch import Tensor
 
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.errors import ConfigError
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.update import Block, FactoredUpdate, Update
 
 __all__ = ["BYTES_PER_VALUE", "Compressed", "MatrixError", "choose_ranks", "compress"]

@@ -19,11 +19,12 @@ from cdcore.formats.tensors.kv_base import KVBase
 __all__ = ["lora_metadata"]
 
 _VERSIONS = {
-    ("sd1", False): ("sd_v1", "stable-diffusion-v1"),
-    ("sd2", False): ("sd_v2", "stable-diffusion-v2-512"),
-    ("sd2", True): ("sd_v2_v", "stable-diffusion-v2-768-v"),
-    ("sdxl", False): ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base"),
+    ("sd1", False): ("sd_v1", "stable-diffusion-v1", 512),
+    ("sd2", False): ("sd_v2", "stable-diffusion-v2-512", 512),
+    ("sd2", True): ("sd_v2_v", "stable-diffusion-v2-768-v", 768),
+    ("sdxl", False): ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base", 1024),
 }
+"""What kohya and the modelspec call a family that predicts velocity or not, and its resolution."""
 _LENGTH_BYTES = 8
 
 
@@ -47,11 +48,11 @@ def lora_metadata(
         ranks: The ranks of the matrices; empty where they are stored whole.
     """
     family, training = base.family, concept.training
-    version, architecture = _VERSIONS.get(
-        (family.name if family else "", base.is_v_prediction), ("", "")
+    version, architecture, side = _VERSIONS.get(
+        (family.name if family else "", base.is_v_prediction),
+        ("", "", family.resolution if family else None),
     )
     dim = str(max(ranks)) if len(set(ranks)) == 1 else "Dynamic" if ranks else None
-    side = family.resolution if family else None
     frequency = {concept.name: dict.fromkeys(concept.phrases, 1)}
     texts: dict[str, Any] = {
         "format": "pt",

@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from cdcore.model.device import exact_float32
 from cdcore.model.families import POCKET, Family
 from cdcore.model.noise_schedule import NoiseSchedule
-from cdcore.model.profiles import Profile
+from cdcore.model.profiles import Profile, check_resolution
 from cdcore.model.seam import Seam
 from cdcore.model.text_encoder import TextEncoder
 
@@ -38,6 +38,8 @@ class Base:
         autoencoder: diffusers ``AutoencoderKL``.
         seam: The U-Net.
         noise_schedule: The noise levels that it was trained on.
+        zeroes_empty_negatives: Whether guidance leads away from zeros, in place of features, where
+            the negative prompt is empty.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Base:
     autoencoder: Any = field(repr=False)
     seam: Seam
     noise_schedule: NoiseSchedule
+    zeroes_empty_negatives: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -69,6 +72,35 @@ class Base:
         """(C, h, w) of a latent at the profile's resolution."""
         side = self.profile.resolution // self.latent_factor
         return int(self.autoencoder.config.latent_channels), side, side
+
+    def pooled_with_sizes(
+        self, pooled: Tensor | None, size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return what `Seam.project` takes as ``pooled`` for pictures that are whole.
+
+        A picture is told to be as large as it is drawn, and uncropped: (height, width, 0, 0,
+        height, width), as in Podell et al. 2023 (arXiv 2307.01952), section 2.2.
+
+        Args:
+            pooled: From `TextEncoder.read`, (B, p) or None.
+            size: (width, height) of the pictures, pixels; None is the profile's resolution.
+        """
+        if pooled is None:
+            return None
+        width, height = size or (self.profile.resolution,) * 2
+        ids = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32)
+        return pooled, ids.to(pooled.device).expand(len(pooled), -1)
+
+    def at(self, resolution: int | None) -> "Base":
+        """Return the base with another resolution of training and samples; None changes nothing.
+
+        Raises:
+            ConfigError: The U-Net cannot draw pictures of that side.
+        """
+        if resolution is None or resolution == self.profile.resolution:
+            return self
+        check_resolution(resolution)
+        return replace(self, profile=replace(self.profile, resolution=resolution))
 
     @cached_property
     def autoencoder_fingerprint(self) -> str:
@@ -106,15 +138,15 @@ class Base:
         return parameter
 
 
-def fingerprint(stack: Tensor, table: Tensor) -> str:
-    """Return what tells bases apart: SHA-256 of both in half precision, 64 hex digits.
+def fingerprint(stack: Tensor, *tables: Tensor) -> str:
+    """Return what tells bases apart: SHA-256 of them in half precision, 64 hex digits.
 
     Args:
         stack: W0, (D, d), as it was read or in float16; a cast in between would make it another's.
-        table: The token table, (vocabulary, d), likewise.
+        tables: The token table of each text encoder, (vocabulary, width), likewise.
     """
     digest = hashlib.sha256()
-    for tensor in (stack, table):
+    for tensor in (stack, *tables):
         half = tensor.detach().to("cpu", torch.float16).contiguous()
         digest.update(json.dumps(list(half.shape)).encode())
         digest.update(half.numpy().tobytes())

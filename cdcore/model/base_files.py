@@ -17,14 +17,17 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from cdcore.errors import BaseModelError
-from cdcore.model.location import ALIASES, POCKET_FOLDER, base_folder
+from cdcore.model.checkpoint_header import checkpoint_path, is_torch_file, read_checkpoint_header
+from cdcore.model.clip_words import words_folder
+from cdcore.model.configuration import read_configuration
+from cdcore.model.families import CLIP_WORDS, POCKET, SD1, Family
+from cdcore.model.location import EXPECTED_BASES, HALF, named_folder, variant_of
 from cdcore.model.modifier_tokens import check_word
-from cdcore.model.profiles import PROFILES, Profile
+from cdcore.model.profiles import Profile
+from cdcore.model.unfit_bases import check_configuration
 
 __all__ = ["BaseFiles", "local_base"]
 
-_CLIP_WORDS = 49_408
-"""The vocabulary of every Stable Diffusion (Radford et al. 2021); a pocket base has fewer words."""
 _KEYS_AND_VALUES = re.compile(r".*\.attn2\.to_[kv]\.weight")
 _MOST_HEADER_BYTES = 100_000_000
 """As safetensors itself allows."""
@@ -44,6 +47,8 @@ class BaseFiles:
         stack_rows: D.
         words: How many words its tokenizer has.
         tokenizer: The tokenizer of the library below transformers.
+        family: The family of its architecture.
+        profile: The settings that suit it.
     """
 
     name: str
@@ -51,16 +56,13 @@ class BaseFiles:
     stack_rows: int | None
     words: int | None
     tokenizer: Tokenizer | None
+    family: Family
+    profile: Profile
 
     @property
     def is_pocket(self) -> bool:
         """Whether this is a pocket base."""
-        return (self.words or _CLIP_WORDS) < _CLIP_WORDS
-
-    @property
-    def profile(self) -> Profile:
-        """The settings that suit the base."""
-        return PROFILES["pocket" if self.is_pocket else "sd1"]
+        return self.family is POCKET
 
     def check_word(self, word: str) -> None:
         """Refuse a word or phrase that no concept could be taught by.
@@ -79,33 +81,56 @@ def local_base(name: str) -> BaseFiles:
         name: As for `cdcore.model.loading.load_base`.
 
     Raises:
-        BaseModelError: There is no such base.
+        BaseModelError: There is no such base, or no concept can be taught to it.
     """
     try:
-        source = ALIASES.get(name, name)
-        folder = POCKET_FOLDER if name == "pocket" else base_folder(source, with_weights=False)
+        path = checkpoint_path(name)
+        return _of_folder(name) if path is None else _of_file(name, path)
     except OSError as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
         raise BaseModelError(
-            f"base {name!r} cannot be loaded: {reason}; expected 'pocket', one of "
-            f"{', '.join(ALIASES)}, a diffusers folder or a hub id"
+            f"base {name!r} cannot be loaded: {reason}; {EXPECTED_BASES}"
         ) from error
-    unet, text = (_json(folder / part / "config.json") for part in ("unet", "text_encoder"))
+
+
+def _of_folder(name: str) -> BaseFiles:
+    folder = named_folder(name, with_weights=False)
+    configuration = read_configuration(folder)
+    check_configuration(name, configuration)
     return BaseFiles(
         name=name,
-        text_width=_whole(unet, "cross_attention_dim"),
-        stack_rows=_stack_rows(folder / "unet" / "diffusion_pytorch_model.safetensors"),
-        words=_whole(text, "vocab_size"),
+        text_width=_whole(configuration["unet"], "cross_attention_dim"),
+        stack_rows=_stack_rows(folder / "unet"),
+        words=_whole(configuration["text_encoder"], "vocab_size"),
         tokenizer=_tokenizer(folder / "tokenizer"),
+        family=configuration.family,
+        profile=configuration.profile,
     )
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
+def _of_file(name: str, path: Path) -> BaseFiles:
+    """Read the header of a checkpoint; that of a torch file needs torch, and is left to it."""
+    tokenizer = _tokenizer(words_folder(path))
+    if is_torch_file(path):
+        return BaseFiles(
+            name=name,
+            text_width=None,
+            stack_rows=None,
+            words=CLIP_WORDS,
+            tokenizer=tokenizer,
+            family=SD1,
+            profile=SD1.profile,
+        )
+    header = read_checkpoint_header(name, path)
+    return BaseFiles(
+        name=name,
+        text_width=header.family.layout.text_width,
+        stack_rows=header.family.layout.shape[0],
+        words=CLIP_WORDS,
+        tokenizer=tokenizer,
+        family=header.family,
+        profile=header.configuration.profile,
+    )
 
 
 def _whole(config: Mapping[str, Any], name: str) -> int | None:
@@ -113,8 +138,10 @@ def _whole(config: Mapping[str, Any], name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _stack_rows(path: Path) -> int | None:
+def _stack_rows(folder: Path) -> int | None:
     """Add up the rows of all keys and values, from the header of the U-Net's file."""
+    word = f".{HALF}" if variant_of(folder.parent, "unet") else ""
+    path = folder / f"diffusion_pytorch_model{word}.safetensors"
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")

@@ -8,9 +8,14 @@ import torch
 
 from cdcore.errors import ConfigError
 
-__all__ = ["DeviceName", "chosen_device", "compute_dtype", "exact_float32"]
+__all__ = ["DeviceName", "Precision", "chosen_device", "compute_dtype", "exact_float32"]
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+"""What a U-Net computes in; ``auto`` is what `compute_dtype` chooses for the device."""
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def chosen_device(name: DeviceName = "auto") -> str:
@@ -26,8 +31,15 @@ def chosen_device(name: DeviceName = "auto") -> str:
     return name
 
 
-def compute_dtype(device: torch.device | str) -> torch.dtype:
-    """Return what a U-Net computes in on a device: bfloat16 on a GPU, else float32."""
+def compute_dtype(device: torch.device | str, precision: Precision = "auto") -> torch.dtype:
+    """Return what a U-Net computes in on a device.
+
+    Args:
+        device: Where it computes.
+        precision: "auto" is bfloat16 on a GPU, else float32.
+    """
+    if precision != "auto":
+        return _DTYPES[precision]
     return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
 
 

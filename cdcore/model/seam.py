@@ -10,112 +10,29 @@ section 3.2) changes ``W_k`` and ``W_v`` and nothing else in the U-Net. So the c
 All ``to_k`` and ``to_v`` matrices of the base, stacked in layer order, are the K/V stack ``W0``
 (D, d). Training, merging, sampling and serving all pass through `Seam.project` and `Seam.predict`.
 
-B rows of a batch, L prompt tokens, D rows of the stack, d text width.
+SDXL's U-Net also reads pooled text and the sizes of a picture: they too depend on the request
+alone, and travel with its keys and values.
+
+B rows of a batch, L prompt tokens, D rows of the stack, d text width, p width of pooled text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cdcore.errors import BaseModelError, UpdateShapeError
-from cdcore.model.update import FactoredUpdate, Update
+from cdcore.model.kv_layout import KVLayout, TextUpdate, text_attentions
+from cdcore.model.update import Update
 
-__all__ = ["KVLayout", "Seam", "TextKV", "TextUpdate"]
-
-
-class TextUpdate(Protocol):
-    """What `Seam.project` needs of an update: an `Update` is one."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(D, d)."""
-
-    def apply(self, features: Tensor) -> Tensor:
-        """Return what it adds to the keys and values of features (B, L, d): (B, L, D)."""
+__all__ = ["Seam", "TextKV"]
 
 
 TextKV = tuple[Tensor, ...]
-"""Key and value of each cross-attention layer, in stack order: (B, L, width) each."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KVLayout:
-    """Where each row of the K/V stack belongs.
-
-    Attributes:
-        names: The U-Net's parameter names in stack order, key before value in each layer.
-        widths: Rows of each parameter; they sum to D.
-        text_width: Columns of the stack, d.
-    """
-
-    names: tuple[str, ...]
-    widths: tuple[int, ...]
-    text_width: int
-
-    @classmethod
-    def of(cls, unet: nn.Module) -> "KVLayout":
-        """Find the keys and values of a U-Net.
-
-        Args:
-            unet: A diffusers ``UNet2DConditionModel`` whose cross-attention reads text features.
-
-        Raises:
-            BaseModelError: The U-Net has no text cross-attention, or several text widths.
-        """
-        parameters = {
-            f"{name}.{part}.weight": module.get_submodule(part).weight
-            for name, module in _text_attentions(unet)
-            for part in ("to_k", "to_v")
-        }
-        shapes = [tuple(weight.shape) for weight in parameters.values()]
-        text_widths = {text_width for _, text_width in shapes}
-        if len(text_widths) != 1:
-            raise BaseModelError(
-                f"the U-Net's cross-attention has text widths {sorted(text_widths)}; expected "
-                "exactly one: use a Stable Diffusion type model"
-            )
-        return cls(
-            names=tuple(parameters),
-            widths=tuple(width for width, _ in shapes),
-            text_width=text_widths.pop(),
-        )
-
-    def stack(self, unet: nn.Module) -> Tensor:
-        """Return the stack (D, d) of the U-Net's weights, a copy."""
-        parameters = dict(unet.named_parameters())
-        return torch.cat([parameters[name].detach() for name in self.names])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(D, d) of the stack."""
-        return sum(self.widths), self.text_width
-
-    def split(self, stack: Tensor) -> dict[str, Tensor]:
-        """Return the part (width, d) of ``stack`` (D, d) for each parameter name, as views."""
-        return dict(zip(self.names, stack.split(list(self.widths)), strict=True))
-
-    def check(self, update: TextUpdate) -> None:
-        """Refuse an update that does not fit the stack.
-
-        Raises:
-            UpdateShapeError: The shapes differ.
-        """
-        if update.shape != self.shape:
-            raise UpdateShapeError(
-                f"the update has shape {update.shape}, the K/V stack of this base {self.shape}; "
-                "use the base that the concept was trained on"
-            )
-        heights = update.heights if isinstance(update, FactoredUpdate) else self.widths
-        if len(heights) > 1 and heights != self.widths:
-            raise UpdateShapeError(
-                f"the update has factors for {len(heights)} matrices, whose rows are not "
-                f"those of the {len(self.widths)} of this base; use the base that the concept was "
-                "trained on"
-            )
+"""All that rows of the U-Net know of their texts: the key and the value of each cross-attention
+layer, in stack order, (B, L, width) each; and where the U-Net reads sizes (SDXL) also pooled text
+(B, p) and the ids of sizes and crop (B, 6)."""
 
 
 class Seam:
@@ -150,10 +67,13 @@ class Seam:
         self.unet = unet.eval().requires_grad_(False)
         self.stack = self.read_stack.to(device=device, dtype=dtype)
         """W0, (D, d), on the U-Net's device and in its dtype."""
+        config: Any = getattr(unet, "config", None)
+        self.reads_sizes = getattr(config, "addition_embed_type", None) == "text_time"
+        """Whether the U-Net reads pooled text and sizes beside keys and values."""
         for name, module in unet.named_modules():
             if name.endswith(".attn1"):
                 module.processor = _SelfAttention()
-        for index, (_, module) in enumerate(_text_attentions(unet)):
+        for index, (_, module) in enumerate(text_attentions(unet)):
             module.processor = _TextAttention(index)
 
     @property
@@ -171,6 +91,7 @@ class Seam:
         features: Tensor,
         updates: Update | Sequence[TextUpdate | None] | None = None,
         *,
+        pooled: tuple[Tensor, Tensor] | None = None,
         first_token_gradient: bool = True,
     ) -> TextKV:
         """Project text features to the keys and values of every layer.
@@ -178,11 +99,14 @@ class Seam:
         Args:
             features: (B, L, d).
             updates: One update for all rows, or one for each row; None is the base itself.
+            pooled: Pooled text (B, p), and the ids of sizes and crop (B, 6), of a U-Net that reads
+                them.
             first_token_gradient: False lets the first token use the update but give it no
                 gradient, as the original method trains.
 
         Returns:
-            Key and value of each layer, (B, L, width) each, in the U-Net's dtype.
+            Key and value of each layer, (B, L, width) each, in the U-Net's dtype; then what is
+            ``pooled``.
 
         Raises:
             UpdateShapeError: An update does not fit the stack.
@@ -199,7 +123,7 @@ class Seam:
                 applied = _applied(update, features[index], first_token_gradient)
                 projected = projected.index_add(0, index, applied)
         # One split: slicing inside each processor would make every backward write a full tensor.
-        return torch.split(projected, list(self.layout.widths), dim=-1)
+        return torch.split(projected, list(self.layout.widths), dim=-1) + (pooled or ())
 
     def predict(self, z_t: Tensor, timesteps: Tensor, text_kv: TextKV) -> Tensor:
         """Run the U-Net.
@@ -211,12 +135,23 @@ class Seam:
 
         Returns:
             The prediction, (B, C, h, w), in the U-Net's dtype.
+
+        Raises:
+            ValueError: The U-Net reads pooled text and sizes, and they are missing; or it does not.
         """
+        count = len(self.layout.names)
+        added = None
+        if self.reads_sizes != (len(text_kv) > count):
+            raise ValueError("pooled text and sizes are what an SDXL's U-Net reads, and no other's")
+        if self.reads_sizes:
+            pooled, sizes = text_kv[count:]
+            added = {"text_embeds": pooled.to(self.dtype), "time_ids": sizes}
         output: Tensor = self.unet(
             z_t.to(self.dtype),
             timesteps,
             encoder_hidden_states=None,
-            cross_attention_kwargs={"text_kv": text_kv},
+            cross_attention_kwargs={"text_kv": text_kv[:count]},
+            added_cond_kwargs=added,
             return_dict=False,
         )[0]
         return output
@@ -237,10 +172,6 @@ def _applied(update: TextUpdate, features: Tensor, first_token_gradient: bool) -
     if first_token_gradient or not torch.is_grad_enabled():
         return applied
     return torch.cat([applied[:, :1].detach(), applied[:, 1:]], dim=1)
-
-
-def _text_attentions(unet: nn.Module) -> list[tuple[str, Any]]:
-    return [(name, module) for name, module in unet.named_modules() if name.endswith(".attn2")]
 
 
 class _Attention(Protocol):

@@ -63,6 +63,9 @@ def condition(
     text: str,
     update: Update | MaskedSum | None = None,
     tokens: Mapping[str, Tensor] | None = None,
+    *,
+    is_negative: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> TextKV:
     """Encode one text and project it: all that a row of the U-Net needs to know of a request.
 
@@ -74,18 +77,26 @@ def condition(
         update: The update of the concept or of several, on the base's device; None is
             the base itself.
         tokens: The embedding row (d,) of each modifier token.
+        is_negative: Whether guidance leads away from the text: then bases that were published so
+            take zeros for an empty one.
+        size: (width, height) of the picture, pixels; None is the base's resolution.
 
     Returns:
-        Key and value of each layer, (1, L, width) each.
+        Key and value of each layer, (1, L, width) each, and what else the U-Net reads of a text.
 
     Raises:
         TokenError: The text names a modifier token that has no row.
         UpdateShapeError: The update is not of this base.
     """
-    features = base.text_encoder.encode([text], tokens)
+    features, pooled = base.text_encoder.read([text], tokens)
+    if is_negative and not text and base.zeroes_empty_negatives:
+        features = torch.zeros_like(features)
+        pooled = None if pooled is None else torch.zeros_like(pooled)
+    with_sizes = base.pooled_with_sizes(pooled, size)
     if isinstance(update, MaskedSum):
-        return base.seam.project(features, [update.at(base.text_encoder, text, tokens or {})])
-    return base.seam.project(features, update)
+        masked = [update.at(base.text_encoder, text, tokens or {})]
+        return base.seam.project(features, masked, pooled=with_sizes)
+    return base.seam.project(features, update, pooled=with_sizes)
 
 
 @torch.no_grad()
@@ -121,14 +132,18 @@ def _sample_chunk(
 
 def _text_kv(base: Base, requests: Sequence[Request]) -> TextKV:
     """Project once per request: first the rows that guidance leads away from, then the prompts'."""
-    known: dict[tuple[str, int, int], TextKV] = {}
+    known: dict[tuple[str, int, int, bool], TextKV] = {}
 
-    def of(text: str, request: Request) -> TextKV:
-        key = text, id(request.update), id(request.tokens)
+    def of(text: str, request: Request, *, is_negative: bool) -> TextKV:
+        # Only there do the two sides of guidance take the same text for something else.
+        is_other = is_negative and base.zeroes_empty_negatives
+        key = text, id(request.update), id(request.tokens), is_other
         if key not in known:
-            known[key] = condition(base, text, request.update, request.tokens)
+            known[key] = condition(
+                base, text, request.update, request.tokens, is_negative=is_negative
+            )
         return known[key]
 
-    rows = [of(request.negative_prompt, request) for request in requests]
-    rows += [of(request.prompt, request) for request in requests]
+    rows = [of(request.negative_prompt, request, is_negative=True) for request in requests]
+    rows += [of(request.prompt, request, is_negative=False) for request in requests]
     return tuple(torch.cat(parts) for parts in zip(*rows, strict=True))

@@ -29,6 +29,7 @@ _OF_PROFILE = (
     "prior_weight",
     "variants",
     "flip",
+    "update_rank",
 )
 
 
@@ -77,6 +78,7 @@ class TrainingConfig:
         augment: Whether variants differ in size and place.
         flip: Whether pictures are also shown mirrored.
         seed: The seed of every draw.
+        update_rank: The rank of each matrix of the update; 0 trains it whole.
 
     Raises:
         ConfigError: A value is impossible.
@@ -96,6 +98,7 @@ class TrainingConfig:
     augment: bool
     flip: bool
     seed: int
+    update_rank: int = 0
 
     @classmethod
     def of_profile(
@@ -125,7 +128,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         self._check_subjects()
-        for setting, least in (("steps", 1), ("rows_per_step", 1), ("variants", 1), ("seed", 0)):
+        whole = {"steps": 1, "rows_per_step": 1, "variants": 1, "seed": 0, "update_rank": 0}
+        for setting, least in whole.items():
             if getattr(self, setting) < least:
                 raise ConfigError(
                     f"{setting} is {getattr(self, setting)}, expected {least} or more"

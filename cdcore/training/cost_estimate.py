@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cdcore.model.base import Base
 from cdcore.model.seam import TextKV
-from cdcore.model.update import DenseUpdate
 from cdcore.training.config import TrainingConfig
+from cdcore.training.engine import ConceptParameters
 from cdcore.training.regularization import PICTURES_AT_ONCE
 from cdcore.training.row_schedule import rows_per_worker
 
@@ -93,7 +93,7 @@ def estimate(
     moments = _MOMENTS / (workers if zero_stage else 1)
     models: tuple[nn.Module, ...] = (
         outline.seam.unet,
-        outline.text_encoder.model,
+        *outline.text_encoder.models,
         outline.autoencoder,
     )
     # The K/V stack is held beside the layers that it is stacked from.
@@ -115,29 +115,36 @@ class _Step:
 
     def __init__(self, outline: Base, config: TrainingConfig) -> None:
         self._outline = outline
-        tokens = [subject.token for subject in config.subjects if subject.token is not None]
+        self._tokens = [one.token for one in config.subjects if one.token is not None]
         layout = outline.seam.layout
-        with torch.device("meta"):
-            self._update = nn.Parameter(torch.zeros(layout.shape))
-            self._rows = {token: nn.Parameter(torch.zeros(layout.text_width)) for token in tokens}
+        rows = torch.zeros(len(self._tokens), layout.text_width, device="meta")
+        self._parameters = ConceptParameters.of_layout(layout, config, rows)
         self._prompt = config.subjects[0].instance_prompt
         with torch.no_grad():
             # Known before the first step.
-            self._class_features = outline.text_encoder.encode([config.subjects[0].class_prompt])
+            self._class = outline.text_encoder.read([config.subjects[0].class_prompt])
 
     @property
     def trained(self) -> list[nn.Parameter]:
         """The update and the token rows."""
-        return [self._update, *self._rows.values()]
+        return list(self._parameters.parameters())
 
     def run(self, target_rows: int, regularization_rows: int) -> None:
         """Go forward and backward."""
         outline, encoder = self._outline, self._outline.text_encoder
-        features = [encoder.encode([self._prompt] * target_rows, self._rows)] if target_rows else []
+        named = dict(zip(self._tokens, self._parameters.tokens, strict=True))
+        read = [encoder.read([self._prompt] * target_rows, named)] if target_rows else []
         if regularization_rows:
-            features.append(self._class_features.expand(regularization_rows, -1, -1))
+            of_class, pooled_class = self._class
+            count = regularization_rows
+            of_all = None if pooled_class is None else pooled_class.expand(count, -1)
+            read.append((of_class.expand(count, -1, -1), of_all))
+        pooled = [text for _, text in read if text is not None]
         text_kv = outline.seam.project(
-            torch.cat(features), DenseUpdate(self._update), first_token_gradient=False
+            torch.cat([features for features, _ in read]),
+            self._parameters.current_update(outline.seam.layout),
+            pooled=outline.pooled_with_sizes(torch.cat(pooled) if pooled else None),
+            first_token_gradient=False,
         )
         latents, timesteps = _noisy(outline, target_rows + regularization_rows)
         outline.seam.predict(latents, timesteps, text_kv).float().sum().backward()
@@ -160,7 +167,8 @@ def _preparation_flops(
     texts = ["", ""]
 
     def project() -> TextKV:
-        return outline.seam.project(outline.text_encoder.encode(texts))
+        features, pooled = outline.text_encoder.read(texts)
+        return outline.seam.project(features, pooled=outline.pooled_with_sizes(pooled))
 
     def encode() -> None:
         outline.encode_pixels(torch.zeros(1, 3, side, side, device="meta"))

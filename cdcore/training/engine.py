@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from cdcore.model.base import Base
+from cdcore.model.kv_layout import KVLayout
+from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 from cdcore.training.config import TrainingConfig
 
 __all__ = ["ConceptParameters", "Engine", "LocalEngine"]
@@ -15,13 +17,20 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class ConceptParameters(nn.Module):
-    """All that trains: the update and the rows of the modifier tokens, in float32."""
+    """All that trains: the update, whole or as factors, and the rows of the tokens, in float32."""
 
-    def __init__(self, update: Tensor, tokens: Tensor) -> None:
-        """Start from an update (D, d) and token rows (n, d); n may be 0."""
+    def __init__(self, update: Tensor, tokens: Tensor, right: Tensor | None = None) -> None:
+        """Start from an update and token rows.
+
+        Args:
+            update: (D, d); or with ``right`` the left factors of all matrices, (D, r).
+            tokens: (n, d); n may be 0.
+            right: The right factor of each matrix, (matrices, r, d).
+        """
         super().__init__()
         self.update = nn.Parameter(update)
         self.tokens = nn.Parameter(tokens)
+        self.right = None if right is None else nn.Parameter(right)
 
     @classmethod
     def initial(cls, base: Base, config: TrainingConfig) -> "ConceptParameters":
@@ -36,10 +45,34 @@ class ConceptParameters(nn.Module):
             if subject.token is not None
         ]
         width = base.seam.layout.text_width
-        return cls(
-            torch.zeros(base.seam.layout.shape),
-            torch.stack(rows) if rows else torch.zeros(0, width),
+        return cls.of_layout(
+            base.seam.layout, config, torch.stack(rows) if rows else torch.zeros(0, width)
         )
+
+    @classmethod
+    def of_layout(
+        cls, layout: KVLayout, config: TrainingConfig, tokens: Tensor
+    ) -> "ConceptParameters":
+        """Start from no update and these token rows (n, d), on the device of the rows.
+
+        Of factors the left ones are zero and the right ones are drawn, with rows of length 1 on
+        average, as in Hu et al. 2021 (arXiv 2106.09685), section 4.1.
+        """
+        device, rank = tokens.device, config.update_rank
+        if not rank:
+            return cls(torch.zeros(layout.shape, device=device), tokens)
+        generator = torch.Generator().manual_seed(config.seed)
+        shape = (len(layout.names), rank, layout.text_width)
+        right = torch.randn(shape, generator=generator) / layout.text_width**0.5
+        left = torch.zeros(layout.shape[0], rank, device=device)
+        return cls(left, tokens, right.to(device))
+
+    def current_update(self, layout: KVLayout) -> Update:
+        """Return the update as it is now; gradients flow through it."""
+        if self.right is None:
+            return DenseUpdate(self.update)
+        lefts = self.update.split(list(layout.widths))
+        return FactoredUpdate(tuple(zip(lefts, self.right.unbind(), strict=True)))
 
 
 class Engine(Protocol):

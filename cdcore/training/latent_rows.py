@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cdcore.errors import PictureError
 from cdcore.pictures.augmentation import Variant, apply_variant, draw_variant, plain_variant
 from cdcore.pictures.picture_folder import Picture
 
@@ -72,6 +73,7 @@ def target_rows(  # noqa: PLR0913 - all are keywords
 
     Raises:
         ConfigError: ``resolution`` does not suit the augmentation or ``latent_factor``.
+        PictureError: The encoder makes no numbers of a picture.
     """
     shown = (
         (
@@ -108,6 +110,7 @@ def regularization_rows(
 
     Raises:
         ConfigError: ``resolution`` is odd, less than 8 or no multiple of ``latent_factor``.
+        PictureError: The encoder makes no numbers of a picture.
     """
     shown = (
         (index, picture, plain_variant(resolution, flip=mirrored))
@@ -146,9 +149,14 @@ def _encoded(
     while chunk := list(itertools.islice(shown, _ENCODE_BATCH)):
         images = [apply_variant(p.image, v, resolution, latent_factor) for _, p, v in chunk]
         means, stds = encode(torch.stack([pixels for pixels, _ in images]))
-        for (index, _, variant), (_, mask), mean, std in zip(
+        for (index, picture, variant), (_, mask), mean, std in zip(
             chunk, images, means, stds, strict=True
         ):
+            if not (mean.isfinite().all() and std.isfinite().all()):
+                raise PictureError(
+                    f"{picture.path.name}: the autoencoder makes no numbers of this picture; leave "
+                    "it out, or give a sound autoencoder (--vae)"
+                )
             yield LatentRow(
                 picture=index, prefix=variant.prefix, mean=mean, std=std, valid_mask=mask[0]
             )

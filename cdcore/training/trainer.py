@@ -12,7 +12,7 @@ from torch import distributed as dist
 from cdcore.concepts.concept import Concept
 from cdcore.errors import RunError
 from cdcore.model.base import Base
-from cdcore.model.update import DenseUpdate
+from cdcore.model.update import Update, update_of_tensors
 from cdcore.training.config import TrainingConfig
 from cdcore.training.engine import ConceptParameters, Engine, LocalEngine
 from cdcore.training.latent_cache import LatentCache, LatentRows
@@ -89,7 +89,7 @@ class Trainer:
             self._worker, self._workers = dist.get_rank(), dist.get_world_size()
         captions = dict.fromkeys(caption for one in data for caption in one.captions)
         class_prompts = [subject.class_prompt for subject in config.subjects]
-        self._plain_features = _encoded(base, class_prompts, list(captions))
+        self._plain_features, self._plain_pooled = _encoded(base, class_prompts, list(captions))
         places = enumerate(captions, start=len(class_prompts))
         self._caption_places = {caption: place for place, caption in places}
 
@@ -148,9 +148,11 @@ class Trainer:
         latents = batch.sample(drawn[0], base.autoencoder.config.scaling_factor).to(device)
         noise = drawn[1].to(device)
         timesteps = torch.tensor([row.timestep for row in rows], device=device)
+        features, pooled = self._features(rows, batch)
         text_kv = base.seam.project(
-            self._features(rows, batch),
-            DenseUpdate(self._parameters.update),
+            features,
+            self._parameters.current_update(base.seam.layout),
+            pooled=base.pooled_with_sizes(pooled),
             first_token_gradient=False,
         )
         prediction = base.seam.predict(
@@ -159,7 +161,7 @@ class Trainer:
         target = base.noise_schedule.target(latents, noise, timesteps)
         return row_losses(prediction, target, batch.valid_mask.to(device))
 
-    def _features(self, rows: Sequence[RowDraw], batch: LatentRows) -> Tensor:
+    def _features(self, rows: Sequence[RowDraw], batch: LatentRows) -> tuple[Tensor, Tensor | None]:
         """Encode each distinct target prompt once; the features of others never change."""
         wanted = [
             (row.subject, prefix) if row.is_target else self._plain_place(row.subject, picture)
@@ -168,14 +170,18 @@ class Trainer:
         plain = sorted({one for one in wanted if isinstance(one, int)})
         targets = sorted({one for one in wanted if isinstance(one, tuple)})
         parts = [self._plain_features[plain]]
+        pooled = None if self._plain_pooled is None else [self._plain_pooled[plain]]
         if targets:
             subjects = self._config.subjects
             prompts = [prefix + subjects[subject].instance_prompt for subject, prefix in targets]
             tokens = _named(self._config, self._parameters.tokens)
-            parts.append(self._base.text_encoder.encode(prompts, tokens))
+            features, pooled_targets = self._base.text_encoder.read(prompts, tokens)
+            parts.append(features)
+            if pooled is not None and pooled_targets is not None:
+                pooled.append(pooled_targets)
         place = {one: index for index, one in enumerate([*plain, *targets])}
         places = torch.tensor([place[one] for one in wanted], device=self._base.device)
-        return torch.cat(parts)[places]
+        return torch.cat(parts)[places], None if pooled is None else torch.cat(pooled)[places]
 
     def _plain_place(self, subject: int, picture: int) -> int:
         """Return where the features of a regularization picture's prompt are."""
@@ -245,7 +251,7 @@ def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParam
     """Return the concept that the parameters are, on the CPU."""
     return Concept(
         name=config.name,
-        update=DenseUpdate(parameters.update.detach().cpu()),
+        update=_detached(parameters.current_update(base.seam.layout)),
         tokens=_named(config, parameters.tokens.detach().cpu()),
         subjects=tuple(subject.plain for subject in config.subjects),
         base_name=base.name,
@@ -254,11 +260,20 @@ def trained_concept(base: Base, config: TrainingConfig, parameters: ConceptParam
 
 
 @torch.no_grad()
-def _encoded(base: Base, class_prompts: Sequence[str], captions: Sequence[str]) -> Tensor:
-    """Return the features of prompts without modifier tokens, (prompts, L, d)."""
+def _encoded(
+    base: Base, class_prompts: Sequence[str], captions: Sequence[str]
+) -> tuple[Tensor, Tensor | None]:
+    """Return features (prompts, L, d) and pooled texts of prompts without modifier tokens."""
     starts = range(0, len(captions), _CAPTIONS_PER_CALL)
     calls = [class_prompts, *(captions[start : start + _CAPTIONS_PER_CALL] for start in starts)]
-    return torch.cat([base.text_encoder.encode(prompts) for prompts in calls])
+    read = [base.text_encoder.read(prompts) for prompts in calls]
+    pooled = [text for _, text in read if text is not None]
+    return torch.cat([features for features, _ in read]), torch.cat(pooled) if pooled else None
+
+
+def _detached(update: Update) -> Update:
+    """Return a copy of the update's values on the CPU, which nothing trains."""
+    return update_of_tensors({name: part.detach().cpu() for name, part in update.tensors().items()})
 
 
 def _named(config: TrainingConfig, rows: Tensor) -> dict[str, Tensor]:

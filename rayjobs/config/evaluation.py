@@ -111,7 +111,7 @@ class EvaluateJob:
     """Folder in the layout of CustomConcept101, with dataset.json and dataset_multiconcept.json;
     rayjobs/pocket_set.py makes one of the pocket world."""
     base: Location = "sd1.4"
-    """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
+    """Base model: pocket, sd1.4, sd1.5, sdxl, a diffusers folder, one file or a hub id."""
     preset: Literal["paper", "customconcept101", "quick"] = "quick"
     """20 prompts x 50 pictures and KID; 20 x 5; or a few of each, for a small machine."""
 

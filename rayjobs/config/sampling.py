@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cdcore.command_line.values import Location
 from cdcore.errors import ConfigError
 from cdcore.files import read_texts
 from cdcore.merging.settings import DEFAULT_METHOD, DEFAULT_PENALTY, MergeSettings, MixMethod
-from cdcore.model.profiles import SamplerName
+from cdcore.model.profiles import SamplerName, check_resolution
 from cdcore.user_paths import expanded
 
 __all__ = ["SampleJob"]
@@ -59,8 +60,16 @@ class SampleJob:
     cache: Path = Path("~/.cache/customdiffusion")
     """Folder of caption statistics, shared by all merges."""
     base: Location | None = None
-    """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id; unset, the concept's own,
-    or pocket."""
+    """Base model: pocket, sd1.4, sd1.5, sdxl, a diffusers folder, a checkpoint in one file or a
+    hub id; unset, the concept's own, or pocket."""
+    vae: Location | None = None
+    """Autoencoder in place of the base's own: a folder, one file, or a hub id."""
+    resolution: int | None = None
+    """Side of the pictures in pixels, a multiple of 64; unset, what the base was trained on."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """What the U-Net computes in; auto is bf16 on a GPU, fp32 on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to sample; auto is the GPU where there is one."""
     allow_other_base: bool = False
     """Use a concept on another base of the same shape than the one it was trained on."""
 
@@ -68,6 +77,8 @@ class SampleJob:
         """Refuse what no later step would."""
         if (self.prompt is None) == (self.prompts is None):
             raise ConfigError("give either --prompt TEXT or --prompts FILE, and not both")
+        if self.resolution is not None:
+            check_resolution(self.resolution)
         if self.count < 1:
             raise ConfigError(f"--count is {self.count}, expected 1 or more")
         if not 0 < self.penalty < math.inf:

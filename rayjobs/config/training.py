@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from cdcore.command_line.values import Location
 from cdcore.concepts.subject import Subject
 from cdcore.errors import ConfigError
+from cdcore.model.profiles import check_resolution
 from cdcore.registry.entry import check_name
 from cdcore.training.config import (
     FORMER_WEIGHTINGS,
@@ -26,6 +27,7 @@ __all__ = ["FIELD_GROUPS", "STAND_INS", "TrainJob", "configured", "resolve"]
 
 
 FIELD_GROUPS = {
+    "model": ("vae", "resolution", "precision"),
     "concept": ("modifier_token", "initializer_token", "regularization", "holdout"),
     "joint": ("train", "concepts"),
     "training": (
@@ -36,6 +38,7 @@ FIELD_GROUPS = {
         "regularization_images",
         "prior_weight",
         "prior_weighting",
+        "update_rank",
         "variants",
         "augment",
         "flip",
@@ -58,6 +61,9 @@ FIELD_GROUPS = {
 STAND_INS = {"concepts": ("images", "class_noun")}
 """A field, and the required ones that need not be given with it."""
 
+TrainingPrecision = Literal["auto", "bf16", "fp32"]
+"""Half precision of the other kind (fp16) would lose small gradients: nothing here scales them."""
+
 _OF_ONE = ("images", "class_noun", "modifier_token", "initializer_token", "regularization")
 
 
@@ -76,7 +82,15 @@ class TrainJob:
     name: str
     """Name of the concept, of its run and of its file."""
     base: Location = "sd1.4"
-    """Base model: pocket, sd1.4, sd1.5, a diffusers folder or a hub id."""
+    """Base model: pocket, sd1.4, sd1.5, sdxl, a diffusers folder, a checkpoint in one file or a
+    hub id."""
+
+    vae: Location | None = None
+    """Autoencoder in place of the base's own: a folder, one file, or a hub id."""
+    resolution: int | None = None
+    """Side of the pictures in pixels, a multiple of 64; default what the base was trained on."""
+    precision: TrainingPrecision = "auto"
+    """What the U-Net computes in; default bf16 on a GPU, fp32 on a CPU."""
 
     modifier_token: str | None = None
     """Word that prompts name the concept by; default <NAME>. 'none' teaches the class noun."""
@@ -112,6 +126,9 @@ class TrainJob:
     prior_weighting: PriorWeighting = "mean"
     """What a prior weight of 1 means: each row counts by its mean, as in the paper's code, or rows
     of the concept count four times, as in the diffusers scripts."""
+    update_rank: int | None = None
+    """Rank of each matrix of the update, 0 for none: then it trains whole. Default 0, 32 on Stable
+    Diffusion XL."""
     variants: int | None = None
     """Augmented variants of each picture whose latents are cached; default 40."""
     augment: bool = True
@@ -161,6 +178,8 @@ class TrainJob:
         for field, least in (("workers", 1), ("checkpoint_every", 1), ("holdout", 0)):
             if getattr(self, field) < least:
                 raise ConfigError(f"{field} is {getattr(self, field)}, expected {least} or more")
+        if self.resolution is not None:
+            check_resolution(self.resolution)
         if self.tflops is not None and not 0 < self.tflops < 1e6:
             raise ConfigError(f"tflops is {self.tflops}, expected more than 0")
         if not self.sample_seeds or not all(0 <= seed < 2**64 for seed in self.sample_seeds):
@@ -251,6 +270,7 @@ def configured(
         regularization_images=job.regularization_images,
         prior_weight=job.prior_weight,
         prior_weighting=job.prior_weighting,
+        update_rank=job.update_rank,
         variants=job.variants,
         augment=job.augment,
         flip=job.flip,

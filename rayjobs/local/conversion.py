@@ -108,7 +108,7 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
     from cdcore.formats.tensors.kv_base import KVBase
 
     # Each takes seconds: a source that is refused should not wait for them.
-    load = cache(partial(_base_of_concepts, job.base)) if job.base is not None else None
+    load = cache(partial(_loaded, job.base)) if job.base is not None else None
     source = read_source(
         job.source,
         base=None if load is None else lambda: KVBase.of(load()),
@@ -117,7 +117,7 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
         name=job.name,
     )
     _describe(source, job, console)
-    base = load() if load is not None else _base_of_concepts(source.concept.base_name)
+    base = load() if load is not None else _loaded(source.concept.base_name)
     concept = source.concept
     if not concept.base_fingerprint:
         concept = replace(concept, base_name=base.name, base_fingerprint=base.fingerprint)
@@ -125,22 +125,10 @@ def _to_concept(job: ConvertJob, console: Console) -> None:
     _list([job.output], console)
 
 
-def _base_of_concepts(name: str) -> "Base":
-    """Load a base that a concept file can be of.
-
-    Raises:
-        BaseModelError: There is no such base, or it cannot be read.
-        ConfigError: It has two text encoders.
-    """
+def _loaded(name: str) -> "Base":
     from cdcore.model.loading import load_base
 
-    base = load_base(name)
-    if base.text_encoder.embedding_table.shape[1] != base.seam.layout.shape[1]:
-        raise ConfigError(
-            f"--base {name} has two text encoders; concept files of Stable Diffusion XL cannot be "
-            "made yet, convert to the format of a tool"
-        )
-    return base
+    return load_base(name)
 
 
 def _describe(source: "Source", job: ConvertJob, console: Console) -> None:

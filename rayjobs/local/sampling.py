@@ -71,7 +71,9 @@ def run(job: SampleJob) -> None:
     from rayjobs.local.sample_grid import sheets
 
     concepts = [load_concept(file) for file, _ in files]
-    base = load_local_base(base_name)
+    base = load_local_base(base_name, device=job.device, precision=job.precision, vae=job.vae).at(
+        job.resolution
+    )
     for concept in concepts:
         concept.check_base(base, allow_other_base=job.allow_other_base)
     taught = _taught(job, base, concepts, files)

@@ -34,7 +34,7 @@ def absolute(path: Path) -> Path:
 
 
 def base_name(base: str) -> str:
-    """Return a base's name; a folder's as an absolute path, the same to workers elsewhere.
+    """Return a base's name; a folder's or file's as an absolute path, the same to workers elsewhere.
 
     Raises:
         ConfigError: `absolute` refuses the folder.
@@ -42,7 +42,7 @@ def base_name(base: str) -> str:
     # It takes seconds to import, and other callers need no base.
     from cdcore.model.location import ALIASES
 
-    if base == "pocket" or base in ALIASES or not absolute(Path(base)).is_dir():
+    if base == "pocket" or base in ALIASES or not absolute(Path(base)).exists():
         return base
     return str(absolute(Path(base)))
 

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -115,7 +116,12 @@ def checked(
         kept, held_out = split_holdout(shown, job.holdout)
         training.append(kept)
         targets.append(held_out or kept)
-    base = load_base(base_name(job.base))
+    vae = None if job.vae is None else base_name(job.vae)
+    own = load_base(base_name(job.base), vae=vae)
+    if job.resolution == own.profile.resolution:
+        # What is said twice makes no other run.
+        job = replace(job, resolution=None)
+    base = own.at(job.resolution)
     config = resolve(job, base)
     resolution = base.profile.resolution
     regularization = brought_pictures(job, config, resolution, most=most_regularization)
@@ -139,6 +145,9 @@ def checked(
         session=uuid.uuid4().hex[:12],
         regularization=regularization,
         exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
+        vae=vae,
+        resolution=job.resolution,
+        precision=job.precision,
     )
     task.cache.mkdir(parents=True, exist_ok=True)
     return task, asked

@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from cdcore.formats.exports.tool_names import tools_named
+from cdcore.model.base import Base
 from cdcore.model.device import chosen_device, compute_dtype
 from cdcore.model.meta_base import outline_base
 from cdcore.pictures.picture_folder import read_pictures, split_holdout
@@ -47,12 +48,12 @@ def dry_run(job: TrainJob, console: Console) -> dict[str, Any]:
     ]
     tools_named(job.export)
     device = torch.device(chosen_device())
-    dtype = compute_dtype(device)
-    outline = outline_base(base_name(job.base), dtype=dtype)
+    dtype = compute_dtype(device, job.precision)
+    outline = outline_base(base_name(job.base), dtype=dtype).at(job.resolution)
     config = resolve(job, outline)
     regularization = brought_pictures(job, config, outline.profile.resolution)
     brought = [len(own) for own in regularization]
-    settings = _settings(job, outline.name, config, pictures, brought)
+    settings = _settings(job, outline, config, pictures, brought)
     cost = estimate(
         outline,
         config,
@@ -108,7 +109,7 @@ def measured_rate(device: torch.device, dtype: torch.dtype, side: int | None = N
 
 
 def _settings(
-    job: TrainJob, base: str, config: TrainingConfig, pictures: list[int], brought: list[int]
+    job: TrainJob, base: Base, config: TrainingConfig, pictures: list[int], brought: list[int]
 ) -> dict[str, Any]:
     run = RunDirectory(result_folder(job.output, "--output") / job.name)
     described = asdict(config)
@@ -117,7 +118,9 @@ def _settings(
         for subject, count, own in zip(described["subjects"], pictures, brought, strict=True)
     ]
     described |= {
-        "base": base,
+        "base": base.name,
+        "resolution": base.profile.resolution,
+        **({} if job.vae is None else {"vae": base_name(job.vae)}),
         "workers": job.workers,
         "zero_stage": job.zero_stage,
         "checkpoint_every": job.checkpoint_every,

@@ -80,6 +80,13 @@ def identity(
     }
     # Said by the concepts, in the user's own words.
     described.pop("subjects")
+    # Runs that ask for none of these are described as they were before there were any.
+    if not config.update_rank:
+        described.pop("update_rank")
+    if job.resolution is not None:
+        described["resolution"] = job.resolution
+    if job.vae is not None:
+        described["autoencoder"] = base.autoencoder_fingerprint[:16]
     if job.zero_stage:
         # A ZeRO 1 or 2 checkpoint loads only with as many workers.
         described["workers"] = job.workers

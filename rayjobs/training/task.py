@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdcore.formats.exports.tool_names import ToolName
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.captioned_pictures import CaptionedPicture
 from cdcore.training.config import TrainingConfig
+from rayjobs.config.training import TrainingPrecision
 from rayjobs.runs.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import torch
+
+    from cdcore.model.base import Base
 
 __all__ = ["ScorePlan", "TrainTask"]
 
@@ -57,6 +64,9 @@ class TrainTask:
             where the base generates them.
         exports: Tools to write files for.
         label: What monitoring calls the run; the name of the concept unless it is set.
+        vae: The autoencoder in place of the base's own; None is its own.
+        resolution: Side of the pictures; None is the base's own.
+        precision: What the U-Net computes in.
         scoring: When the run is scored on the way, and Ray told of it; None is never.
     """
 
@@ -75,3 +85,19 @@ class TrainTask:
     exports: tuple[ToolName, ...] = ()
     label: str = ""
     scoring: ScorePlan | None = None
+    vae: str | None = None
+    resolution: int | None = None
+    precision: TrainingPrecision = "auto"
+
+    def load_base(self, device: "torch.device | str") -> "Base":
+        """Load the base as it is used here.
+
+        Raises:
+            BaseModelError: There is no such base or autoencoder.
+        """
+        # It takes seconds to import, and the driver ships tasks that it has checked.
+        from cdcore.model.device import compute_dtype
+        from cdcore.model.loading import load_base
+
+        dtype = compute_dtype(device, self.precision)
+        return load_base(self.base, device=device, dtype=dtype, vae=self.vae).at(self.resolution)

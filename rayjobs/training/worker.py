@@ -11,8 +11,6 @@ from torch import distributed as dist
 from torch.utils.tensorboard import SummaryWriter
 
 from cdcore.model.base import Base
-from cdcore.model.device import compute_dtype
-from cdcore.model.loading import load_base
 from cdcore.training.engine import ConceptParameters
 from cdcore.training.preparation import prepare
 from cdcore.training.trainer import StepMetrics, Trainer, trained_concept
@@ -41,7 +39,7 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, Any] | None:
     task: TrainTask = loop_config["task"]
     device = ray.train.torch.get_device()
     started = time.monotonic()
-    base = load_base(task.base, device=device, dtype=compute_dtype(device))
+    base = task.load_base(device)
     trainer, engine, parameters, first_step = _assemble(task, base)
     prepared = time.monotonic()
     _train(task, trainer, engine, first_step, _scorer(task, base, parameters))

@@ -4,7 +4,7 @@ The only work of the engine that depends on concepts. A tick never sees any.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from cdcore.model.base import Base
@@ -62,10 +62,12 @@ class Conditioner:
 
     def recall(self, request: PictureRequest) -> Conditioning | None:
         """Return what is known of a request: then it needs neither concepts nor text encoder."""
-        positive = self.prompts.get((request.mix, request.prompt))
+        positive = self.prompts.get(self._key(request, request.prompt))
         negative = None
         if request.guidance_scale != 1:
-            negative = self.prompts.get((request.mix, request.negative_prompt))
+            negative = self.prompts.get(
+                self._key(request, request.negative_prompt, is_negative=True)
+            )
         if positive is None or (negative is None and request.guidance_scale != 1):
             self.lookups["miss"] += 1
             return None
@@ -89,19 +91,38 @@ class Conditioner:
         """
         negative = None
         if request.guidance_scale != 1:
-            negative = self._text_kv(request.mix, request.negative_prompt, merged)
+            negative = self._text_kv(request, request.negative_prompt, merged, is_negative=True)
         return Conditioning(
-            positive=self._text_kv(request.mix, request.prompt, merged),
+            positive=self._text_kv(request, request.prompt, merged),
             negative=negative,
             residuals=merged.residuals,
         )
 
-    def _text_kv(self, mix: ConceptMix, text: str, merged: Merged) -> TextKV:
+    def _text_kv(
+        self, request: PictureRequest, text: str, merged: Merged, *, is_negative: bool = False
+    ) -> TextKV:
         def make() -> _Prompt:
-            update = self._on_device(mix, merged.update)
-            return _Prompt(condition(self._base, text, update, merged.tokens), merged.residuals)
+            update = self._on_device(request.mix, merged.update)
+            text_kv = condition(
+                self._base,
+                text,
+                update,
+                merged.tokens,
+                is_negative=is_negative,
+                size=request.size,
+            )
+            return _Prompt(text_kv, merged.residuals)
 
-        return self.prompts.get_or_make((mix, text), self._prompt_size, make).text_kv
+        key = self._key(request, text, is_negative=is_negative)
+        return self.prompts.get_or_make(key, self._prompt_size, make).text_kv
+
+    def _key(
+        self, request: PictureRequest, text: str, *, is_negative: bool = False
+    ) -> tuple[Hashable, ...]:
+        """Return what a finished prompt depends on; sizes and sides only where the base does."""
+        size = request.size if self._base.seam.reads_sizes else None
+        is_other = is_negative and self._base.zeroes_empty_negatives
+        return request.mix, text, size, is_other
 
     def _on_device(self, mix: ConceptMix, update: Update | None) -> Update | None:
         if update is None:

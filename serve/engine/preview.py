@@ -66,7 +66,7 @@ class PreviewMap:
         rows = [Row.start(steps, seed, base.latent_shape, base.device) for seed in range(_PICTURES)]
 
         def predict(z: Tensor, timesteps: Tensor, active: tuple[int, ...]) -> Tensor:
-            kept = tuple(part.expand(len(active), -1, -1) for part in text_kv)
+            kept = tuple(part.expand(len(active), *part.shape[1:]) for part in text_kv)
             return base.seam.predict(z, timesteps, kept)
 
         latents = sample_rows(schedule, rows, predict)

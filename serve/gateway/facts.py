@@ -17,7 +17,8 @@ class ServiceFacts:
     """One base, as its engines serve it.
 
     Attributes:
-        base_name: The base's name; of a folder the last part, so that no client learns a path.
+        base_name: The base's name; of a folder or file the last part, so that no client
+            learns a path.
         base_fingerprint: The base's fingerprint, as concept files have it.
         widths: How many rows each matrix of the K/V stack has.
         text_width: How many columns the stack has, and how long a token's row is.
@@ -45,7 +46,7 @@ class ServiceFacts:
         """
         profile, layout = base.profile, base.seam.layout
         return cls(
-            base_name=one_line(Path(base.name).name if os.path.isdir(base.name) else base.name),
+            base_name=one_line(Path(base.name).name if os.path.exists(base.name) else base.name),
             base_fingerprint=base.fingerprint,
             widths=layout.widths,
             text_width=layout.text_width,

@@ -42,7 +42,12 @@ class EngineReplica:
         """
         log_requests()
         device = chosen_device(settings.device)
-        base = load_base(settings.base, device=device, dtype=compute_dtype(device))
+        base = load_base(
+            settings.base,
+            device=device,
+            dtype=compute_dtype(device, settings.precision),
+            vae=settings.vae,
+        )
         self._drain_s = settings.drain_s
         self._folder = tempfile.TemporaryDirectory(prefix="customdiffusion-")
         self._host = host = EngineHost(

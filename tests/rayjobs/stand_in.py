@@ -43,7 +43,7 @@ class Cluster:
             raise CustomDiffusionError("too many workers for this cluster")
         return ScalingConfig(num_workers=workers)
 
-    def fit(self, task: TrainTask, _: ScalingConfig, __: Path) -> dict[str, Any]:
+    def fit(self, task: TrainTask, _: ScalingConfig, __: Path, **___: Any) -> dict[str, Any]:
         self.tasks.append(task)
         self.before()
         if self.error is not None:

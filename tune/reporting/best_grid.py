@@ -45,7 +45,7 @@ def draw_best(path: Path, task: TrainTask, entries: Sequence[Entry]) -> None:
     Raises:
         OSError: A file cannot be read or written.
     """
-    base = load_local_base(task.base)
+    base = load_local_base(task.base, precision=task.precision, vae=task.vae).at(task.resolution)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None

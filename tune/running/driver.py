@@ -65,7 +65,9 @@ def sweep(job: SweepJob) -> dict[str, Any]:
     if not job.overwrite:
         job = as_begun(job, begun.run.read_config())
     if job.dry_run:
-        config = resolve(job.training, outline_base(base_name(job.base)))
+        config = resolve(
+            job.training, outline_base(base_name(job.base)).at(job.training.resolution)
+        )
         check_space(job.space, config, job.workers)
         console.print(f"{_plan_text(job)}; one of them, with the settings before the search:")
         return dry_run(job.training, console)

@@ -57,7 +57,7 @@ def prepare_shared(task: TrainTask, configs: Sequence[TrainingConfig]) -> None:
         ConfigError: Nothing can judge pictures of this base.
         OSError: A folder cannot be written.
     """
-    base = load_local_base(task.base)
+    base = load_local_base(task.base, precision=task.precision, vae=task.vae).at(task.resolution)
     plan = task.scoring
     assert plan is not None
     assert plan.base_pictures is not None

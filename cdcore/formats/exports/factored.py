@@ -5,7 +5,7 @@ from dataclasses import replace
 from cdcore.concepts.concept import Concept
 from cdcore.concepts.low_rank import Compressed, compress
 from cdcore.concepts.rank_rule import Rule
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.update import FactoredUpdate
 
 __all__ = ["DEFAULT_RULE", "factored"]

@@ -52,7 +52,11 @@ def _embedding_lines(concept: Concept, base: KVBase) -> list[str]:
             f'token="{token}")'
             for token, stem in stems.items()
         ]
-    lines = ["from safetensors.torch import load_file"]
+    lines = [
+        "from safetensors.torch import load_file",
+        # As published, SDXL pools a text at its highest id, which a token above the end would be.
+        "pipe.text_encoder_2.text_model.eos_token_id = pipe.tokenizer_2.eos_token_id",
+    ]
     for token, stem in stems.items():
         lines.append(f'rows = load_file(FOLDER + "/embeddings/{stem}.safetensors")')
         lines += [

@@ -19,6 +19,7 @@ from torch import Tensor
 from cdcore.concepts.foreign_kinds import archive_kind, foreign_kind
 from cdcore.errors import ConceptFileError, first_line
 from cdcore.files import readable
+from cdcore.model.checkpoint_header import lightning_checkpoints
 
 __all__ = ["MAX_BYTES", "Content", "open_content", "read_selected"]
 
@@ -126,7 +127,7 @@ def _unpickled(path: Path, most: int) -> Mapping[str, Any]:
             f"{most / 2**30:.0f} GB; no tool writes such files"
         )
     try:
-        with readable(path) as named:
+        with readable(path) as named, lightning_checkpoints():
             tree = torch.load(named, map_location="cpu", weights_only=True, mmap=True)
     # A hostile pickle can make the unpickler raise anything.
     except Exception as error:

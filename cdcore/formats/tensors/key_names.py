@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 
 from cdcore.model.families import family_of_layout
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 
 __all__ = [
     "COMPVIS_PREFIX",
@@ -85,7 +85,7 @@ def lora_modules(layout: KVLayout) -> dict[str, str]:
     Files for SDXL are written with SGM names, for all others with plain ones.
     """
     family = family_of_layout(layout)
-    sgm = sgm_names(layout) if family is not None and family.name == "sdxl" else {}
+    sgm = sgm_names(layout) if family is not None and family.lora_names == "sgm" else {}
     return {
         name: "lora_unet_" + module_of(sgm.get(name, name)).replace(".", "_")
         for name in layout.names

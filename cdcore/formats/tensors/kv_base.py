@@ -21,8 +21,8 @@ from cdcore.formats.tensors.container import read_selected
 from cdcore.formats.tensors.key_names import COMPVIS_PREFIX, in_stack_order, sgm_names
 from cdcore.model.base import Base
 from cdcore.model.families import PUBLISHED_FAMILIES, Family, family_of_layout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.location import named_folder
-from cdcore.model.seam import KVLayout
 
 __all__ = ["KVBase"]
 
@@ -63,7 +63,7 @@ class KVBase:
         return cls(
             name=base.name,
             layout=layout,
-            encoder_widths=(layout.text_width,),
+            encoder_widths=base.text_encoder.widths,
             is_v_prediction=base.noise_schedule.prediction_type == "v_prediction",
             stack=None if stack.is_meta else stack.float().cpu(),
         )

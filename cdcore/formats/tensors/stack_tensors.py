@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cdcore.errors import ConceptFileError
 from cdcore.formats.tensors.kv_base import KVBase
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.update import Block, DenseUpdate, FactoredUpdate, Update
 
 __all__ = [

@@ -7,8 +7,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from benchmarks.common.random_bases import SHAPES, ShapeName, random_base
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.loading import load_base
-from cdcore.model.seam import KVLayout
 
 # Counted in the published checkpoints: facts that no configuration here can change.
 PUBLISHED = {"sd1": (859_520_964, 83_653_863), "sdxl": (2_567_463_684, 83_653_863)}

@@ -10,7 +10,7 @@ from torch import Tensor
 from cdcore.concepts.low_rank import BYTES_PER_VALUE, choose_ranks, compress
 from cdcore.concepts.rank_rule import Rule, Scope
 from cdcore.errors import ConfigError, UpdateShapeError
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from cdcore.model.update import DenseUpdate, FactoredUpdate, Update
 from tests.tiny import random_update
 

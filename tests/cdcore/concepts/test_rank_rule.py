@@ -7,7 +7,7 @@ import pytest
 from cdcore.concepts.low_rank import compress
 from cdcore.concepts.rank_rule import Rule
 from cdcore.errors import ConfigError
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from tests.tiny import random_update
 
 WIDTHS = (5, 5, 16, 16)

@@ -40,7 +40,8 @@ def test_tools_file_it_under_its_base(
     assert made["ss_v2"] == str(number == 1)
     assert made["modelspec.architecture"] == f"{architecture}/lora"
     assert made["modelspec.prediction_type"] == ("v" if is_v else "epsilon")
-    assert made["modelspec.resolution"] == ("1024x1024" if number == 2 else "512x512")
+    side = 1024 if number == 2 else 768 if is_v else 512
+    assert made["modelspec.resolution"] == f"{side}x{side}"
 
 
 def test_it_says_what_it_is_and_how_to_call_it(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cdcore.errors import ConfigError
 from cdcore.model.base import Base
 from cdcore.model.families import POCKET, SD1
 from cdcore.model.loading import load_base
@@ -86,3 +87,24 @@ def test_latents_are_unscaled_by_the_autoencoder_s_own_factor(
         atol=1e-5,
     )
     assert not torch.equal(other.decode_latents(latents), tiny_base.decode_latents(latents))
+
+
+def test_at_another_resolution_only_the_side_is_another(tiny_base: Base) -> None:
+    assert tiny_base.at(None) is tiny_base
+    assert tiny_base.at(64) is tiny_base
+    larger = tiny_base.at(128)
+    assert larger.latent_shape == (4, 16, 16)
+    assert replace(larger.profile, resolution=64) == tiny_base.profile
+    assert larger.seam is tiny_base.seam
+    with pytest.raises(ConfigError, match="multiple of 64"):
+        tiny_base.at(100)
+
+
+def test_pictures_are_told_to_be_whole_and_as_large_as_they_are(tiny_base: Base) -> None:
+    assert tiny_base.pooled_with_sizes(None) is None
+    text = torch.zeros(2, 5)
+    for size, expected in ((None, [64, 64, 0, 0, 64, 64]), ((96, 32), [32, 96, 0, 0, 32, 96])):
+        found = tiny_base.pooled_with_sizes(text, size)
+        assert found is not None
+        assert found[0] is text
+        assert found[1].tolist() == [expected, expected]

@@ -22,6 +22,14 @@ def test_a_gpu_computes_in_half_the_bits() -> None:
     ]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_asked_for_holds_on_every_device(device: str) -> None:
+    assert compute_dtype(device, "bf16") == torch.bfloat16
+    assert compute_dtype(device, "fp16") == torch.float16
+    assert compute_dtype(device, "fp32") == torch.float32
+    assert compute_dtype(device, "auto") == compute_dtype(device)
+
+
 def test_inside_exact_float32_a_gpu_may_not_round_and_afterwards_it_may_again() -> None:
     before = torch.backends.cudnn.allow_tf32
 

@@ -1,21 +1,20 @@
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from transformers import CLIPTextConfig
 
 from cdcore.model.families import (
     FAMILIES,
     POCKET,
     PUBLISHED_FAMILIES,
-    SD1,
     Family,
     family_of,
     family_of_layout,
     family_of_width,
+    profile_of,
 )
-from cdcore.model.seam import KVLayout
+from cdcore.model.kv_layout import KVLayout
 from tests.cdcore.formats.real_configs import UNET_CONFIGS
 
 by_family = pytest.mark.parametrize("family", PUBLISHED_FAMILIES, ids=lambda one: one.name)
@@ -74,26 +73,44 @@ def test_each_family_has_a_name_of_its_own() -> None:
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)
 
 
+SIZES = {"addition_embed_type": "text_time"}
+OPENAI, OPEN_CLIP = {"hidden_act": "quick_gelu"}, {"hidden_act": "gelu"}
+
+
 @pytest.mark.parametrize(
-    ("text_width", "words", "name"),
+    ("unet", "texts", "name"),
     [
-        (768, 49_408, "sd1"),
-        (768, 49_410, "sd1"),
-        (1024, 49_408, "sd2"),
-        (2048, 49_408, "sdxl"),
-        (32, 49_408, "sd1"),
-        (128, 766, "pocket"),
-        (32, 4096, "pocket"),
+        ({}, [OPENAI], "sd1"),
+        ({}, [{"vocab_size": 49_408}], "sd1"),
+        ({}, [OPENAI | {"vocab_size": 49_410}], "sd1"),
+        ({}, [OPEN_CLIP], "sd2"),
+        (SIZES, [OPENAI, OPEN_CLIP], "sdxl"),
+        ({}, [OPENAI | {"vocab_size": 766}], "pocket"),
+        ({}, [{"vocab_size": 4096}], "pocket"),
+        ({}, [], "sd1"),
     ],
 )
 @pytest.mark.parametrize("latent_side", [8, 16, 64])
-def test_a_base_is_of_the_family_that_its_words_and_its_width_tell_at_any_latent_side(
-    text_width: int, words: int, name: str, latent_side: int
+@pytest.mark.parametrize("text_width", [32, 768, 1024, 2048])
+def test_a_family_is_told_by_what_reads_and_what_is_read_and_by_no_size(
+    unet: dict[str, Any],
+    texts: list[dict[str, Any]],
+    name: str,
+    latent_side: int,
+    text_width: int,
 ) -> None:
-    unet = SimpleNamespace(cross_attention_dim=text_width, sample_size=latent_side)
-    assert family_of(unet, CLIPTextConfig(vocab_size=words)).name == name
+    shaped = unet | {"sample_size": latent_side, "cross_attention_dim": text_width}
+    assert family_of(shaped, texts).name == name
 
 
-def test_what_no_table_knows_has_the_settings_of_stable_diffusion_1() -> None:
-    unet = SimpleNamespace(cross_attention_dim=32)
-    assert family_of(unet, CLIPTextConfig(vocab_size=49_408)) is SD1
+@by_family
+def test_the_resolution_is_what_the_configuration_says(family: Family) -> None:
+    autoencoder = {"block_out_channels": [128, 256, 512, 512]}
+    for cells in (8, 64, 96, 128):
+        profile = profile_of(family, {"sample_size": cells}, autoencoder)
+        assert profile.resolution == 8 * cells
+        assert replace(profile, resolution=0) == replace(family.profile, resolution=0)
+    assert profile_of(family, {}, autoencoder) is family.profile
+    assert profile_of(family, {"sample_size": [64, 96]}, autoencoder) is family.profile
+    own = {"sample_size": family.resolution // 8}
+    assert profile_of(family, own, autoencoder) is family.profile

@@ -19,9 +19,11 @@ from huggingface_hub.utils.tqdm import (
 
 from cdcore.errors import BaseModelError
 from cdcore.model.base import Base
+from cdcore.model.base_files import local_base
 from cdcore.model.loading import load_base, load_local_base
 from cdcore.model.location import ALIASES
 from tests.hub import hub_environment, lay_out
+from tests.small_families import FamilyName
 
 
 def test_without_a_gpu_the_base_is_on_the_cpu_in_full_precision(
@@ -173,3 +175,24 @@ def test_a_missing_pocket_base_is_refused_with_the_remedy(
     monkeypatch.setattr("cdcore.model.loading.POCKET_FOLDER", tmp_path / "weights")
     with pytest.raises(BaseModelError, match=r"rayjobs/pretrain\.py --output"):
         load_base("pocket")
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_folder_with_weights_in_half_precision_alone_is_the_same_base(
+    small_folder: Callable[[FamilyName], Path],
+    small_base: Callable[[FamilyName], Base],
+    tmp_path: Path,
+    family: FamilyName,
+) -> None:
+    from diffusers import DiffusionPipeline
+
+    pipeline: Any = DiffusionPipeline.from_pretrained(small_folder(family), dtype=torch.float16)
+    pipeline.save_pretrained(tmp_path, variant="fp16")
+    weights = list(tmp_path.rglob("*.safetensors"))
+    assert all(path.name.endswith(".fp16.safetensors") for path in weights)
+    base, expected = load_base(str(tmp_path)), small_base(family)
+    assert base.fingerprint == expected.fingerprint
+    assert base.autoencoder_fingerprint == expected.autoencoder_fingerprint
+    assert base.seam.dtype == base.autoencoder.dtype == torch.float32
+    files = local_base(str(tmp_path))
+    assert (files.stack_rows, files.text_width) == expected.seam.layout.shape

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from cdcore.model.location import base_folder
+from cdcore.model.location import HALF, base_folder, variant_of
 from tests.hub import HubServer, hub_environment, hub_server, lay_out
 
 HUB_ID = "owner/tiny"
 ROOT = Path(__file__).resolve().parents[3]
 FETCH = """
 import sys
-from cdcore.model.location import base_folder
+from cdcore.model.location import HALF, base_folder, variant_of
 print(base_folder(sys.argv[1], with_weights=sys.argv[2] == "True"))
 """
 SHARD = "diffusion_pytorch_model-00001-of-00002.safetensors"
@@ -25,7 +25,6 @@ SHARD = "diffusion_pytorch_model-00001-of-00002.safetensors"
 # What a repository of Stable Diffusion 1 holds besides the base itself.
 OTHERS = (
     "README.md",
-    "model_index.json",
     "v1-4.ckpt",
     "safety_checker/model.safetensors",
     "feature_extractor/preprocessor_config.json",
@@ -58,6 +57,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _needed() -> tuple[str, ...]:
     return (
+        "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",
         "text_encoder/model.safetensors",
@@ -137,7 +137,7 @@ def test_a_base_that_is_not_whole_in_the_cache_is_not_used(
     repository: Path, cache: Path, tmp_path: Path, part_name: str
 ) -> None:
     part = tmp_path / "part"
-    shutil.copytree(repository, part, ignore=shutil.ignore_patterns("*.bin"))
+    shutil.copytree(repository, part, ignore=shutil.ignore_patterns("*.bin", "*.fp16.*"))
     PARTS[part_name](part)
     lay_out(part, cache, HUB_ID)
     with pytest.raises(FileNotFoundError, match=f"has no {part_name}.* HF_HUB_OFFLINE is set"):
@@ -146,7 +146,7 @@ def test_a_base_that_is_not_whole_in_the_cache_is_not_used(
 
 def test_weights_may_lie_in_shards(repository: Path, cache: Path, tmp_path: Path) -> None:
     sharded = tmp_path / "sharded"
-    shutil.copytree(repository, sharded, ignore=shutil.ignore_patterns("*.bin"))
+    shutil.copytree(repository, sharded, ignore=shutil.ignore_patterns("*.bin", "*.fp16.*"))
     (sharded / "unet" / "diffusion_pytorch_model.safetensors").rename(sharded / "unet" / SHARD)
     index = sharded / "unet" / "diffusion_pytorch_model.safetensors.index.json"
     second = SHARD.replace("00001-of", "00002-of")
@@ -156,6 +156,15 @@ def test_weights_may_lie_in_shards(repository: Path, cache: Path, tmp_path: Path
         base_folder(HUB_ID)
     (snapshot / "unet" / second).write_bytes(b"")
     assert base_folder(HUB_ID) == snapshot
+    assert variant_of(snapshot, "unet") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', "\xff"])
+def test_a_damaged_list_of_shards_lists_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "unet").mkdir()
+    index = tmp_path / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(text, encoding="latin-1")
+    assert variant_of(tmp_path, "unet") is None
 
 
 @pytest.mark.parametrize("source", ["", "no/such/base/anywhere", "-", "owner/na me"])
@@ -178,7 +187,10 @@ def test_only_the_files_of_a_base_are_fetched(repository: Path, tmp_path: Path) 
 def test_words_and_shapes_are_fetched_without_weights_and_the_base_after_them(
     repository: Path, tmp_path: Path
 ) -> None:
-    cache, words = tmp_path / "hub", [name for name in _needed() if "model" not in name]
+    cache, words = (
+        tmp_path / "hub",
+        [name for name in _needed() if not name.endswith(".safetensors")],
+    )
     with hub_server({HUB_ID: repository}) as server:
         folder = _fetch(server, cache, with_weights=False)
         assert sorted(server.fetched) == sorted(words)
@@ -222,3 +234,54 @@ def test_a_repository_that_is_no_base_is_refused_with_what_it_lacks(tmp_path: Pa
         assert "has no tokenizer, scheduler, text_encoder config.json" in complaint
         missing = _start(server, tmp_path / "hub", "owner/nothing")
         assert "nor can it be fetched: " in missing.communicate(timeout=120)[1]
+
+
+def test_weights_in_half_precision_are_fetched_where_there_are_no_others(
+    repository: Path, tmp_path: Path
+) -> None:
+    halves = tmp_path / "halves"
+    ignored = shutil.ignore_patterns("*.bin", "*model.safetensors")
+    shutil.copytree(repository, halves, ignore=ignored)
+    wanted = [
+        "text_encoder/model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "vae/diffusion_pytorch_model.fp16.safetensors",
+    ]
+    for name in wanted:
+        (halves / name).write_text(name)
+    with hub_server({HUB_ID: halves}) as server:
+        folder = _fetch(server, tmp_path / "hub")
+        fetched = sorted(server.fetched)
+        assert [name for name in fetched if name.endswith(".safetensors")] == wanted
+        assert _fetch(server, tmp_path / "hub") == folder
+        assert sorted(server.fetched) == fetched
+    assert {variant_of(folder, part) for part in ("text_encoder", "unet", "vae")} == {HALF}
+    assert variant_of(repository, "unet") is None
+
+
+def test_what_no_concept_can_be_taught_to_is_refused_before_any_weights(tmp_path: Path) -> None:
+    flux = tmp_path / "flux"
+    for name, described in {
+        "model_index.json": {"_class_name": "FluxPipeline"},
+        "transformer/config.json": {"_class_name": "FluxTransformer2DModel"},
+        "text_encoder/config.json": {"model_type": "clip_text_model"},
+    }.items():
+        (flux / name).parent.mkdir(parents=True, exist_ok=True)
+        (flux / name).write_text(json.dumps(described))
+    (flux / "text_encoder" / "model.safetensors").write_bytes(b"weights")
+    with hub_server({HUB_ID: flux}) as server:
+        process = _start(server, tmp_path / "hub")
+        complaint = process.communicate(timeout=120)[1]
+        assert f"base '{HUB_ID}' is a model whose text and picture share one" in complaint
+        assert not any(name.endswith(".safetensors") for name in server.fetched)
+
+
+def test_an_sdxl_needs_its_second_text_encoder(
+    repository: Path, cache: Path, tmp_path: Path
+) -> None:
+    sdxl = tmp_path / "sdxl"
+    shutil.copytree(repository, sdxl)
+    (sdxl / "unet" / "config.json").write_text(json.dumps({"addition_embed_type": "text_time"}))
+    lay_out(sdxl, cache, HUB_ID)
+    with pytest.raises(FileNotFoundError, match=r"has no text_encoder_2 config\.json"):
+        base_folder(HUB_ID)

@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from cdcore.model.profiles import PROFILES, Profile, SamplerName
+from cdcore.errors import ConfigError
+from cdcore.model.profiles import PROFILES, Profile, SamplerName, check_resolution
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -49,3 +50,14 @@ def test_the_pocket_base_is_trained_as_its_sweep_found() -> None:
     for name in ("rows_per_step", "regularization_images", "prior_weight", "variants"):
         assert getattr(pocket, name) == getattr(stable, name)
     assert stable.regularization_images == 5 * stable.variants
+
+
+@pytest.mark.parametrize("resolution", [0, -64, 63, 100, 520, 4160])
+def test_a_side_that_no_u_net_can_halve_is_refused(resolution: int) -> None:
+    with pytest.raises(ConfigError, match="expected a multiple of 64 from 64 to 4096"):
+        check_resolution(resolution)
+
+
+def test_sides_of_all_families_pass() -> None:
+    for resolution in (64, 512, 768, 1024, 4096, *(one.resolution for one in PROFILES.values())):
+        check_resolution(resolution)

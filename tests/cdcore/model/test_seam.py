@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cdcore.errors import BaseModelError, UpdateShapeError
 from cdcore.model.base import Base
 from cdcore.model.loading import load_base
-from cdcore.model.seam import KVLayout, Seam
+from cdcore.model.seam import Seam
 from cdcore.model.update import DenseUpdate
 from tests.tiny import random_update
 
@@ -161,27 +161,6 @@ def test_the_library_has_nothing_to_say_about_what_it_is_handed(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_stack_is_a_copy_that_nothing_trains(tiny_folder: Path) -> None:
-    unet = plain_unet(tiny_folder)
-    layout = KVLayout.of(unet)
-    stack = layout.stack(unet)
-    assert all(unet.get_parameter(name).requires_grad for name in layout.names)
-    assert not stack.requires_grad
-    before = stack.clone()
-    with torch.no_grad():
-        unet.get_parameter(layout.names[0]).zero_()
-    assert torch.equal(stack, before)
-
-
-def test_the_stack_holds_key_before_value_layer_by_layer(tiny_base: Base) -> None:
-    seam, layout = tiny_base.seam, tiny_base.seam.layout
-    assert all(name.endswith(".attn2.to_k.weight") for name in layout.names[::2])
-    assert all(name.endswith(".attn2.to_v.weight") for name in layout.names[1::2])
-    assert layout.shape == tuple(seam.stack.shape) == (sum(layout.widths), layout.text_width)
-    for name, part in layout.split(seam.stack).items():
-        assert torch.equal(part, seam.unet.get_parameter(name))
-
-
 def test_what_does_not_fit_is_refused(tiny_base: Base) -> None:
     seam = tiny_base.seam
     rows, width = seam.layout.shape
@@ -194,19 +173,9 @@ def test_what_does_not_fit_is_refused(tiny_base: Base) -> None:
         seam.project(features, [None] * 3)
 
 
-def test_factors_of_other_matrices_are_refused(tiny_base: Base) -> None:
-    layout = tiny_base.seam.layout
-    layout.check(random_update(layout.shape, rank=2, widths=layout.widths))
-    merged = (layout.widths[0] + layout.widths[1], *layout.widths[2:])
-    with pytest.raises(UpdateShapeError, match="whose rows are not"):
-        layout.check(random_update(layout.shape, rank=2, widths=merged))
-
-
 def test_a_network_without_text_attention_is_refused() -> None:
     with pytest.raises(BaseModelError, match="expected exactly one"):
         Seam(nn.Linear(2, 2))
-    with pytest.raises(BaseModelError, match="expected exactly one"):
-        KVLayout.of(nn.Linear(2, 2))
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """Tests of `cdcore.model.text_encoder`."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from transformers import CLIPTokenizer
 from cdcore.errors import TokenError
 from cdcore.model.base import Base
 from cdcore.model.text_encoder import TextEncoder
+from tests.small_families import FamilyName
 
 PROMPTS = ["a red cat on the grass", "", "an Unheard-of word, twice!"]
 
@@ -209,3 +213,72 @@ def test_prompts_that_differ_only_behind_the_end_are_told_apart_by_what_is_unrea
     assert unread.text.endswith("near a <one> cat")
     assert encoder.unread("a <one> cat") is None
     assert encoder.unread("a cat " * 19) is None
+
+
+FAMILY_NAMES = ["sd1", "sd2", "sdxl"]
+TEXTS = [
+    "photo of a teddybear",
+    "a wooden pot, naïve café",
+    "🙂 猫 and an emoji: 👩‍🚀",
+    "",
+    "a cat " * 60,
+    "a <|endoftext|> in the middle",
+]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("text", TEXTS)
+def test_with_clip_s_words_features_are_those_of_the_stock_towers(
+    small_base: Callable[[FamilyName], Base],
+    small_folder: Callable[[FamilyName], Path],
+    family: FamilyName,
+    text: str,
+) -> None:
+    encoder, folder = small_base(family).text_encoder, small_folder(family)
+    features, pooled = encoder.read([text])
+    parts, theirs = [], None
+    for number, model in enumerate(encoder.models, start=1):
+        suffix = "" if number == 1 else f"_{number}"
+        own = CLIPTokenizer.from_pretrained(folder, subfolder=f"tokenizer{suffix}")
+        ids = own(text, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        output: Any = model(input_ids=ids, output_hidden_states=True)
+        parts.append(output.last_hidden_state if family != "sdxl" else output.hidden_states[-2])
+        theirs = getattr(output, "text_embeds", None)
+    assert torch.equal(features, torch.cat(parts, dim=-1))
+    assert (pooled is None) is (theirs is None)
+    assert pooled is None or theirs is None or torch.equal(pooled, theirs)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_each_tower_reads_its_part_of_a_token_s_row(
+    small_base: Callable[[FamilyName], Base], family: FamilyName
+) -> None:
+    """Where the rows of both are those of a word, the prompt reads as with the word."""
+    encoder = small_base(family).text_encoder
+    row = encoder.initial_embedding("teddybear")
+    assert row.shape == (sum(encoder.widths),)
+    named, pooled = encoder.read(["a <new1> on a chair"], {"<new1>": row})
+    (*_, last) = encoder.word_ids("teddybear")
+    piece = encoder.tokenizer.convert_ids_to_tokens(last).removesuffix("</w>")
+    plain, plain_pooled = encoder.read([f"a {piece} on a chair"])
+    assert torch.equal(named, plain)
+    if pooled is not None and plain_pooled is not None:
+        assert torch.equal(pooled, plain_pooled)
+        other, other_pooled = encoder.read(["a <new1> on a chair"], {"<new1>": row + 1})
+        assert not torch.equal(other, plain)
+        assert other_pooled is not None
+        assert not torch.equal(other_pooled, plain_pooled)
+
+
+def test_a_token_at_the_very_end_of_77_is_read_and_one_after_it_is_not(
+    small_base: Callable[[FamilyName], Base],
+) -> None:
+    encoder = small_base("sdxl").text_encoder
+    rows = {"<new1>": encoder.initial_embedding("teddybear")}
+    fits, passes = "a " * 74 + "<new1>", "a " * 75 + "<new1>"
+    assert encoder.tokenize([fits], ["<new1>"]).modifiers[0, 75] == 0
+    assert encoder.unread(fits) is None
+    cut = encoder.unread(passes)
+    assert cut is not None
+    assert cut.tokens == ("<new1>",)
+    assert torch.equal(encoder.read([passes], rows)[0], encoder.read(["a " * 75])[0])

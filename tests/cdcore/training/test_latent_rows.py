@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cdcore.errors import ConfigError
+from cdcore.errors import ConfigError, PictureError
 from cdcore.pictures.picture_folder import Picture
 from cdcore.training.latent_rows import regularization_rows, target_rows
 
@@ -145,3 +145,14 @@ def test_a_resolution_that_does_not_fit_the_base_is_refused():
                 pictures(1), resolution=30, latent_factor=FACTOR, encode=BlockMean()
             )
         )
+
+
+def test_a_picture_that_the_encoder_makes_no_numbers_of_is_named():
+    def overflows(pixels):
+        mean, std = BlockMean()(pixels)
+        # The second picture's variants come after the first one's five.
+        mean[5:] = torch.nan
+        return mean, std
+
+    with pytest.raises(PictureError, match=r"1\.png: the autoencoder makes no numbers"):
+        targets(pictures(2), encode=overflows)

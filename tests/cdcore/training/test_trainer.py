@@ -1,7 +1,7 @@
 """Tests of `cdcore.training.trainer`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from cdcore.training.config import SubjectConfig, TrainingConfig
 from cdcore.training.engine import ConceptParameters, LocalEngine
 from cdcore.training.row_schedule import RowDraw, rows_of_step
 from cdcore.training.trainer import StepMetrics, Trainer, TrainingData, trained_concept
+from tests.cdcore.stock_training import stock_step
 from tests.cdcore.training_case import CAT, CHAIR, config, data, parameters
+from tests.small_families import FamilyName
 from tests.tiny import rescaled
 
 
@@ -355,3 +357,24 @@ def test_a_subject_without_a_row_in_any_step_keeps_its_token_row(
     assert driven.tokens.grad is not None
     assert driven.tokens.grad[0].any()
     assert not driven.tokens.grad[1].any()
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_a_step_on_each_family_is_that_of_its_stock_pipeline(
+    small_base: Callable[[FamilyName], Base],
+    small_folder: Callable[[FamilyName], Path],
+    tmp_path: Path,
+    family: FamilyName,
+) -> None:
+    base, settings = small_base(family), config(steps=1)
+    latents = data(base, tmp_path)
+    metrics: list[StepMetrics] = []
+    driven = ConceptParameters.initial(base, settings)
+    Trainer(base, settings, [latents], driven, Recorder(driven)).run(0, metrics.append)
+    loss, expected = stock_step(small_folder(family), base, settings, latents)
+    assert metrics[0].loss == pytest.approx(loss.item(), rel=1e-5)
+    assert driven.update.grad is not None
+    torch.testing.assert_close(driven.update.grad, expected, rtol=1e-3, atol=1e-6)
+    assert driven.tokens.grad is not None
+    halves = driven.tokens.grad.split(base.text_encoder.widths, dim=1)
+    assert all(half.any() for half in halves), "each text encoder has a row of its own"

@@ -368,7 +368,7 @@ def test_a_run_of_an_earlier_version_goes_on_from_the_class_noun(
     # As the versions before called it.
     run.config_file.write_text(text.replace("four_to_one", "reference"))
     rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
-    monkeypatch.setattr(train_driver, "load_base", lambda _: rare)
+    monkeypatch.setattr(train_driver, "load_base", lambda *_, **__: rare)
     longer = replace(plain, prior_weighting="four_to_one", steps=9)
     train(longer)
     train(replace(longer, overwrite=True))

@@ -162,3 +162,22 @@ def test_checkpoints_of_earlier_versions_are_those_of_the_same_run(
     assert digest(now) != digest(now | {"prior_weighting": "mean"})
     fixed = {"name": "mycat", "prior_weighting": "reference", "seed": 0, "steps": 9}
     assert digest(fixed) == digest(fixed | {"prior_weighting": "four_to_one"}) == "1c510c1787e95707"
+
+
+def test_runs_that_ask_for_nothing_new_are_described_as_they_always_were(
+    plain: TrainJob, tiny_base: Base
+) -> None:
+    """So that runs and checkpoints of earlier versions go on."""
+    known = described(plain, tiny_base)
+    assert not {"update_rank", "resolution", "autoencoder"} & set(known)
+    assert digest(described(replace(plain, precision="fp32"), tiny_base)) == digest(known)
+
+
+@pytest.mark.parametrize("changes", [{"update_rank": 2}, {"resolution": 128}, {"vae": "other"}])
+def test_another_rank_resolution_or_autoencoder_makes_another_run(
+    plain: TrainJob, tiny_base: Base, changes: dict[str, Any]
+) -> None:
+    other = described(replace(plain, **changes), tiny_base)
+    assert digest(other) != digest(described(plain, tiny_base))
+    with pytest.raises(RunError, match="other settings"):
+        differences(described(plain, tiny_base), other)

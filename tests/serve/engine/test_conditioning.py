@@ -83,7 +83,7 @@ def test_a_known_prompt_needs_neither_concept_nor_text_encoder(
     with running(tiny_base, source, tmp_path / "cache") as engine:
         first = engine.ask(request).result(200.0)
         fetched, merges = dict(source.fetched), len(engine.preparer.merge_s)
-        monkeypatch.setattr(tiny_base.text_encoder, "encode", None)
+        monkeypatch.setattr(tiny_base.text_encoder, "read", None)
         monkeypatch.setattr(engine.store, "request", None)
         second = engine.ask(replace(request, steps=3, seeds=(1, 7))).result(200.0)
         assert len(second.pictures) == 2

@@ -26,7 +26,7 @@ def test_there_is_a_row_of_each_kind_for_each_subject(
     tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subjects: tuple
 ) -> None:
     base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
-    monkeypatch.setattr(best_grid, "load_local_base", lambda _: base)
+    monkeypatch.setattr(best_grid, "load_local_base", lambda *_, **__: base)
     pictures = read_pictures(write_pictures(tmp_path / "images"))
     known = tmp_path / "base.safetensors"
     task = train_task(

@@ -206,7 +206,7 @@ def test_a_sweep_keeps_the_word_that_its_tokens_started_from(
     """What tokens start from by default has changed since it began."""
     sweep(plain)
     rare = replace(tiny_base, profile=replace(tiny_base.profile, initializer_tokens=("ktn",)))
-    monkeypatch.setattr("rayjobs.training.driver.load_base", lambda _: rare)
+    monkeypatch.setattr("rayjobs.training.driver.load_base", lambda *_, **__: rare)
     sweep(replace(plain, trials=4))
     assert cluster.trained == [0, 1, 2, 3]
     with pytest.raises(RunError, match="initializer_token was 'cat', now 'dog'"):

@@ -41,7 +41,7 @@ def test_what_is_shared_is_made_once(
 ) -> None:
     base = replace(tiny_base, profile=replace(tiny_base.profile, sampling_steps=1))
     embedder = embedder_of(tiny_base)
-    monkeypatch.setattr(preparation, "load_local_base", lambda _: base)
+    monkeypatch.setattr(preparation, "load_local_base", lambda *_, **__: base)
     monkeypatch.setattr("rayjobs.training.validation.embedder_of", lambda _: embedder)
     known = tmp_path / "mycat-sweep/base.safetensors"
     task = train_task(
@@ -71,7 +71,7 @@ def test_pictures_that_are_brought_are_shared_and_none_is_generated(
     tiny_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedder = embedder_of(tiny_base)
-    monkeypatch.setattr(preparation, "load_local_base", lambda _: tiny_base)
+    monkeypatch.setattr(preparation, "load_local_base", lambda *_, **__: tiny_base)
     monkeypatch.setattr("rayjobs.training.validation.embedder_of", lambda _: embedder)
     brought = read_captioned_pictures(write_captioned(tmp_path / "cats", 4), 4, 64)
     task = train_task(
