@@ -45,6 +45,7 @@ MODULES = (
     "cdcore.merging.merge",
     "cdcore.merging.parts",
     "cdcore.merging.targets",
+    "cdcore.model.kv_layout",
     "cdcore.model.noise_schedule",
     "cdcore.model.profiles",
     "cdcore.model.seam",
