@@ -33,8 +33,8 @@ def fit(
     """Train on a cluster that is connected.
 
     Where workers are lost, with a node that was taken away for one, others go on from the last
-    checkpoint, as soon as the cluster has a place for them. Training ends where that got no
-    further than the time before: a worker that has too little memory would be lost for ever.
+    checkpoint, as soon as the cluster has a place for them. Training ends where they are lost
+    again and got no further: a worker that has too little memory would be lost for ever.
 
     Args:
         task: For every worker; its run is claimed for this start.
@@ -51,7 +51,7 @@ def fit(
         OSError: A folder cannot be written.
         KeyboardInterrupt: Ray was told to end.
     """
-    lost_before = 0
+    lost_before = -1
     while True:
         try:
             return _fit_once(task, resources, notes, callbacks)
@@ -74,6 +74,8 @@ def _begun_again(task: TrainTask) -> TrainTask:
         RunError: Another process has taken it over meanwhile.
     """
     task.run.check_claim(task.session)
+    # What the lost ones were doing is not what the next ones are doing.
+    task.run.phase_file.unlink(missing_ok=True)
     again = replace(task, session=uuid.uuid4().hex[:12])
     again.run.claim(again.session)
     again.run.sweep_up()

@@ -54,7 +54,7 @@ def test_where_workers_are_lost_others_go_on_as_long_as_they_get_further(
     task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, told, sessions = ray.exceptions.ActorDiedError(), list[str](), list[str]()
-    reached = iter([2, 5, 5])
+    reached = iter([0, 2, 5, 5])
 
     def lose_a_worker(trainer: Any) -> None:
         again: TrainTask = trainer.train_loop_config["task"]
@@ -71,10 +71,11 @@ def test_where_workers_are_lost_others_go_on_as_long_as_they_get_further(
     with pytest.raises(RunError, match="worker 1 was lost after step 5: its process"):
         fit(task, ScalingConfig(num_workers=2), tmp_path / "notes", tell=told.append)
     assert [line.partition(",")[0] for line in told] == [
+        "worker 1 was lost after step 0",
         "worker 1 was lost after step 2",
         "worker 1 was lost after step 5",
     ]
-    assert len(set(sessions)) == 3
+    assert len(set(sessions)) == 4
     # Whoever was lost sight of and lives on may not write any more.
     with pytest.raises(RunError):
         task.run.check_claim(sessions[0])
