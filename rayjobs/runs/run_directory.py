@@ -9,6 +9,7 @@
 import fcntl
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -112,30 +113,36 @@ class RunDirectory:
                         lock.unlink()
                         self.path.rmdir()
 
+    def begin(self) -> str:
+        """Make a new start of the run the one that writes to it, and sweep up after killed ones.
+
+        Returns:
+            The session: the name of this start alone, for `check_claim`.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        session = uuid.uuid4().hex[:12]
+        self.claim(session)
+        for folder in (self.path, self.samples):
+            for path in folder.glob(".*-*"):
+                if path.is_file():
+                    path.unlink(missing_ok=True)
+        return session
+
     def claim(self, session: str) -> None:
-        """Make this start of the run the one that writes to it.
+        """Take the run over from whoever writes to it.
 
         Workers of a killed driver live on for seconds; they find out by `check_claim`. What
         another is writing at this moment stays whole: it may be the note of how a run ended.
 
         Args:
-            session: The name of this start alone.
+            session: The name of a start, or what no start is named.
 
         Raises:
             OSError: The folder cannot be written.
         """
         write_text(self._claim_file, session)
-
-    def sweep_up(self) -> None:
-        """Delete the half-written files of killed starts; only for the start that has the claim.
-
-        Raises:
-            OSError: Something cannot be deleted.
-        """
-        for folder in (self.path, self.samples):
-            for path in folder.glob(".*-*"):
-                if path.is_file():
-                    path.unlink(missing_ok=True)
 
     def check_claim(self, session: str) -> None:
         """Refuse to write for a start of the run that is over.

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -142,7 +141,6 @@ def checked(
         checkpoint_every=job.checkpoint_every,
         sample_seeds=job.sample_seeds,
         identity=digest(asked),
-        session=uuid.uuid4().hex[:12],
         regularization=regularization,
         exports=tools_named(job.export, default=() if base.is_pocket else TOOLS),
         vae=vae,
@@ -184,8 +182,7 @@ def _run(job: TrainJob, task: TrainTask, asked: dict[str, Any], console: Console
     check_shared(run.path, kind="GPU" if resources.use_gpu else "CPU")
     if job.overwrite:
         run.clear()
-    run.claim(task.session)
-    run.sweep_up()
+    task = replace(task, session=run.begin())
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     # A killed driver's Ray may write for seconds more, so each start has a folder of its own.

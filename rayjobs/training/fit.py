@@ -4,7 +4,6 @@ Each trial of a sweep is a process that does this and nothing else, so the model
 imported by the workers alone.
 """
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,10 +75,7 @@ def _begun_again(task: TrainTask) -> TrainTask:
     task.run.check_claim(task.session)
     # What the lost ones were doing is not what the next ones are doing.
     task.run.phase_file.unlink(missing_ok=True)
-    again = replace(task, session=uuid.uuid4().hex[:12])
-    again.run.claim(again.session)
-    again.run.sweep_up()
-    return again
+    return replace(task, session=task.run.begin())
 
 
 def _fit_once(

@@ -59,7 +59,7 @@ class TrainTask:
         checkpoint_every: Steps between checkpoints.
         sample_seeds: Seeds of the before/after pictures.
         identity: The digest of the run; checkpoints of another are none of its own.
-        session: The name of this start of the run; a later one takes the run over.
+        session: The name of this start of the run, empty before it; a later one takes the run over.
         regularization: The regularization pictures of each subject, decoded as well; an empty list
             where the base generates them.
         exports: Tools to write files for.
@@ -80,9 +80,9 @@ class TrainTask:
     checkpoint_every: int
     sample_seeds: tuple[int, ...]
     identity: str
-    session: str
     regularization: Sequence[Sequence[CaptionedPicture]] = ()
     exports: tuple[ToolName, ...] = ()
+    session: str = ""
     label: str = ""
     scoring: ScorePlan | None = None
     vae: str | None = None

@@ -73,7 +73,7 @@ class Training(ForkedScript):
         # What an earlier start has left is gone before the claim changes.
         if self._claim() == self.before or phase["phase"] != "training":
             return 0
-        return last_step(self.run) - int(phase["done"])
+        return self.run.last_step - int(phase["done"])
 
     def kill_worker(self) -> None:
         """Kill one of the workers; the others and the driver see to themselves."""
@@ -129,10 +129,6 @@ def tensors_in(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
 
 def lines_of(run: RunDirectory) -> list[dict[str, Any]]:
     return [{**line, "seconds": 0} for line in run.read_metrics()]
-
-
-def last_step(run: RunDirectory) -> int:
-    return max((line["step"] for line in run.read_metrics()), default=0)
 
 
 @pytest.mark.ray

@@ -7,7 +7,6 @@ goes on from there; one that has ended is not trained again.
 """
 
 import threading
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -184,9 +183,7 @@ def _train(folder: TrialFolder, settings: Mapping[str, Any], plan: TrialPlan) ->
     asked = {**plan.asked, **asdict(config)}
     # Said by the concepts of the identity.
     asked.pop("subjects")
-    session = uuid.uuid4().hex[:12]
-    run.claim(session)
-    run.sweep_up()
+    session = run.begin()
     run.write_config(asked)
     run.write_summary({"name": run.name, "status": "running"})
     made = replace(

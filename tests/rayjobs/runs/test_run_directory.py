@@ -119,13 +119,12 @@ def test_the_last_start_of_a_run_is_the_one_that_writes(run: RunDirectory) -> No
     run.samples.mkdir()
     (run.samples / ".before-cut.png").write_bytes(b"")
     with run.locked():
-        run.claim("two")
-        run.sweep_up()
+        second = run.begin()
         assert {path.name for path in run.path.iterdir()} == {
             *(".lock", ".session", "run.json", "samples")
         }
         assert not list(run.samples.iterdir())
-    run.check_claim("two")
+    run.check_claim(second)
     with pytest.raises(RunError, match="started again"):
         run.check_claim("one")
 
