@@ -12,8 +12,9 @@ from cdcore.errors import ConfigError
 
 __all__ = [
     "HERE",
-    "VARIABLE",
     "JOB_VARIABLE",
+    "USUAL_PORT",
+    "VARIABLE",
     "cluster_address",
     "is_submitted",
     "is_submitted_job",
@@ -27,10 +28,12 @@ HERE = "auto"
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable: what ``ray job submit`` was told, as JSON."""
 
+USUAL_PORT = 6379
+"""The port at which a head answers drivers, unless it was told another."""
+
 _NONE = "local"
 """What Ray calls a cluster of one's own."""
 _PLACE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/:@?#\[\]]+):([0-9]{1,5})", re.ASCII)
-_PORT = 6379
 _CLIENT_SCHEME = "ray"
 _JOB_SCHEMES = ("http", "https")
 _LAST_PORT = 65535
@@ -78,17 +81,17 @@ def _expected(address: str) -> str:
         return (
             f"the address that jobs are submitted to; submit this one with ray job submit "
             f"--address {address} -- COMMAND, or set {VARIABLE} to the HOST:PORT of the head, such "
-            f"as {host}:{_PORT}"
+            f"as {host}:{USUAL_PORT}"
         )
     if separator and scheme == _CLIENT_SCHEME:
         return (
             f"the address of Ray Client, which can neither train nor serve; on a machine of the "
-            f"cluster set {VARIABLE} to the HOST:PORT of the head, such as {host}:{_PORT}, or from "
-            f"elsewhere use ray job submit --address http://{host}:8265 -- COMMAND"
+            f"cluster set {VARIABLE} to the HOST:PORT of the head, such as {host}:{USUAL_PORT}, or "
+            f"from elsewhere use ray job submit --address http://{host}:8265 -- COMMAND"
         )
     return (
-        f"expected the HOST:PORT of a Ray head, such as {host}:{_PORT}, or {HERE} for the cluster "
-        "on this machine; unset it to work without one"
+        f"expected the HOST:PORT of a Ray head, such as {host}:{USUAL_PORT}, or {HERE} for the "
+        "cluster on this machine; unset it to work without one"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cdcore.errors import ConfigError
-from raycluster.address import VARIABLE, no_cluster
+from raycluster.address import USUAL_PORT, VARIABLE, no_cluster
 
 __all__ = ["check_alive"]
 
@@ -20,7 +20,6 @@ _PATIENCE_S = 5.0
 _LEAST_S = 1.0
 _QUESTION = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 """A method that only a head has; its request may be empty."""
-_USUAL = "6379"
 
 
 def check_alive(address: str) -> None:
@@ -70,7 +69,7 @@ def _reason(code: Any, place: tuple[Any, ...], address: str) -> str | None:
     """Return what answers instead of a head and what to do; None where a head answers."""
     import grpc
 
-    head = f"{address.rpartition(':')[0]}:{_USUAL}"
+    head = f"{address.rpartition(':')[0]}:{USUAL_PORT}"
     remedy = f"give the HOST:PORT of the head, usually {head}"
     if code == grpc.StatusCode.UNIMPLEMENTED:
         return (
