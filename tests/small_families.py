@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from tests.clip_words import write_clip_words
+from tests.tiny import tiny_autoencoder
 
 __all__ = ["FamilyName", "save_small_base"]
 
@@ -36,7 +37,7 @@ def save_small_base(family: FamilyName, folder: Path, *, seed: int = 0) -> None:
                 folder / f"tokenizer{suffix}"
             )
             parts[f"text_encoder{suffix}"] = _text_encoder(family, width, number)
-        parts["vae"] = _autoencoder(0.13025 if family == "sdxl" else 0.18215)
+        parts["vae"] = tiny_autoencoder(0.13025 if family == "sdxl" else 0.18215)
         parts["unet"] = _unet(family)
     parts["scheduler"] = DDIMScheduler(
         **_BETAS,
@@ -73,21 +74,6 @@ def _text_encoder(family: FamilyName, width: int, number: int) -> Any:
         # The library draws rows so small that all words would read alike.
         model.get_input_embeddings().weight.mul_(30)
     return model
-
-
-def _autoencoder(scaling_factor: float) -> Any:
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=64,
-        scaling_factor=scaling_factor,
-    )
 
 
 def _unet(family: FamilyName) -> Any:

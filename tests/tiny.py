@@ -14,7 +14,27 @@ from cdcore.model.update import Block, DenseUpdate, FactoredUpdate, Update
 if TYPE_CHECKING:
     from cdcore.model.base import Base
 
-__all__ = ["random_update", "rescaled", "save_tiny_pipeline"]
+__all__ = ["random_update", "rescaled", "save_tiny_pipeline", "tiny_autoencoder"]
+
+
+def tiny_autoencoder(scaling_factor: float = 0.18215) -> Any:
+    """Return an autoencoder of 64 x 64 pixels and latents of (4, 8, 8), with random weights.
+
+    Args:
+        scaling_factor: Of its latents; Stable Diffusion 1's and 2's unless it is given.
+    """
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=scaling_factor,
+    )
 
 
 def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> None:
@@ -30,7 +50,6 @@ def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> 
     """
     # Not at the top: that takes seconds, and most tests need no model.
     from diffusers import (
-        AutoencoderKL,
         DDIMScheduler,
         StableDiffusionPipeline,
         UNet2DConditionModel,
@@ -56,15 +75,7 @@ def save_tiny_pipeline(folder: Path, *, seed: int = 0, text_width: int = 32) -> 
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=1,
-            latent_channels=4,
-            norm_num_groups=4,
-            sample_size=64,
-        )
+        vae = tiny_autoencoder()
         unet = UNet2DConditionModel(
             sample_size=8,
             block_out_channels=(16, 32),
